@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: MIT
+// A list of the fields that are a structure's state. It is written once per structure and serves snapshot save and
+// load, the state hash and the debugger's "info".
+#ifndef VIV_BASE_FIELD_H
+#define VIV_BASE_FIELD_H
+
+#include "base/types.h"
+
+enum field_format { FIELD_HEX, FIELD_DECIMAL, FIELD_BOOL, FIELD_BYTES };
+
+struct field {
+    const char *name;
+    u32 offset;    // in the state structure
+    u32 elem_size; // bytes; 1, 2, 4 or 8 for numbers
+    u32 count;     // 1, or an array's length
+    enum field_format format;
+};
+
+#define FIELD_AS(type, member, fmt)                                                                \
+    {#member, (u32)offsetof(type, member), (u32)sizeof(((type *)0)->member), 1, fmt}
+#define FIELD(type, member) FIELD_AS(type, member, FIELD_HEX)
+#define FIELD_ARRAY(type, member)                                                                  \
+    {#member, (u32)offsetof(type, member), (u32)sizeof(((type *)0)->member[0]),                    \
+     (u32)(sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0])), FIELD_HEX}
+#define FIELD_END {NULL, 0, 0, 0, FIELD_HEX}
+
+struct hash;
+
+// Feeds every field (name excluded, bytes included) into the hash.
+void fields_hash(struct hash *h, const struct field *fields, const void *state);
+
+// Bytes that save writes and load reads.
+size_t fields_size(const struct field *fields);
+void fields_save(const struct field *fields, const void *state, u8 *out);
+void fields_load(const struct field *fields, void *state, const u8 *in);
+
+#endif

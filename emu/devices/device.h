@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: MIT
+// What a device is: one const class, one state structure. See docs/ADDING.md.
+#ifndef VIV_DEVICES_DEVICE_H
+#define VIV_DEVICES_DEVICE_H
+
+#include "base/field.h"
+#include "base/status.h"
+#include "bus/cpu_apic.h"
+#include "bus/event_queue.h"
+#include "bus/io_space.h"
+#include "bus/irq_line.h"
+#include "bus/pci.h"
+#include "bus/vclock.h"
+#include "host/host.h"
+#include "mem/physmem.h"
+#include "trace/probe.h"
+
+struct device;
+
+// What the machine stops for on a device's word.
+enum machine_stop { MACHINE_STOP_POWER_OFF, MACHINE_STOP_DEBUG_EXIT, MACHINE_STOP_RESET };
+
+// Everything a device may touch. Owned by the machine, valid for the device's life.
+struct device_bus {
+    const struct vclock *clock;
+    struct event_queue *events;
+    struct io_space *ports, *mmio;
+    struct physmem *mem;
+    struct pci_bus *pci;
+    const struct host *host;
+    struct probes *probes;
+    unsigned cpu_count;
+    unsigned current_cpu; // whose access is being served (banked LAPIC registers)
+    // ISA interrupt n (0-15): drives the 8259 and the IOAPIC pin (0 -> pin 2).
+    struct irq_line isa_irq[16];
+    // Set by interrupt controllers for each other while the board is built.
+    struct irq_line pic_output;                                       // 8259 INTR -> LINT0
+    u8 (*pic_acknowledge)(void *pic);                                 // INTA of the 8259 pair
+    void *pic;
+    void (*apic_message)(void *ctx, u64 address, u32 data);           // MSI and IOAPIC -> LAPICs
+    void *apic_message_ctx;
+    void (*apic_eoi_broadcast)(void *ctx, u8 vector);                 // LAPIC EOI -> IOAPIC (level)
+    void *apic_eoi_ctx;
+    const struct cpu_signal *cpu_signals;                             // [cpu_count]
+    struct cpu_apic *cpu_apics;                                       // [cpu_count], filled in by the LAPIC
+    // Asks the machine to stop at this instruction's end. value: debug-exit's status.
+    void (*stop)(void *machine, enum machine_stop why, u32 value);
+    void *machine;
+};
+
+struct device_class {
+    const char *name;       // for people: "uart16550"
+    const char *compatible; // device tree
+    size_t state_size;
+    // Reads the node (libfdt), registers ports, MMIO, events and lines. dev->state is zeroed memory of state_size.
+    struct status (*create)(struct device *dev, const void *fdt, int node);
+    void (*reset)(struct device *dev);          // power-on and platform reset
+    void (*destroy)(struct device *dev);        // may be NULL
+    void (*loaded)(struct device *dev);         // after a snapshot load; may be NULL: rebuild what is derived
+    const struct field *fields;                 // all hashed state, deadlines included
+};
+
+struct device {
+    const struct device_class *class;
+    struct device_bus *bus;
+    char *path; // device-tree path
+    void *state;
+};
+
+// The class whose compatible string is in the node's list, NULL if none (devices.def).
+const struct device_class *device_class_find(const void *fdt, int node);
+
+// First cell pair of the node's reg: base and length. Status names the node when it is missing or malformed.
+struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base, u64 *length);
+// A one-cell property, or the default.
+u32 device_cell(const void *fdt, int node, const char *property, u32 fallback);
+
+#endif

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: MIT
+// The door (DESIGN.md, invariant 2): all that comes from or goes to the outside, as narrow vtables. Devices see only
+// this header. The posix implementations, the recorder and the player implement the same tables.
+#ifndef VIV_HOST_HOST_H
+#define VIV_HOST_HOST_H
+
+#include "base/status.h"
+#include "base/types.h"
+
+// What a serial port is connected to.
+struct host_serial_ops {
+    void (*write)(void *ctx, const u8 *bytes, size_t size);
+    // Takes up to room bytes of input: > 0 bytes; 0 nothing now (ready() will be called at a boundary when there is);
+    // < 0 end of file for good: the port drops its carrier (DCD).
+    // Input that is no terminal is read synchronously (may block the host, never changes the guest).
+    long (*read)(void *ctx, u8 *bytes, size_t room);
+    void (*set_ready)(void *ctx, void (*ready)(void *dev), void *dev);
+};
+
+struct host_serial {
+    const struct host_serial_ops *ops; // NULL: nothing connected, no carrier
+    void *ctx;
+};
+
+// A disk image. Offsets and sizes in bytes, multiples of 512. A failed read or write is a media error to the guest.
+struct host_block_ops {
+    bool (*read)(void *ctx, u64 offset, void *bytes, size_t size);
+    bool (*write)(void *ctx, u64 offset, const void *bytes, size_t size);
+    bool (*flush)(void *ctx);
+};
+
+struct host_block {
+    const struct host_block_ops *ops; // NULL: no disk
+    void *ctx;
+    u64 size_bytes;
+    bool read_only;
+    const char *serial; // for IDENTIFY
+};
+
+// What the outside gives a machine. Constant for its life; a replay takes all of it from the recording.
+struct host {
+    struct host_serial serial[4];
+    struct host_block disk[4];
+    u64 rtc_base_s; // Unix time at vtime 0
+    u64 seed;
+};
+
+#endif

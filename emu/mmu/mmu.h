@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// The memory management unit of one CPU: page walk, transparent software TLB (ENGINE.md), data and fetch access.
+#ifndef VIV_MMU_MMU_H
+#define VIV_MMU_MMU_H
+
+#include "base/bits.h"
+#include "base/types.h"
+#include "bus/io_space.h"
+#include "mem/physmem.h"
+#include "mmu/fault.h"
+
+#define TLB_ENTRIES 4096 // direct-mapped by bits 12..23
+
+enum tlb_geometry { TLB_FULL, TLB_TINY, TLB_OFF }; // tiny: 4 entries in use; off: nothing is cached
+
+// Hit: linear + size-1 + neg[i] < PAGE_SIZE in unsigned arithmetic on both ends of the access; host = linear + add[i].
+struct tlb_column {
+    u64 neg[TLB_ENTRIES]; // minus the page's linear address; minus a page of another index when empty
+    u64 add[TLB_ENTRIES]; // host address minus linear address
+};
+
+// The translations of one key: root frame, paging format, CR0.WP, CR4.PSE/SMEP/SMAP, EFER.NXE, ring class and AC.
+struct tlb_tables {
+    struct tlb_column read, write, fetch;
+};
+
+// What decides a translation. The CPU calls mmu_set_context() whenever one of these may have changed.
+struct mmu_context {
+    u64 cr0, cr3, cr4, efer;
+    u8 cpl;
+    bool ac; // RFLAGS.AC
+};
+
+struct mmu_shared; // per machine: physmem, MMIO space, page-table tracking, all CPUs' tables
+struct mmu;
+
+// mmio may be accessed from within any access; sync_clock is called before a device is touched, so that vclock is exact.
+struct mmu_shared *mmu_shared_create(struct physmem *mem, struct io_space *mmio, enum tlb_geometry geometry);
+void mmu_shared_destroy(struct mmu_shared *shared);
+
+struct mmu {
+    struct tlb_tables *tables; // of the current key
+    struct tlb_tables *system_tables; // supervisor, implicit access (descriptor tables, TSS): filled on first use
+    struct physmem *mem;
+    struct io_space *mmio;
+    struct mmu_shared *shared;
+    struct mmu_context context;
+    unsigned cpu_index;
+    void (*before_device)(void *ctx); // make vclock exact, note that devices were touched
+    void *before_device_ctx;
+    // Raised when cached translations of this CPU were dropped, so that a translated block can leave.
+    bool translations_dropped;
+};
+
+struct mmu *mmu_create(struct mmu_shared *shared, unsigned cpu_index,
+                       void (*before_device)(void *ctx), void *ctx);
+void mmu_destroy(struct mmu *mmu);
+void mmu_set_context(struct mmu *mmu, const struct mmu_context *context);
+
+// Slow paths. All return false with *fault filled and nothing committed but A/D bits as ENGINE.md says. size 1..64.
+bool mmu_read_slow(struct mmu *mmu, u64 linear, void *out, unsigned size, struct fault *fault);
+bool mmu_write_slow(struct mmu *mmu, u64 linear, const void *in, unsigned size, struct fault *fault);
+// Accesses by the CPU itself at supervisor privilege whatever CPL is (IDT, GDT, TSS, stack frames of a delivery).
+bool mmu_system_read(struct mmu *mmu, u64 linear, void *out, unsigned size, struct fault *fault);
+bool mmu_system_write(struct mmu *mmu, u64 linear, const void *in, unsigned size, struct fault *fault);
+
+// Checks (and sets A, D of) every page of a coming write of size bytes without writing: before multi-part commits.
+bool mmu_probe_write(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault);
+
+// Read-modify-write: one walk, for writing. begin reads the old value into old[]; commit stores. MMIO included.
+struct mmu_rmw {
+    u64 linear;
+    u8 *host; // non-NULL: plain RAM on the fast path
+    unsigned size;
+    u64 gpa[2]; // slow: physical address of each page's part
+    unsigned first; // bytes in the first page
+};
+bool mmu_rmw_begin(struct mmu *mmu, u64 linear, unsigned size, void *old, struct mmu_rmw *rmw, struct fault *fault);
+void mmu_rmw_commit(struct mmu *mmu, const struct mmu_rmw *rmw, const void *new_value);
+
+// The RAM page that holds the instruction byte at linear (fetch rights checked, A set), as rpn; PHYSMEM_NO_RPN in
+// *rpn if the code lies outside RAM (then mmu_fetch_bytes reads it uncached).
+bool mmu_fetch_page(struct mmu *mmu, u64 linear, u32 *rpn, struct fault *fault);
+
+// Debugger's view: no side effects, no A/D, supervisor rights. False if not mapped.
+bool mmu_debug_translate(const struct mmu *mmu, u64 linear, u64 *gpa);
+
+// Empties every table of every CPU (A20, memory map, APIC base). Entry-wise flushes are never needed: the TLB is transparent.
+void mmu_flush_all(struct mmu_shared *shared);
+
+// Inline fast paths. Little-endian host and guest; memcpy makes unaligned access defined.
+static inline u8 *tlb_lookup(const struct tlb_column *column, u64 linear, unsigned size)
+{
+    u64 i = (linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1);
+    u64 distance = linear + column->neg[i];
+    if (LIKELY(distance <= PAGE_SIZE - size)) {
+        return (u8 *)(linear + column->add[i]);
+    }
+    return NULL;
+}
+
+#define MMU_ACCESSORS(bits)                                                                        \
+    static inline bool mmu_read##bits(struct mmu *mmu, u64 linear, u##bits *out,                   \
+                                      struct fault *fault)                                         \
+    {                                                                                              \
+        u8 *host = tlb_lookup(&mmu->tables->read, linear, bits / 8);                               \
+        if (LIKELY(host != NULL)) {                                                                \
+            __builtin_memcpy(out, host, bits / 8);                                                 \
+            return true;                                                                           \
+        }                                                                                          \
+        return mmu_read_slow(mmu, linear, out, bits / 8, fault);                                   \
+    }                                                                                              \
+    static inline bool mmu_write##bits(struct mmu *mmu, u64 linear, u##bits value,                 \
+                                       struct fault *fault)                                        \
+    {                                                                                              \
+        u8 *host = tlb_lookup(&mmu->tables->write, linear, bits / 8);                              \
+        if (LIKELY(host != NULL)) {                                                                \
+            __builtin_memcpy(host, &value, bits / 8);                                              \
+            return true;                                                                           \
+        }                                                                                          \
+        return mmu_write_slow(mmu, linear, &value, bits / 8, fault);                               \
+    }
+MMU_ACCESSORS(8)
+MMU_ACCESSORS(16)
+MMU_ACCESSORS(32)
+MMU_ACCESSORS(64)
+#undef MMU_ACCESSORS
+
+#endif
