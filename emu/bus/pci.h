@@ -12,7 +12,8 @@ struct pci_function;
 
 // One BAR of a function. Size is a power of two.
 struct pci_bar {
-    u64 size;
+    const char *name; // kept by reference
+    u64 size; // 0: no such BAR
     bool is_io, is_64bit, is_prefetchable;
     const struct io_ops *ops;
     void *dev;
@@ -29,15 +30,18 @@ struct pci_bus *pci_bus_create(struct io_space *ports, struct io_space *mmio);
 void pci_bus_destroy(struct pci_bus *bus);
 void pci_bus_reset(struct pci_bus *bus);
 
-// INTA..INTD of slot s is routed to GSI/ISA lines by (slot + pin) mod 4 over these four lines.
-void pci_bus_set_intx(struct pci_bus *bus, unsigned n, struct irq_line line);
+// Pin p (INTA = 0) of slot s drives line (s + p) mod 4. interrupt_line is what firmware would leave in the function's
+// Interrupt Line register. Call it before pci_add().
+void pci_bus_set_intx(struct pci_bus *bus, unsigned n, struct irq_line line, u8 interrupt_line);
 // MSI writes go here (address, data): the machine's message path to the LAPICs.
 void pci_bus_set_msi(struct pci_bus *bus, void (*send)(void *ctx, u64 address, u32 data), void *ctx);
 
-// Adds a function at devfn (slot << 3 | function). msi: give it an MSI capability (64-bit, one vector).
+// Adds a function at devfn (slot << 3 | function). bars may be NULL (none); a 64-bit BAR takes two entries, the second
+// left empty. msi: give it an MSI capability (64-bit, one vector). NULL if devfn is taken or above 255.
 struct pci_function *pci_add(struct pci_bus *bus, unsigned devfn, const struct pci_identity *id,
                              const struct pci_bar bars[6], bool msi);
 
+// An absent function and offsets beyond 255 read as ones and ignore writes.
 u32 pci_config_read(struct pci_bus *bus, unsigned devfn, unsigned offset, unsigned size);
 void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, u32 value, unsigned size);
 
