@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+// One x86-64 processor: create, reset, run, inspect. Opaque to everyone but emu/cpu.
+#ifndef VIV_CPU_CPU_H
+#define VIV_CPU_CPU_H
+
+#include "base/field.h"
+#include "base/hash.h"
+#include "bus/cpu_apic.h"
+#include "bus/io_space.h"
+#include "bus/vclock.h"
+#include "mmu/mmu.h"
+#include "trace/probe.h"
+
+struct cpu;
+
+// What a CPU is connected to. All pointers outlive it.
+struct cpu_config {
+    unsigned index;
+    const char *model; // a row of isa/x86_features.def: "v2", "v3"...
+    struct mmu_shared *mmu;
+    struct physmem *mem;
+    struct io_space *ports;
+    struct vclock *clock; // the CPU advances clock->step as it runs
+    struct probes *probes;
+    const struct cpu_apic *apic; // filled in by the LAPIC before the first run
+    unsigned *current_cpu;       // written before a device is touched
+    u64 tsc_hz, crystal_hz;      // CPUID 0x15: TSC and LAPIC timer clock
+};
+
+struct status cpu_create(struct cpu **out, const struct cpu_config *config);
+void cpu_destroy(struct cpu *cpu);
+void cpu_reset(struct cpu *cpu); // SDM 3A 10.1.1, table 10-1
+
+// The signals the LAPIC and the machine may raise.
+struct cpu_signal cpu_signal(struct cpu *cpu);
+
+enum cpu_exit {
+    CPU_EXIT_BUDGET,   // the budget is used up
+    CPU_EXIT_KICK,     // somebody asked to look at the boundary (event moved, machine stop, IPI, PAUSE when smp)
+    CPU_EXIT_HALTED,   // HLT (or a halted CPU was run): nothing to do until a signal
+    CPU_EXIT_SHUTDOWN, // triple fault (SDM 3A 6.15, #DF)
+};
+
+// The one stop rule (DESIGN.md, invariant 3). Delivers what is pending at the boundary by SDM priority, then executes
+// until budget steps are done or something ends the run. Never exceeds the budget; clock->step advances by exactly what
+// was executed, also when it ends early.
+enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps);
+
+// True if a signal would wake the halted CPU at this boundary.
+bool cpu_has_work(const struct cpu *cpu);
+
+// Why the CPU shut down or what it last did, one line for the user.
+const char *cpu_shutdown_reason(const struct cpu *cpu);
+
+// Architectural register file for boot code, tracer and debugger. cpu_get/set_regs convert from the internal form.
+struct cpu_segment {
+    u16 selector;
+    u16 attributes; // descriptor bits 40..55 (type, S, DPL, P, AVL, L, D/B, G), limit bits masked out
+    u32 limit;      // expanded to bytes
+    u64 base;
+};
+
+enum { CPU_RAX, CPU_RCX, CPU_RDX, CPU_RBX, CPU_RSP, CPU_RBP, CPU_RSI, CPU_RDI, CPU_R8 };
+enum { CPU_ES, CPU_CS, CPU_SS, CPU_DS, CPU_FS, CPU_GS, CPU_SEGMENT_COUNT };
+
+struct cpu_regs {
+    u64 gpr[16];
+    u64 rip, rflags;
+    struct cpu_segment seg[CPU_SEGMENT_COUNT], ldtr, tr;
+    u64 gdtr_base, idtr_base;
+    u16 gdtr_limit, idtr_limit;
+    u64 cr0, cr2, cr3, cr4, cr8, efer;
+    u64 kernel_gs_base, star, lstar, cstar, sfmask;
+    u8 cpl;
+    bool halted;
+};
+
+void cpu_get_regs(const struct cpu *cpu, struct cpu_regs *regs);
+void cpu_set_regs(struct cpu *cpu, const struct cpu_regs *regs);
+
+// Guest memory as the CPU sees it now, without side effects. False (partial) where unmapped.
+bool cpu_debug_read(const struct cpu *cpu, u64 linear, void *out, u64 size);
+
+// All architectural and hidden state in canonical form (lazy flags materialised, no caches).
+void cpu_hash(const struct cpu *cpu, struct hash *h);
+size_t cpu_state_size(const struct cpu *cpu);
+void cpu_state_save(const struct cpu *cpu, u8 *out);
+void cpu_state_load(struct cpu *cpu, const u8 *in);
+const struct field *cpu_fields(void); // over the saved form, for tests and the debugger
+
+// Counters that are not state: steps by ring, instructions (a REP once), undefined instructions met.
+struct cpu_counters {
+    u64 instructions, ring0_steps, ring3_steps;
+};
+void cpu_get_counters(const struct cpu *cpu, struct cpu_counters *out);
+
+// Calls fn for each mnemonic that raised #UD because the emulator does not implement it.
+void cpu_each_undefined(const struct cpu *cpu, void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx);
+
+#endif

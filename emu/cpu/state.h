@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: MIT
+// The CPU's state as the interpreter works on it. Private to emu/cpu.
+#ifndef VIV_CPU_STATE_H
+#define VIV_CPU_STATE_H
+
+#include "cpu/cpu.h"
+#include "isa/insn.h"
+
+#define RFLAGS_CF 0x1u
+#define RFLAGS_PF 0x4u
+#define RFLAGS_AF 0x10u
+#define RFLAGS_ZF 0x40u
+#define RFLAGS_SF 0x80u
+#define RFLAGS_TF 0x100u
+#define RFLAGS_IF 0x200u
+#define RFLAGS_DF 0x400u
+#define RFLAGS_OF 0x800u
+#define RFLAGS_IOPL 0x3000u
+#define RFLAGS_NT 0x4000u
+#define RFLAGS_RF 0x10000u
+#define RFLAGS_VM 0x20000u
+#define RFLAGS_AC 0x40000u
+#define RFLAGS_VIF 0x80000u
+#define RFLAGS_VIP 0x100000u
+#define RFLAGS_ID 0x200000u
+#define RFLAGS_ARITH (RFLAGS_CF | RFLAGS_PF | RFLAGS_AF | RFLAGS_ZF | RFLAGS_SF | RFLAGS_OF)
+
+#define CR0_PE 0x1u
+#define CR0_MP 0x2u
+#define CR0_EM 0x4u
+#define CR0_TS 0x8u
+#define CR0_ET 0x10u
+#define CR0_NE 0x20u
+#define CR0_WP 0x10000u
+#define CR0_AM 0x40000u
+#define CR0_NW 0x20000000u
+#define CR0_CD 0x40000000u
+#define CR0_PG 0x80000000u
+
+#define EFER_SCE 0x1u
+#define EFER_LME 0x100u
+#define EFER_LMA 0x400u
+#define EFER_NXE 0x800u
+
+// The vector and x87 register file. xmm n is vec[n][0..15]; the rest is for AVX. x87 registers are physical (not
+// rotated by TOP), 10 bytes each.
+struct cpu_fpu {
+    u8 vec[16][32] __attribute__((aligned(32)));
+    u8 st[8][16];
+    u16 fcw, fsw, fop;
+    u8 ftw; // abridged tag: bit set = register in use
+    u64 fip, fdp;
+    u16 fcs, fds;
+    u32 mxcsr;
+};
+
+// The six arithmetic flags are kept as the host's LAHF and SETO leave them in AX: always exact, nothing lazy, one
+// 16-bit store per operation. Use cpu_rflags() and cpu_set_rflags() outside flags.h.
+#define FLAGS_O 0x0001u
+#define FLAGS_C 0x0100u
+#define FLAGS_P 0x0400u
+#define FLAGS_A 0x1000u
+#define FLAGS_Z 0x4000u
+#define FLAGS_S 0x8000u
+#define FLAGS_ONE 0x0200u // always set
+
+// SDM priority classes are kept as pending bits; hashed.
+enum cpu_pending {
+    CPU_PENDING_NMI = 1,
+    CPU_PENDING_INIT = 2,
+    CPU_PENDING_SIPI = 4,
+    CPU_PENDING_TRAP = 8,    // #DB after the last instruction (TF, data breakpoint)
+};
+
+enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS }; // interrupts (and traps) blocked for one instruction
+
+struct code_cache;  // decoded instructions by physical page (interp)
+struct vector_unit; // host trampolines for SSE/AVX (interp)
+
+struct cpu {
+    // Hot.
+    u64 gpr[GPR_SLOTS]; // 16 registers, then the constant slots of isa/insn.h (not state)
+    u64 rip;            // exact at boundaries; inside a handler see operand.h
+    u16 flags;          // FLAGS_*: the six arithmetic flags
+    u32 rflags; // all bits but the six arithmetic ones (those are in flags); bit 1 set
+    u8 cpl;
+    bool long_mode; // EFER.LMA && CS.L: 64-bit code
+    // Whoever changes intr, pending, kicked, TF, RF, DR7 or the shadow sets it; cpu_take_pending() leaves it set while
+    // each instruction must still be looked at singly. The loop clears shadow and RF as an instruction begins.
+    bool boundary;  // look at pending work before the next instruction (INTR, NMI, kick, shadow end, TF)
+    struct fault fault; // of the instruction that just returned "fault"
+    struct mmu *mmu;
+    // Of cpu_run()'s budget, with the whole current run of instructions already charged (so it may be negative);
+    // clock->step is brought up to date from it and current (cpu_sync_clock).
+    s64 steps_left;
+    const struct insn *current; // set at the start of a run and by every slow path
+    const struct insn *run_end; // where the loop stops; a slow path cuts it to leave after the current instruction
+    u64 rmw_value;              // the operand of a read-modify-write off the fast path (operand.h)
+    struct mmu_rmw rmw;
+
+    // Architectural.
+    struct cpu_segment seg[CPU_SEGMENT_COUNT], ldtr, tr;
+    u64 gdtr_base, idtr_base;
+    u16 gdtr_limit, idtr_limit;
+    u64 cr0, cr2, cr3, cr4, xcr0;
+    u64 dr[8];
+    u64 efer, star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, tsc_offset, pat, misc_enable;
+    u64 sysenter_cs, sysenter_esp, sysenter_eip, debugctl, feature_control, microcode, mtrr_def_type;
+    u64 mtrr_fixed[11], mtrr_base[8], mtrr_mask[8], mcg_status;
+    struct cpu_fpu fpu;
+
+    // Hidden, hashed.
+    bool halted, intr, nmi_blocked, shutdown, waiting_for_sipi;
+    u8 pending; // enum cpu_pending
+    u8 sipi_vector;
+    u8 shadow; // enum cpu_shadow
+    u64 pending_dr6;
+
+    // Not state.
+    struct cpu_config config;
+    struct code_cache *code;
+    struct vector_unit *vector;
+    struct cpu_counters counters;
+    bool kicked;
+    u64 run_budget, run_start_step;
+    char shutdown_reason[160];
+    struct undefined_count *undefined;
+};
+
+// fs/gs base and friends live in seg[].base.
+
+// Brings config.clock->step up to the current instruction. Everything that touches a device, reads a clock or emits a
+// probe calls it first.
+void cpu_sync_clock(struct cpu *cpu);
+
+// Tells the MMU after a change of CR0/CR3/CR4/EFER/CPL/AC, and re-derives long_mode.
+void cpu_context_changed(struct cpu *cpu);
+
+// Flags as the architecture has them, and back (flags.c).
+u64 cpu_rflags(const struct cpu *cpu);
+void cpu_set_rflags(struct cpu *cpu, u64 rflags); // all bits given; no privilege rules
+
+// Fault constructors: set cpu->fault, return false, so that "return raise_gp(cpu, 0);" ends a semantic function.
+bool raise_fault(struct cpu *cpu, u8 vector);                   // no error code
+bool raise_fault_code(struct cpu *cpu, u8 vector, u32 error);   // with error code
+
+// Delivery (exception.c, interrupt.c). Counts its one step. Handles #DF and triple fault by itself.
+// rip is that of the faulting instruction (faults) or of the next one (traps).
+enum delivery_source { DELIVER_EXCEPTION, DELIVER_SOFT_INT, DELIVER_INT3, DELIVER_INTO, DELIVER_INT1, DELIVER_INTERRUPT, DELIVER_NMI };
+void cpu_deliver_fault(struct cpu *cpu, const struct fault *fault);
+// INT n, INT3, INTO as part of the instruction: false with cpu->fault set if delivery faults (no step of its own).
+bool cpu_soft_interrupt(struct cpu *cpu, u8 vector, enum delivery_source source, u64 next_rip);
+// At a boundary: takes INIT, SIPI, traps, NMI, INTR in SDM order (3A table 6-2). True if something was delivered (1 step).
+bool cpu_take_pending(struct cpu *cpu);
+
+// System instructions (interp/op_system.c calls these; segment.c, control_regs.c, msr.c, cpuid.c implement them).
+bool cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector);     // MOV/POP Sreg, LxS
+bool cpu_load_ldtr(struct cpu *cpu, u16 selector);
+bool cpu_load_tr(struct cpu *cpu, u16 selector);
+bool cpu_write_cr(struct cpu *cpu, unsigned n, u64 value);
+bool cpu_read_cr(struct cpu *cpu, unsigned n, u64 *value);
+bool cpu_write_dr(struct cpu *cpu, unsigned n, u64 value);
+bool cpu_read_dr(struct cpu *cpu, unsigned n, u64 *value);
+bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *value);
+bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value);
+void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4]); // eax ebx ecx edx
+u64 cpu_tsc(const struct cpu *cpu);
+bool cpu_port_allowed(struct cpu *cpu, u16 port, unsigned size); // IOPL and the TSS bitmap; false: #GP raised
+bool cpu_far_jump(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_size);
+bool cpu_far_call(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_size, u64 next_rip);
+bool cpu_far_return(struct cpu *cpu, unsigned operand_size, u16 pop_bytes);
+bool cpu_iret(struct cpu *cpu, unsigned operand_size);
+bool cpu_syscall(struct cpu *cpu, u64 next_rip);
+bool cpu_sysret(struct cpu *cpu, unsigned operand_size);
+bool cpu_sysenter(struct cpu *cpu);
+bool cpu_sysexit(struct cpu *cpu, unsigned operand_size);
+bool cpu_swapgs(struct cpu *cpu);
+bool cpu_popf(struct cpu *cpu, u64 value, unsigned operand_size);
+
+#endif
