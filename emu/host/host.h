@@ -37,10 +37,29 @@ struct host_block {
     const char *serial; // for IDENTIFY
 };
 
+#define HOST_IDLE_FOREVER UINT64_MAX
+
+// The door itself: what the outside wants now, and how idle time passes.
+struct host_door_ops {
+    // At slice ends: takes the input that has come (through the set_ready hooks). True: the run is to end (a quit key,
+    // a signal, the time limit); the door's owner knows why.
+    bool (*poll)(void *ctx);
+    // Every CPU is halted at vtime now_ns, the next event is due at deadline_ns (UINT64_MAX: there is none). Returns the
+    // vtime at which to go on, now_ns .. deadline_ns: deadline_ns when nobody has to be waited for, earlier when input
+    // came or the run is to end. HOST_IDLE_FOREVER: there is no event and no input is possible.
+    u64 (*idle)(void *ctx, u64 now_ns, u64 deadline_ns);
+};
+
+struct host_door {
+    const struct host_door_ops *ops; // NULL: nobody outside; idle time jumps
+    void *ctx;
+};
+
 // What the outside gives a machine. Constant for its life; a replay takes all of it from the recording.
 struct host {
     struct host_serial serial[4];
     struct host_block disk[4];
+    struct host_door door;
     u64 rtc_base_s; // Unix time at vtime 0
     u64 seed;
 };
