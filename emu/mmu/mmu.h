@@ -9,6 +9,7 @@
 #include "mem/physmem.h"
 #include "mmu/fault.h"
 
+#define MMU_PHYS_BITS 40  // MAXPHYADDR, CPUID 80000008H
 #define TLB_ENTRIES 4096 // direct-mapped by bits 12..23
 
 enum tlb_geometry { TLB_FULL, TLB_TINY, TLB_OFF }; // tiny: 4 entries in use; off: nothing is cached
@@ -27,6 +28,7 @@ struct tlb_tables {
 // What decides a translation. The CPU calls mmu_set_context() whenever one of these may have changed.
 struct mmu_context {
     u64 cr0, cr3, cr4, efer;
+    u64 pdpte[4]; // PAE paging only: the registers of SDM 3A 4.4.1
     u8 cpl;
     bool ac; // RFLAGS.AC
 };
@@ -40,16 +42,21 @@ void mmu_shared_destroy(struct mmu_shared *shared);
 
 struct mmu {
     struct tlb_tables *tables; // of the current key
-    struct tlb_tables *system_tables; // supervisor, implicit access (descriptor tables, TSS): filled on first use
+    struct tlb_tables *system_tables; // supervisor, implicit access (descriptor tables, TSS); NULL until first used
     struct physmem *mem;
     struct io_space *mmio;
     struct mmu_shared *shared;
     struct mmu_context context;
+    u32 mode; // of the context, packed (mmu_internal.h)
     unsigned cpu_index;
     void (*before_device)(void *ctx); // make vclock exact, note that devices were touched
     void *before_device_ctx;
-    // Raised when cached translations of this CPU were dropped, so that a translated block can leave.
+    void (*on_mmio)(void *ctx, u64 gpa, u64 value, unsigned size, bool is_write); // probe; may be NULL; same ctx
+    // Raised when cached translations of this CPU were dropped, so that a translated block can leave. Also raised by
+    // mmu_fetch_page() when its answer must not outlive one instruction (--tlb off, tables outside RAM). The CPU's loop
+    // clears it before it looks a page up, and looks again before the next instruction whenever it is set.
     bool translations_dropped;
+    struct tlb_set *recent[8]; // sets by hash of the key: saves the search at ring and CR3 switches
 };
 
 struct mmu *mmu_create(struct mmu_shared *shared, unsigned cpu_index,
@@ -57,7 +64,18 @@ struct mmu *mmu_create(struct mmu_shared *shared, unsigned cpu_index,
 void mmu_destroy(struct mmu *mmu);
 void mmu_set_context(struct mmu *mmu, const struct mmu_context *context);
 
+// Reads the four PAE pointers that cr3 names. False, pdpte unchanged: a reserved bit is set (#GP, SDM 3A 4.4.1).
+bool mmu_load_pdptes(struct mmu *mmu, u64 cr3, u64 pdpte[4]);
+
+// Linear addresses are canonical where 4-level paging is on (SDM 1 3.3.7.1). A hit of the TLB implies it.
+static inline bool mmu_canonical(const struct mmu *mmu, u64 linear)
+{
+    return (u64)((s64)(linear << 16) >> 16) == linear || !(mmu->context.efer & 0x400);
+}
+
 // Slow paths. All return false with *fault filled and nothing committed but A/D bits as ENGINE.md says. size 1..64.
+// A non-canonical byte anywhere gives #GP(0) before any walk; the caller makes it #SS(0) for stack-segment accesses.
+// With CR0.AM, RFLAGS.AC and CPL 3, misaligned accesses of 2, 4 and 8 bytes give #AC(0).
 bool mmu_read_slow(struct mmu *mmu, u64 linear, void *out, unsigned size, struct fault *fault);
 bool mmu_write_slow(struct mmu *mmu, u64 linear, const void *in, unsigned size, struct fault *fault);
 // Accesses by the CPU itself at supervisor privilege whatever CPL is (IDT, GDT, TSS, stack frames of a delivery).
@@ -81,9 +99,14 @@ void mmu_rmw_commit(struct mmu *mmu, const struct mmu_rmw *rmw, const void *new_
 // The RAM page that holds the instruction byte at linear (fetch rights checked, A set), as rpn; PHYSMEM_NO_RPN in
 // *rpn if the code lies outside RAM (then mmu_fetch_bytes reads it uncached).
 bool mmu_fetch_page(struct mmu *mmu, u64 linear, u32 *rpn, struct fault *fault);
+// size bytes of code, all in one page.
+bool mmu_fetch_bytes(struct mmu *mmu, u64 linear, u8 *out, unsigned size, struct fault *fault);
 
 // Debugger's view: no side effects, no A/D, supervisor rights. False if not mapped.
 bool mmu_debug_translate(const struct mmu *mmu, u64 linear, u64 *gpa);
+
+// Drops the write translations of one RAM page: whoever sets a flag in physmem.page_flags calls it right after.
+void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn);
 
 // Empties every table of every CPU (A20, memory map, APIC base). Entry-wise flushes are never needed: the TLB is transparent.
 void mmu_flush_all(struct mmu_shared *shared);

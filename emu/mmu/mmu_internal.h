@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// What walk, tlb, track and access share. Private to emu/mmu.
+#ifndef VIV_MMU_MMU_INTERNAL_H
+#define VIV_MMU_MMU_INTERNAL_H
+
+#include "mmu/mmu.h"
+
+#define PTE_P BIT(0)
+#define PTE_RW BIT(1)
+#define PTE_US BIT(2)
+#define PTE_A BIT(5)
+#define PTE_D BIT(6)
+#define PTE_PS BIT(7)
+#define PTE_NX BIT(63)
+
+// What decides a translation besides the root, packed: the low bits of a key. Bits that cannot matter are left out, so
+// that equal translations share a key.
+enum mmu_mode {
+    MODE_FORMAT = 3, // enum paging_format
+    MODE_WP = 4,
+    MODE_PSE = 8,
+    MODE_SMEP = 0x10,
+    MODE_SMAP = 0x20,
+    MODE_NXE = 0x40,
+    MODE_USER = 0x80,
+    MODE_AC = 0x100,    // SMAP suspended
+    MODE_ALIGN = 0x200, // alignment checking in force: such accesses use no cache
+};
+
+enum paging_format { PAGING_NONE, PAGING_32BIT, PAGING_PAE, PAGING_4LEVEL };
+
+enum mmu_access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
+
+// A finished walk. The path names the table frames in RAM that it went through, for tracking.
+struct walk {
+    u64 gpa;  // of the linear address given
+    u32 rpn;  // of gpa; PHYSMEM_NO_RPN outside RAM
+    bool cacheable;
+    unsigned depth;
+    struct {
+        u32 rpn;
+        u8 level;
+    } path[4];
+};
+
+#define TLB_SETS_MAX 32
+#define TLB_LOG_MAX 1024
+#define TLB_TINY_SLOTS 4
+
+enum tlb_column_kind { COLUMN_READ, COLUMN_WRITE, COLUMN_FETCH, COLUMN_COUNT };
+
+struct tlb_key {
+    u64 root; // guest physical address of the root table; 0 without paging
+    u64 pdpte[4];
+    u32 mode;
+};
+
+// The tables of one key, with a log of what was filled, so that emptying a nearly empty set is cheap.
+struct tlb_set {
+    struct tlb_tables tables;
+    struct tlb_key key;
+    u64 last_use;
+    u32 number; // index in mmu_shared.sets
+    u32 logged[COLUMN_COUNT]; // > TLB_LOG_MAX: the log overflowed
+    u16 log[COLUMN_COUNT][TLB_LOG_MAX];
+};
+
+// What is known of a frame that cached translations depend on (ENGINE.md, "Tracking").
+struct table_track {
+    u64 prefix; // first linear address the frame's entries map
+    u64 root;
+    u32 list_index;
+    u8 entry_size, level;
+    bool shared; // several roots reach it at this place
+    bool many;   // it is reached at several places or in several formats: nothing more is known
+    u8 stores;   // since the last walk through it
+};
+
+#define MMU_CPUS_MAX 64
+
+struct mmu_shared {
+    struct physmem *mem;
+    struct io_space *mmio;
+    enum tlb_geometry geometry;
+    struct mmu *cpus[MMU_CPUS_MAX];
+    struct tlb_set *sets[TLB_SETS_MAX]; // allocated on first use
+    unsigned set_count;
+    u64 use_clock;
+    struct tlb_set *empty; // never filled: for modes in which nothing may be cached
+    u16 tiny_slot[TLB_SETS_MAX][COLUMN_COUNT][TLB_TINY_SLOTS]; // index + 1 of what is cached
+    struct table_track **tracks; // by rpn
+    u32 *tracked;                // the rpns that have one
+    u32 tracked_count, tracked_room;
+    // Two places where a write translation of the frame may be: set number << 12 | index, plus 1; ~0 in [0]: more.
+    u32 (*write_refs)[2];
+};
+
+#define WRITE_REFS_MANY UINT32_MAX
+
+// walk.c
+// Translates one address, sets A and D. False: *fault is filled. mode is the key's; implicit accesses pass one without
+// MODE_USER and MODE_AC.
+bool mmu_walk(struct mmu *mmu, u32 mode, u64 linear, enum mmu_access access, struct walk *walk,
+              struct fault *fault);
+
+// tlb.c
+struct tlb_set *tlb_set_for(struct mmu_shared *shared, const struct tlb_key *key);
+bool tlb_key_equal(const struct tlb_key *a, const struct tlb_key *b);
+static inline struct tlb_column *tlb_column_of(struct tlb_tables *tables, enum tlb_column_kind kind)
+{
+    return kind == COLUMN_READ    ? &tables->read
+           : kind == COLUMN_WRITE ? &tables->write
+                                  : &tables->fetch;
+}
+void tlb_fill(struct mmu_shared *shared, struct tlb_tables *tables, enum tlb_column_kind kind,
+              u64 linear, u32 rpn);
+void tlb_drop_page(struct tlb_set *set, u64 page);
+void tlb_drop_range(struct tlb_set *set, u64 first, u64 bytes);
+void tlb_drop_set(struct tlb_set *set);
+void tlb_drop_writes(struct mmu_shared *shared);
+void tlb_note_dropped(struct mmu_shared *shared);
+
+// track.c
+// Makes the walk's table frames tracked before anything that depends on them is cached.
+void track_walk(struct mmu_shared *shared, const struct walk *walk, u32 mode, u64 root, u64 linear);
+void track_store(void *shared, u32 rpn, u32 offset, const u8 *bytes, u32 size);
+void track_forget_all(struct mmu_shared *shared);
+
+#endif

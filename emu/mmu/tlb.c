@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// The TLB's tables: one set per key, filled by walks, dropped by page-table tracking (ENGINE.md).
+#include "mmu/mmu_internal.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+// Minus a page whose index is not i: no address hits it.
+static inline u64 empty_neg(u32 i)
+{
+    return -((u64)(i ^ 1) << PAGE_SHIFT);
+}
+
+static inline u32 page_index(u64 linear)
+{
+    return (linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1);
+}
+
+static void empty_column(struct tlb_column *column)
+{
+    for (u32 i = 0; i < TLB_ENTRIES; i++) {
+        column->neg[i] = empty_neg(i);
+    }
+}
+
+static void empty_tables(struct tlb_tables *tables)
+{
+    empty_column(&tables->read);
+    empty_column(&tables->write);
+    empty_column(&tables->fetch);
+}
+
+static void drop_column(struct tlb_set *set, enum tlb_column_kind kind)
+{
+    struct tlb_column *column = tlb_column_of(&set->tables, kind);
+    if (set->logged[kind] > TLB_LOG_MAX) {
+        empty_column(column);
+    } else {
+        for (u32 n = 0; n < set->logged[kind]; n++) {
+            u32 i = set->log[kind][n];
+            column->neg[i] = empty_neg(i);
+        }
+    }
+    set->logged[kind] = 0;
+}
+
+void tlb_drop_set(struct tlb_set *set)
+{
+    for (unsigned kind = 0; kind < COLUMN_COUNT; kind++) {
+        drop_column(set, kind);
+    }
+}
+
+void tlb_drop_writes(struct mmu_shared *shared)
+{
+    for (unsigned i = 0; i < shared->set_count; i++) {
+        drop_column(shared->sets[i], COLUMN_WRITE);
+    }
+}
+
+static inline void drop_entry(struct tlb_column *column, u64 page)
+{
+    u32 i = page_index(page);
+    if (column->neg[i] == -page) {
+        column->neg[i] = empty_neg(i);
+    }
+}
+
+void tlb_drop_page(struct tlb_set *set, u64 page)
+{
+    drop_entry(&set->tables.read, page);
+    drop_entry(&set->tables.write, page);
+    drop_entry(&set->tables.fetch, page);
+}
+
+void tlb_drop_range(struct tlb_set *set, u64 first, u64 bytes)
+{
+    if (bytes >= TLB_ENTRIES << PAGE_SHIFT) {
+        tlb_drop_set(set);
+        return;
+    }
+    for (u64 done = 0; done < bytes; done += PAGE_SIZE) {
+        tlb_drop_page(set, first + done);
+    }
+}
+
+void tlb_note_dropped(struct mmu_shared *shared)
+{
+    for (unsigned i = 0; i < MMU_CPUS_MAX; i++) {
+        if (shared->cpus[i]) {
+            shared->cpus[i]->translations_dropped = true;
+        }
+    }
+}
+
+// True if entry i of the set's write column maps the frame.
+static bool writes_to(const struct mmu_shared *shared, const struct tlb_set *set, u32 i, u32 rpn)
+{
+    const struct tlb_column *column = &set->tables.write;
+    if (column->neg[i] == empty_neg(i)) {
+        return false;
+    }
+    return (u8 *)(column->add[i] - column->neg[i]) == physmem_page(shared->mem, rpn);
+}
+
+static bool ref_valid(const struct mmu_shared *shared, u32 ref, u32 rpn)
+{
+    return ref && writes_to(shared, shared->sets[(ref - 1) >> 12], (ref - 1) & 0xFFF, rpn);
+}
+
+static void remember_write(struct mmu_shared *shared, const struct tlb_set *set, u32 i, u32 rpn)
+{
+    u32 *refs = shared->write_refs[rpn];
+    u32 ref = (set->number << 12 | i) + 1;
+    if (refs[0] == WRITE_REFS_MANY || refs[0] == ref || refs[1] == ref) {
+        return;
+    }
+    if (!ref_valid(shared, refs[0], rpn)) {
+        refs[0] = ref;
+    } else if (!ref_valid(shared, refs[1], rpn)) {
+        refs[1] = ref;
+    } else {
+        refs[0] = WRITE_REFS_MANY;
+    }
+}
+
+static void drop_writes_by_scan(struct mmu_shared *shared, u32 rpn)
+{
+    for (unsigned s = 0; s < shared->set_count; s++) {
+        struct tlb_set *set = shared->sets[s];
+        bool all = set->logged[COLUMN_WRITE] > TLB_LOG_MAX;
+        u32 count = all ? TLB_ENTRIES : set->logged[COLUMN_WRITE];
+        for (u32 n = 0; n < count; n++) {
+            u32 i = all ? n : set->log[COLUMN_WRITE][n];
+            if (writes_to(shared, set, i, rpn)) {
+                set->tables.write.neg[i] = empty_neg(i);
+            }
+        }
+    }
+}
+
+void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn)
+{
+    u32 *refs = shared->write_refs[rpn];
+    if (refs[0] == WRITE_REFS_MANY) {
+        drop_writes_by_scan(shared, rpn);
+    } else {
+        for (unsigned k = 0; k < 2; k++) {
+            if (ref_valid(shared, refs[k], rpn)) {
+                u32 i = (refs[k] - 1) & 0xFFF;
+                shared->sets[(refs[k] - 1) >> 12]->tables.write.neg[i] = empty_neg(i);
+            }
+        }
+    }
+    refs[0] = refs[1] = 0;
+}
+
+// With the tiny geometry, makes room: at most TLB_TINY_SLOTS entries of a column are in use.
+static void evict_tiny(struct mmu_shared *shared, struct tlb_set *set, enum tlb_column_kind kind,
+                       u32 i)
+{
+    u16 *slot = &shared->tiny_slot[set->number][kind][i % TLB_TINY_SLOTS];
+    if (*slot && *slot != i + 1) {
+        u32 old = *slot - 1u;
+        tlb_column_of(&set->tables, kind)->neg[old] = empty_neg(old);
+    }
+    *slot = (u16)(i + 1);
+}
+
+void tlb_fill(struct mmu_shared *shared, struct tlb_tables *tables, enum tlb_column_kind kind,
+              u64 linear, u32 rpn)
+{
+    struct tlb_set *set = (struct tlb_set *)tables; // its first member
+    u64 page = align_down(linear, PAGE_SIZE);
+    u32 i = page_index(page);
+    if (set == shared->empty) {
+        return;
+    }
+    if (shared->geometry == TLB_TINY) {
+        evict_tiny(shared, set, kind, i);
+    }
+    struct tlb_column *column = tlb_column_of(tables, kind);
+    if (column->neg[i] == empty_neg(i) && set->logged[kind] <= TLB_LOG_MAX) {
+        if (set->logged[kind] < TLB_LOG_MAX) {
+            set->log[kind][set->logged[kind]] = (u16)i;
+        }
+        set->logged[kind]++;
+    }
+    column->neg[i] = -page;
+    column->add[i] = (u64)physmem_page(shared->mem, rpn) - page;
+    if (kind == COLUMN_WRITE) {
+        physmem_mark_dirty(shared->mem, rpn);
+        remember_write(shared, set, i, rpn);
+    }
+}
+
+bool tlb_key_equal(const struct tlb_key *a, const struct tlb_key *b)
+{
+    return a->root == b->root && a->mode == b->mode &&
+           ((a->mode & MODE_FORMAT) != PAGING_PAE || !memcmp(a->pdpte, b->pdpte, sizeof(a->pdpte)));
+}
+
+static struct tlb_set *new_set(struct mmu_shared *shared)
+{
+    struct tlb_set *set = xcalloc(1, sizeof(*set));
+    empty_tables(&set->tables);
+    set->number = shared->set_count;
+    return set;
+}
+
+static bool set_in_use(const struct mmu_shared *shared, const struct tlb_set *set)
+{
+    for (unsigned i = 0; i < MMU_CPUS_MAX; i++) {
+        const struct mmu *mmu = shared->cpus[i];
+        if (mmu && (mmu->tables == &set->tables || mmu->system_tables == &set->tables)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static struct tlb_set *recycle_set(struct mmu_shared *shared)
+{
+    struct tlb_set *oldest = NULL;
+    for (unsigned i = 0; i < shared->set_count; i++) {
+        struct tlb_set *set = shared->sets[i];
+        if ((!oldest || set->last_use < oldest->last_use) && !set_in_use(shared, set)) {
+            oldest = set;
+        }
+    }
+    if (oldest) {
+        tlb_drop_set(oldest);
+        memset(shared->tiny_slot[oldest->number], 0, sizeof(shared->tiny_slot[0]));
+    }
+    return oldest;
+}
+
+struct tlb_set *tlb_set_for(struct mmu_shared *shared, const struct tlb_key *key)
+{
+    if (shared->geometry == TLB_OFF || (key->mode & MODE_ALIGN)) {
+        return shared->empty;
+    }
+    for (unsigned i = 0; i < shared->set_count; i++) {
+        if (tlb_key_equal(&shared->sets[i]->key, key)) {
+            shared->sets[i]->last_use = ++shared->use_clock;
+            return shared->sets[i];
+        }
+    }
+    struct tlb_set *set;
+    if (shared->set_count < TLB_SETS_MAX) {
+        set = new_set(shared);
+        shared->sets[shared->set_count++] = set;
+    } else {
+        set = recycle_set(shared);
+        if (!set) {
+            return shared->empty; // more CPUs than sets: slow, never wrong
+        }
+    }
+    set->key = *key;
+    set->last_use = ++shared->use_clock;
+    return set;
+}
+
+static void drop_writes_hook(void *shared)
+{
+    tlb_drop_writes(shared);
+}
+
+struct mmu_shared *mmu_shared_create(struct physmem *mem, struct io_space *mmio,
+                                     enum tlb_geometry geometry)
+{
+    struct mmu_shared *shared = xcalloc(1, sizeof(*shared));
+    size_t pages = mem->ram_bytes >> PAGE_SHIFT;
+    shared->mem = mem;
+    shared->mmio = mmio;
+    shared->geometry = geometry;
+    shared->tracks = xcalloc(pages, sizeof(shared->tracks[0]));
+    shared->write_refs = xcalloc(pages, sizeof(shared->write_refs[0]));
+    shared->empty = new_set(shared);
+    shared->empty->number = UINT32_MAX;
+    mem->on_store.table = track_store;
+    mem->on_store.table_ctx = shared;
+    mem->drop_write_translations = drop_writes_hook;
+    mem->drop_ctx = shared;
+    return shared;
+}
+
+void mmu_shared_destroy(struct mmu_shared *shared)
+{
+    if (!shared) {
+        return;
+    }
+    track_forget_all(shared);
+    shared->mem->on_store.table = NULL;
+    shared->mem->drop_write_translations = NULL;
+    for (unsigned i = 0; i < shared->set_count; i++) {
+        free(shared->sets[i]);
+    }
+    free(shared->empty);
+    free(shared->tracks);
+    free(shared->tracked);
+    free(shared->write_refs);
+    free(shared);
+}
+
+void mmu_flush_all(struct mmu_shared *shared)
+{
+    for (unsigned i = 0; i < shared->set_count; i++) {
+        tlb_drop_set(shared->sets[i]);
+    }
+    track_forget_all(shared);
+    tlb_note_dropped(shared);
+}
