@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// Ending the machine. Callers have synced already (reboot(2) does not).
+#pragma once
+
+#include "lib/types.h"
+
+void machine_power_off(void) __noreturn;
+void machine_restart(void) __noreturn;
+void machine_halt(void) __noreturn;
+// Writes to the debug-exit port; returns when there is no such device.
+void debug_exit(u32 value);

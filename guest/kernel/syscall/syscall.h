@@ -1,0 +1,24 @@
+// SPDX-License-Identifier: MIT
+// System call signature and dispatch. Rows: abi/linux_syscalls.def; a body anywhere named sys_<name> is picked up.
+#pragma once
+
+#include "arch/x86_64/regs.h"
+#include "arch/x86_64/uaccess.h"
+#include "lib/err.h"
+#include "lib/types.h"
+
+struct sys_args {
+    u64 arg[6];
+    struct pt_regs *regs;
+};
+typedef long (*syscall_fn_t)(const struct sys_args *a);
+#define SYSCALL(name) long sys_##name(const struct sys_args *a)
+#define ARG_INT(n) ((int)a->arg[n])
+#define ARG_UINT(n) ((unsigned)a->arg[n])
+#define ARG_LONG(n) ((long)a->arg[n])
+#define ARG_ULONG(n) (a->arg[n])
+#define ARG_PTR(n) ((void __user *)a->arg[n])
+
+// From entry.S: regs->orig_ax is the number; stores the result in regs->ax. Interrupts on.
+void syscall_dispatch(struct pt_regs *regs);
+void syscall_init(void);
