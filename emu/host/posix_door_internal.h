@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: MIT
+// Shared by the door and its serial lines.
+#ifndef VIV_HOST_POSIX_DOOR_INTERNAL_H
+#define VIV_HOST_POSIX_DOOR_INTERNAL_H
+
+#include "host/posix_door.h"
+
+#define POSIX_LINE_BUFFER 4096
+#define POSIX_LINES_MAX 8
+
+// One serial line: its output buffer and, for a terminal, the keys that wait to be taken.
+struct posix_line {
+    struct posix_door *door;
+    int in_fd, out_fd;
+    bool owns_out, is_terminal, raw, eof, escape;
+    bool never_ends; // no input, but the carrier stays
+    u8 out[POSIX_LINE_BUFFER];
+    size_t out_used;
+    u8 *keys; // terminal input, keys[keys_taken .. keys_used)
+    size_t keys_used, keys_taken, keys_room;
+    void (*ready)(void *dev);
+    void *ready_dev;
+};
+
+struct posix_door {
+    struct posix_door_config config;
+    int signal_fd, timer_fd;
+    enum posix_door_end end;
+    int end_detail;
+    struct posix_line *lines[POSIX_LINES_MAX];
+    unsigned line_count;
+    struct posix_line *terminal;
+    u64 last_host_ns, last_vtime_ns; // at the end of the last idle wait
+    s64 lag_ns;                      // how far vtime is behind the host, within bounds
+    bool paced;                      // the two above are set
+};
+
+// Looks at the signals and the time limit without blocking; true if the run is to end.
+bool posix_door_check(struct posix_door *door);
+void posix_door_finish(struct posix_door *door, enum posix_door_end end, int detail);
+
+// Takes what the terminal has typed, never blocks; true if anything came.
+bool posix_line_pump(struct posix_line *line);
+void posix_line_flush(struct posix_line *line);
+
+#endif
