@@ -12,7 +12,12 @@ struct sys_args {
     struct pt_regs *regs;
 };
 typedef long (*syscall_fn_t)(const struct sys_args *a);
-#define SYSCALL(name) long sys_##name(const struct sys_args *a)
+
+// Prototypes of all rows; one that nobody defines answers ENOSYS. Define one with SYSCALL_DEFINE(read) { ... }.
+#define SYSCALL(nr, name, ...) long sys_##name(const struct sys_args *a);
+#include "abi/linux_syscalls.def"
+#undef SYSCALL
+#define SYSCALL_DEFINE(name) long sys_##name(const struct sys_args *a)
 #define ARG_INT(n) ((int)a->arg[n])
 #define ARG_UINT(n) ((unsigned)a->arg[n])
 #define ARG_LONG(n) ((long)a->arg[n])

@@ -12,7 +12,7 @@
 #define TASK_SIZE 0x7ffffffff000UL        // first address above user space
 #define DIRECT_MAP_BASE 0xffff888000000000UL
 #define VMALLOC_START 0xffffc90000000000UL
-#define VMALLOC_END 0xffffe8ffffffffffUL
+#define VMALLOC_END 0xffffc97fffffffffUL
 #define FRAME_ARRAY_BASE 0xffffea0000000000UL
 #define KERNEL_IMAGE_BASE 0xffffffff80000000UL
 
