@@ -106,7 +106,7 @@ struct cpu {
     u64 dr[8];
     u64 efer, star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, tsc_offset, pat, misc_enable;
     u64 sysenter_cs, sysenter_esp, sysenter_eip, debugctl, feature_control, microcode, mtrr_def_type;
-    u64 mtrr_fixed[11], mtrr_base[8], mtrr_mask[8], mcg_status;
+    u64 mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
     struct cpu_fpu fpu;
 
     // Hidden, hashed.
@@ -115,6 +115,10 @@ struct cpu {
     u8 sipi_vector;
     u8 shadow; // enum cpu_shadow
     u64 pending_dr6;
+    // The instruction that begins now began with TF set: cpu_take_pending() sets it, and makes it a pending trap when
+    // it is called next. Deliveries, INT n and SYSCALL clear it.
+    bool tf_armed;
+    u64 pdpte[4]; // PAE paging without long mode: SDM 3A 4.4.1
 
     // Not state.
     struct cpu_config config;
@@ -135,6 +139,12 @@ void cpu_sync_clock(struct cpu *cpu);
 
 // Tells the MMU after a change of CR0/CR3/CR4/EFER/CPL/AC, and re-derives long_mode.
 void cpu_context_changed(struct cpu *cpu);
+
+// What loop.c keeps beside the state: code cache, constant slots of gpr[]. cpu_create(), cpu_state_load() and
+// cpu_set_regs() call reset after they changed registers from outside; RIP is then exact and nothing is running.
+void interp_create(struct cpu *cpu);
+void interp_destroy(struct cpu *cpu);
+void interp_reset(struct cpu *cpu);
 
 // Flags as the architecture has them, and back (flags.c).
 u64 cpu_rflags(const struct cpu *cpu);
