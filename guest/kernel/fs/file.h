@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// File descriptors: tables and fdget-style access. K-proc owns proc/fd_table.c.
+// File descriptors: tables and fdget-style access; root and working directory. K-fs owns fs/fd_table.c and fs/fs_struct.c.
 #pragma once
 
 #include "fs/fs.h"

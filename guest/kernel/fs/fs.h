@@ -382,6 +382,20 @@ int devtmpfs_remove(const char *name);
 int txn_begin(struct super_block *sb, unsigned credits);
 void txn_end(struct super_block *sb);
 
+// --- helpers for the page cache's users and its write-back
+// Inode lock held for writing. Places *pos (O_APPEND) and cuts the iterator at RLIMIT_FSIZE (SIGXFSZ, -EFBIG) and
+// s_maxbytes. Bytes to write (0 = nothing) or -errno. generic_file_write calls it first, then file_remove_privs.
+ssize_t generic_write_checks(struct file *f, struct iov_iter *from, loff_t *pos);
+int file_remove_privs(struct file *f); // suid and sgid bits; inode lock held
+// Write-back of dirty inodes (data pages, then the inode itself), oldest first: those dirtied before `older_than`
+// (ktime; KTIME_MAX = all), up to nr_pages. For the flusher thread. Returns pages written; sleeps.
+long writeback_inodes(u64 older_than, long nr_pages);
+int write_inode_now(struct inode *i, bool wait); // data and inode; 0 or the first error
+int sync_inode_metadata(struct inode *i, bool wait);
+void sync_inodes_sb(struct super_block *sb, bool wait);
+extern struct list_head super_blocks; // lock: sb_lock
+extern spinlock_t sb_lock;
+
 void sync_filesystems(bool wait);
 void emergency_remount_ro(void); // reboot path
 void fs_init(void);
