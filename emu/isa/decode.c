@@ -1,0 +1,319 @@
+// SPDX-License-Identifier: MIT
+// Zydis's view of an instruction, reduced to struct insn. Rows of x86_ops.def select the operation.
+#include "isa/decode.h"
+
+#include <Zydis/Zydis.h>
+#include <stdlib.h>
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "isa/op_columns.h"
+
+const struct x86_op_info x86_op_info[X86_OP_COUNT] = {
+    [OP_INVALID] = {"(bad)", 0, 0, 0},
+#define OP(id, mnemonic, select, bind, attributes, forms, widths, defined, undefined)              \
+    [OP_##id] = {#id, defined, undefined, attributes},
+#include "isa/x86_ops.def"
+#undef OP
+};
+
+static const struct op_row {
+    u16 mnemonic;
+    u8 select;
+} op_rows[X86_OP_COUNT] = {
+#define OP(id, mnemonic, select, ...) [OP_##id] = {ZYDIS_MNEMONIC_##mnemonic, SELECT_##select},
+#include "isa/x86_ops.def"
+#undef OP
+};
+
+struct decoder {
+    ZydisDecoder zydis[3];                        // by enum insn_code_size
+    u16 first_row[ZYDIS_MNEMONIC_MAX_VALUE + 1]; // lowest op of the mnemonic
+    u16 next_row[X86_OP_COUNT];                  // next op of the same mnemonic, 0 at the end
+};
+
+// What one instruction's decoding works on.
+struct source {
+    ZydisDecodedInstruction insn;
+    ZydisDecodedOperand operands[ZYDIS_MAX_OPERAND_COUNT];
+};
+
+struct decoder *decoder_create(const struct decoder_options *options)
+{
+    struct decoder *d = xcalloc(1, sizeof(*d));
+    CHECK(ZYAN_SUCCESS(ZydisDecoderInit(&d->zydis[CODE_64], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)));
+    CHECK(ZYAN_SUCCESS(ZydisDecoderInit(&d->zydis[CODE_32], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32)));
+    CHECK(ZYAN_SUCCESS(ZydisDecoderInit(&d->zydis[CODE_16], ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16)));
+    for (unsigned i = 0; i < 3; i++) {
+        ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_TZCNT, options->tzcnt);
+        ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_LZCNT, options->lzcnt);
+        ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_MPX, false);
+        ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_CET, false);
+        ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_WBNOINVD, false);
+    }
+    for (unsigned op = X86_OP_COUNT - 1; op > OP_INVALID; op--) {
+        d->next_row[op] = d->first_row[op_rows[op].mnemonic];
+        d->first_row[op_rows[op].mnemonic] = (u16)op;
+    }
+    return d;
+}
+
+void decoder_destroy(struct decoder *decoder)
+{
+    free(decoder);
+}
+
+const char *decode_mnemonic_name(u64 mnemonic)
+{
+    const char *name = mnemonic && mnemonic <= ZYDIS_MNEMONIC_MAX_VALUE ? ZydisMnemonicGetString((ZydisMnemonic)mnemonic)
+                                                                       : NULL;
+    return name ? name : "(bad)";
+}
+
+static ZydisRegisterClass operand_class(const ZydisDecodedOperand *o)
+{
+    return o->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(o->reg.value) : ZYDIS_REGCLASS_INVALID;
+}
+
+static bool has_register_class(const struct source *s, ZydisRegisterClass class)
+{
+    for (unsigned i = 0; i < s->insn.operand_count_visible; i++) {
+        if (operand_class(&s->operands[i]) == class) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_string(const struct source *s)
+{
+    return s->insn.meta.category == ZYDIS_CATEGORY_STRINGOP || s->insn.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+}
+
+static bool select_matches(const struct source *s, enum op_select select)
+{
+    switch (select) {
+    case SELECT_ANY: return true;
+    case SELECT_SEG: return has_register_class(s, ZYDIS_REGCLASS_SEGMENT);
+    case SELECT_CR: return has_register_class(s, ZYDIS_REGCLASS_CONTROL);
+    case SELECT_DR: return has_register_class(s, ZYDIS_REGCLASS_DEBUG);
+    case SELECT_FAR: return s->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    case SELECT_STR: return is_string(s);
+    case SELECT_MOF: return s->insn.raw.disp.size == 64;
+    case SELECT_FPU: return s->insn.meta.isa_ext == ZYDIS_ISA_EXT_X87;
+    case SELECT_VEC:
+        return has_register_class(s, ZYDIS_REGCLASS_XMM) || has_register_class(s, ZYDIS_REGCLASS_MMX) ||
+               has_register_class(s, ZYDIS_REGCLASS_YMM);
+    case SELECT_GEN:
+        return !select_matches(s, SELECT_SEG) && !select_matches(s, SELECT_CR) && !select_matches(s, SELECT_DR) &&
+               !select_matches(s, SELECT_FAR) && !is_string(s) && !select_matches(s, SELECT_MOF);
+    }
+    return false;
+}
+
+static enum x86_op find_op(const struct decoder *d, const struct source *s)
+{
+    unsigned op = d->first_row[s->insn.mnemonic];
+    while (op && !select_matches(s, op_rows[op].select)) {
+        op = d->next_row[op];
+    }
+    return (enum x86_op)op;
+}
+
+static u8 register_number(ZydisRegister reg)
+{
+    if (reg >= ZYDIS_REGISTER_AL && reg <= ZYDIS_REGISTER_R15B) {
+        unsigned n = (unsigned)(reg - ZYDIS_REGISTER_AL); // AL CL DL BL, AH CH DH BH, SPL...
+        return (u8)(n < 4 ? n * 8 : n < 8 ? (n - 4) * 8 + 1 : (n - 4) * 8);
+    }
+    return (u8)ZydisRegisterGetId(reg);
+}
+
+static u8 log2_bytes(unsigned bits)
+{
+    unsigned bytes = bits / 8;
+    return (u8)(bytes ? __builtin_ctz(bytes) : 0);
+}
+
+static u8 address_slot(ZydisRegister reg)
+{
+    switch (reg) {
+    case ZYDIS_REGISTER_NONE: return SLOT_ZERO;
+    case ZYDIS_REGISTER_RIP:
+    case ZYDIS_REGISTER_EIP: return SLOT_CODE;
+    default: return (u8)ZydisRegisterGetId(reg);
+    }
+}
+
+// CPU_ES.. of cpu.h have the architecture's encoding, as Zydis's segment ids do.
+static u8 segment_number(ZydisRegister seg)
+{
+    return (u8)(seg == ZYDIS_REGISTER_NONE ? 3 : ZydisRegisterGetId(seg));
+}
+
+static void note_address_size(struct insn *out, const struct source *s)
+{
+    if (s->insn.address_width == 32) {
+        out->flags |= INSN_ADDR32 | INSN_EA_GENERAL;
+    } else if (s->insn.address_width == 16) {
+        out->flags |= INSN_ADDR16 | INSN_EA_GENERAL;
+    }
+}
+
+static void take_memory(struct insn *out, const ZydisDecodedOperand *o)
+{
+    out->base = address_slot(o->mem.base);
+    out->index = address_slot(o->mem.index);
+    out->scale = (u8)(o->mem.scale ? __builtin_ctz(o->mem.scale) : 0);
+    out->seg = segment_number(o->mem.segment) & 7;
+    s64 disp = o->mem.disp.has_displacement ? o->mem.disp.value : 0;
+    if (out->base == SLOT_CODE) {
+        disp += out->offset + out->length;
+        if (disp > INT32_MAX) {
+            disp -= 8192;
+            out->index = SLOT_8192;
+        }
+    }
+    out->disp = (s32)disp;
+    if (out->code != CODE_64 || out->seg >= 4) {
+        out->flags |= INSN_EA_GENERAL;
+    }
+}
+
+static void take_immediate(struct insn *out, const ZydisDecodedOperand *o, unsigned nth)
+{
+    if (o->type == ZYDIS_OPERAND_TYPE_POINTER) {
+        out->imm = (u64)o->ptr.segment << 32 | o->ptr.offset;
+    } else if (nth == 0) {
+        out->imm = o->imm.value.u;
+    } else {
+        out->imm |= o->imm.value.u << 16; // enter
+    }
+}
+
+// The operand kinds as a string, to the form.
+static enum insn_form form_of(const char *kinds)
+{
+    static const char names[FORM_COUNT][4] = {
+        [FORM_NONE] = "", [FORM_R] = "R", [FORM_M] = "M", [FORM_I] = "I", [FORM_RR] = "RR", [FORM_RM] = "RM",
+        [FORM_MR] = "MR", [FORM_RI] = "RI", [FORM_MI] = "MI", [FORM_IR] = "IR", [FORM_RRI] = "RRI",
+        [FORM_RMI] = "RMI", [FORM_MRI] = "MRI", [FORM_RRR] = "RRR", [FORM_RMR] = "RMR", [FORM_RRM] = "RRM",
+        [FORM_MRR] = "MRR", [FORM_II] = "II", [FORM_OTHER] = "?",
+    };
+    for (unsigned i = 0; i < FORM_COUNT; i++) {
+        if (__builtin_strcmp(names[i], kinds) == 0) {
+            return (enum insn_form)i;
+        }
+    }
+    return FORM_OTHER;
+}
+
+static void take_operands(struct insn *out, const struct source *s)
+{
+    char kinds[4] = "";
+    unsigned registers = 0, immediates = 0;
+    for (unsigned i = 0; i < s->insn.operand_count_visible && i < 3; i++) {
+        const ZydisDecodedOperand *o = &s->operands[i];
+        switch (o->type) {
+        case ZYDIS_OPERAND_TYPE_REGISTER:
+            kinds[i] = 'R';
+            *(registers == 0 ? &out->reg : &out->rm) = registers < 2 ? register_number(o->reg.value) : out->rm;
+            registers++;
+            break;
+        case ZYDIS_OPERAND_TYPE_MEMORY:
+            kinds[i] = 'M';
+            take_memory(out, o);
+            break;
+        default:
+            kinds[i] = 'I';
+            take_immediate(out, o, immediates++);
+            break;
+        }
+    }
+    out->form = s->insn.operand_count_visible > 3 ? FORM_OTHER : form_of(kinds);
+}
+
+// String instructions name their memory by registers; only size, source segment and REP matter.
+static void take_string(struct insn *out, const struct source *s)
+{
+    out->form = FORM_NONE;
+    out->seg = 3;
+    for (unsigned i = 0; i < s->insn.operand_count; i++) {
+        const ZydisDecodedOperand *o = &s->operands[i];
+        if (o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            out->width = log2_bytes(o->size) & 7;
+            if (o->mem.segment != ZYDIS_REGISTER_ES) {
+                out->seg = segment_number(o->mem.segment) & 7;
+            }
+        }
+    }
+    for (unsigned i = 0; i < s->insn.raw.prefix_count; i++) {
+        u8 prefix = s->insn.raw.prefixes[i].value;
+        if (prefix == 0xF2 || prefix == 0xF3) {
+            out->flags = (u8)((out->flags & ~(INSN_REP | INSN_REPNE)) | (prefix == 0xF3 ? INSN_REP : INSN_REPNE));
+        }
+    }
+}
+
+// The width that the handler is chosen by: the first operand's, except where that is not what is operated on.
+static unsigned operation_width(const struct source *s)
+{
+    const ZydisDecodedOperand *first = &s->operands[0];
+    if (s->insn.mnemonic == ZYDIS_MNEMONIC_OUT) {
+        return s->operands[1].size;
+    }
+    if (s->insn.operand_count_visible && (first->type == ZYDIS_OPERAND_TYPE_REGISTER ||
+                                          first->type == ZYDIS_OPERAND_TYPE_MEMORY)) {
+        return first->size;
+    }
+    return s->insn.operand_width;
+}
+
+static void take_all(struct insn *out, const struct source *s, enum x86_op op)
+{
+    u32 attributes = x86_op_info[op].attributes;
+    out->op = op & 0x7FF;
+    out->flags = (u8)(((attributes & A_END) ? INSN_END : 0) | ((attributes & A_SETS_RIP) ? INSN_SETS_RIP : 0) |
+                      ((s->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK) ? INSN_LOCK : 0));
+    note_address_size(out, s);
+    out->width = log2_bytes(operation_width(s)) & 7;
+    if (attributes & A_STRING) {
+        take_string(out, s);
+        return;
+    }
+    take_operands(out, s);
+    if (s->insn.operand_count_visible == 2 && s->operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        if (op == OP_MOVZX || op == OP_MOVSX || op == OP_MOVSXD || op == OP_CRC32) {
+            out->imm = log2_bytes(s->operands[1].size);
+        }
+    } else if (op == OP_MOV_MOFFS) {
+        const ZydisDecodedOperand *o = &s->operands[out->form == FORM_RM];
+        out->imm = (u64)o->mem.disp.value;
+    }
+}
+
+enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code, const u8 *bytes,
+                               size_t available, unsigned insn_offset, struct insn *out)
+{
+    struct source s;
+    *out = (struct insn){.base = SLOT_ZERO, .index = SLOT_ZERO, .offset = insn_offset & 0xFFF, .code = code & 3,
+                         .length = 1, .seg = 3};
+    ZyanStatus status = ZydisDecoderDecodeFull(&decoder->zydis[code], bytes, available, &s.insn, s.operands);
+    if (status == ZYDIS_STATUS_NO_MORE_DATA) {
+        return available >= 15 ? DECODE_TOO_LONG : DECODE_SHORT;
+    }
+    if (status == ZYDIS_STATUS_INSTRUCTION_TOO_LONG) {
+        return DECODE_TOO_LONG;
+    }
+    if (!ZYAN_SUCCESS(status)) {
+        return DECODE_OK;
+    }
+    out->length = s.insn.length & 15;
+    enum x86_op op = find_op(decoder, &s);
+    if (op == OP_INVALID) {
+        out->imm = s.insn.mnemonic;
+        return DECODE_OK;
+    }
+    take_all(out, &s, op);
+    return DECODE_OK;
+}
