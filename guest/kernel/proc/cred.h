@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/atomic.h"
+#include "lib/list.h"
 #include "lib/types.h"
 #include "sched/kthread.h"
 
@@ -14,6 +15,19 @@ struct group_info {
 typedef struct {
     u64 cap;
 } kernel_cap_t;
+// What the tasks of one user id share: counts for RLIMIT_NPROC and RLIMIT_SIGPENDING.
+struct user_struct {
+    atomic_t usage;
+    uid_t uid;
+    atomic_t processes, sigpending;
+    struct hlist_node hash; // lock: in user.c
+};
+struct user_struct *find_user(uid_t uid);  // counted, or NULL
+struct user_struct *alloc_uid(uid_t uid);  // counted, made if needed; NULL without memory
+struct user_struct *get_user_struct(struct user_struct *u);
+void put_user_struct(struct user_struct *u);
+extern struct user_struct root_user;
+
 struct cred {
     atomic_t usage;
     uid_t uid, suid, euid, fsuid;
@@ -21,6 +35,7 @@ struct cred {
     kernel_cap_t cap_inheritable, cap_permitted, cap_effective, cap_bset, cap_ambient;
     unsigned securebits;
     struct group_info *group_info;
+    struct user_struct *user; // of uid
     struct deferred rcu;
 };
 extern struct cred init_cred;

@@ -8,9 +8,11 @@
 #include "sched/kthread.h"
 
 struct tty_struct;
+struct user_struct;
 struct sigqueue {
     struct list_head list;
     struct linux_siginfo info;
+    struct user_struct *user; // whose RLIMIT_SIGPENDING it counts against; counted
     bool prealloc; // POSIX timers
 };
 struct k_sigaction {
@@ -25,11 +27,14 @@ struct sighand_struct {
 
 #define JOBCTL_STOP_PENDING 0x1u
 #define JOBCTL_STOP_CONSUME 0x2u
+#define JOBCTL_STOP_DEQUEUED 0x4u // a stop signal was taken off the queue; SIGCONT clears it
 #define SIGNAL_STOP_STOPPED 0x1u
 #define SIGNAL_STOP_CONTINUED 0x2u
 #define SIGNAL_GROUP_EXIT 0x4u
 #define SIGNAL_CLD_STOPPED 0x10u
 #define SIGNAL_CLD_CONTINUED 0x20u
+#define SIGNAL_CLD_MASK (SIGNAL_CLD_STOPPED | SIGNAL_CLD_CONTINUED)
+#define SIGNAL_STOP_MASK (SIGNAL_CLD_MASK | SIGNAL_STOP_STOPPED | SIGNAL_STOP_CONTINUED)
 #define SIGNAL_UNKILLABLE 0x40u
 
 struct itimer {
@@ -56,6 +61,7 @@ struct signal_struct {
     bool is_child_subreaper, has_child_subreaper;
     struct itimer real_timer;      // ITIMER_REAL
     struct cpu_itimer it[2];       // ITIMER_VIRTUAL, ITIMER_PROF
+    struct hrtimer cpu_timer;      // looks at it[] and RLIMIT_CPU while any of them is set
     struct list_head posix_timers;
     struct pid *pids[PIDTYPE_MAX]; // lock: tasklist
     bool leader;                   // session leader
@@ -76,6 +82,10 @@ static inline u64 rlimit(unsigned r)
 {
     return __atomic_load_n(&current->signal->rlim[r].rlim_cur, __ATOMIC_RELAXED);
 }
+
+// Of the idle task and of kernel threads before they get their own.
+extern struct signal_struct init_signals;
+extern struct sighand_struct init_sighand;
 
 #define SEND_SIG_NOINFO ((struct linux_siginfo *)0) // from a user, SI_USER
 #define SEND_SIG_PRIV ((struct linux_siginfo *)1)   // from the kernel, SI_KERNEL

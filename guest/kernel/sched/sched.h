@@ -167,6 +167,7 @@ struct task_struct {
     u32 sas_flags;
     unsigned jobctl;            // JOBCTL_* (signal.h)
     struct restart_block restart_block; // self
+    bool restart_pending;       // the system call returned -ERESTART*: do_signal decides; self
     int pdeath_signal;
     int exit_code, exit_signal; // exit_signal -1: a thread that is not the leader
 

@@ -27,3 +27,8 @@ typedef long (*syscall_fn_t)(const struct sys_args *a);
 // From entry.S: regs->orig_ax is the number; stores the result in regs->ax. Interrupts on.
 void syscall_dispatch(struct pt_regs *regs);
 void syscall_init(void);
+// Row `nr` of /proc/fern/syscalls: false past the last number. name is NULL for numbers that no system call has; calls
+// and errors count since boot, those of unimplemented ones too (implemented says which).
+bool syscall_describe(unsigned nr, const char **name, bool *implemented, u64 *calls, u64 *errors);
+// Calls with numbers above the table.
+u64 syscall_unknown_calls(void);
