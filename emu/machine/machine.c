@@ -1,0 +1,233 @@
+// SPDX-License-Identifier: MIT
+// Building a machine and taking it apart.
+#include "machine/machine.h"
+
+#include "base/memory.h"
+#include "machine/machine_internal.h"
+#include "machine/tree.h"
+
+#include <stdlib.h>
+
+#define STEP_PS 1000 // one step is one nanosecond
+#define TSC_HZ UINT64_C(1000000000)
+#define CRYSTAL_HZ UINT64_C(25000000)
+#define PORTS 0x10000
+#define PHYSICAL_LIMIT (UINT64_C(1) << 46)
+
+static void kick_current(void *ctx)
+{
+    struct machine *m = ctx;
+    const struct cpu_signal *signal = &m->signals[m->schedule.current];
+    signal->ops->kick(signal->cpu);
+}
+
+static void device_stop(void *machine, enum machine_stop why, u32 value)
+{
+    struct machine *m = machine;
+    if (!m->stop_wanted) {
+        m->stop_wanted = true;
+        m->stop_why = why;
+        m->stop_value = value;
+    }
+    kick_current(m);
+}
+
+static void no_sink(void *ctx, const struct probe_event *event)
+{
+}
+
+static struct status create_cpus(struct machine *m, const struct machine_config *config)
+{
+    m->cpu_count = tree_cpu_count(config->tree);
+    if (m->cpu_count != 1) {
+        return status_error(STATUS_BAD_INPUT, "device tree: %u CPUs; this version runs exactly one",
+                            m->cpu_count);
+    }
+    m->cpus = xcalloc(m->cpu_count, sizeof(struct cpu *));
+    m->signals = xcalloc(m->cpu_count, sizeof(*m->signals));
+    m->apics = xcalloc(m->cpu_count, sizeof(*m->apics));
+    m->halted = xcalloc(m->cpu_count, sizeof(*m->halted));
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        struct cpu_config cpu = {
+            .index = i,
+            .model = config->cpu_model,
+            .mmu = m->mmu,
+            .mem = m->mem,
+            .ports = m->ports,
+            .clock = &m->clock,
+            .probes = &m->probes,
+            .apic = &m->apics[i],
+            .current_cpu = &m->bus.current_cpu,
+            .tsc_hz = tree_cpu_hz(config->tree, "tsc-frequency", TSC_HZ),
+            .crystal_hz = tree_cpu_hz(config->tree, "clock-frequency", CRYSTAL_HZ),
+        };
+        struct status s = cpu_create(&m->cpus[i], &cpu);
+        if (!status_ok(&s)) {
+            return s;
+        }
+        m->signals[i] = cpu_signal(m->cpus[i]);
+    }
+    return status_success();
+}
+
+static void connect_bus(struct machine *m)
+{
+    device_bus_init(&m->bus);
+    m->bus.clock = &m->clock;
+    m->bus.events = m->events;
+    m->bus.ports = m->ports;
+    m->bus.mmio = m->mmio;
+    m->bus.mem = m->mem;
+    m->bus.pci = m->pci;
+    m->bus.host = &m->host;
+    m->bus.probes = &m->probes;
+    m->bus.cpu_count = m->cpu_count;
+    m->bus.cpu_signals = m->signals;
+    m->bus.cpu_apics = m->apics;
+    m->bus.stop = device_stop;
+    m->bus.machine = m;
+    event_queue_set_kick(m->events, kick_current, m);
+}
+
+static struct status check_apics(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        if (!m->apics[i].ops) {
+            return status_error(STATUS_BAD_INPUT, "device tree: no local APIC (\"intel,lapic\")");
+        }
+    }
+    return status_success();
+}
+
+static struct status create_parts(struct machine *m, const struct machine_config *config)
+{
+    u64 ram_bytes = 0;
+    struct status s = tree_memory_bytes(config->tree, &ram_bytes);
+    if (status_ok(&s)) {
+        s = physmem_create(&m->mem, ram_bytes);
+    }
+    if (!status_ok(&s)) {
+        return s;
+    }
+    m->ram_hash = ram_hash_create(ram_bytes);
+    m->ports = io_space_create(PORTS);
+    m->mmio = io_space_create(PHYSICAL_LIMIT);
+    m->events = event_queue_create();
+    m->pci = pci_bus_create(m->ports, m->mmio);
+    m->mmu = mmu_shared_create(m->mem, m->mmio, config->tlb);
+    s = create_cpus(m, config);
+    if (status_ok(&s)) {
+        connect_bus(m);
+        s = board_create(m, config->tree);
+    }
+    return status_ok(&s) ? check_apics(m) : s;
+}
+
+struct status machine_create(struct machine **out, const struct machine_config *config)
+{
+    struct machine *m = xcalloc(1, sizeof(*m));
+    m->clock.step_ps = STEP_PS;
+    m->host = *config->host;
+    m->probes.sink = no_sink;
+    m->chaos = config->chaos;
+    m->chaos_seed = config->chaos_seed;
+    m->schedule.quantum_left = MACHINE_QUANTUM_STEPS;
+    struct status s = create_parts(m, config);
+    if (!status_ok(&s)) {
+        machine_destroy(m);
+        return s;
+    }
+    machine_reset(m);
+    *out = m;
+    return status_success();
+}
+
+static void destroy_devices(struct machine *m)
+{
+    for (unsigned i = m->device_count; i-- > 0;) {
+        struct device *dev = m->devices[i];
+        if (dev->class->destroy) {
+            dev->class->destroy(dev);
+        }
+        free(dev->path);
+        free(dev->state);
+        free(dev);
+    }
+    free(m->devices);
+}
+
+void machine_destroy(struct machine *m)
+{
+    if (!m) {
+        return;
+    }
+    destroy_devices(m);
+    for (unsigned i = 0; m->cpus && i < m->cpu_count; i++) {
+        if (m->cpus[i]) {
+            cpu_destroy(m->cpus[i]);
+        }
+    }
+    free(m->cpus);
+    free(m->signals);
+    free(m->apics);
+    free(m->halted);
+    if (m->mem) {
+        mmu_shared_destroy(m->mmu);
+        pci_bus_destroy(m->pci);
+        event_queue_destroy(m->events);
+        io_space_destroy(m->mmio);
+        io_space_destroy(m->ports);
+        ram_hash_destroy(m->ram_hash);
+        physmem_destroy(m->mem);
+    }
+    free(m);
+}
+
+void machine_reset(struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_reset(m->cpus[i]);
+        m->halted[i] = false;
+    }
+    pci_bus_reset(m->pci);
+    for (unsigned i = 0; i < m->device_count; i++) {
+        m->devices[i]->class->reset(m->devices[i]);
+    }
+    event_queue_rebuild(m->events);
+    m->schedule = (struct schedule){.quantum_left = MACHINE_QUANTUM_STEPS};
+}
+
+const struct vclock *machine_clock(const struct machine *m)
+{
+    return &m->clock;
+}
+
+struct physmem *machine_memory(const struct machine *m)
+{
+    return m->mem;
+}
+
+struct probes *machine_probes(struct machine *m)
+{
+    return &m->probes;
+}
+
+unsigned machine_cpu_count(const struct machine *m)
+{
+    return m->cpu_count;
+}
+
+struct cpu *machine_cpu(const struct machine *m, unsigned index)
+{
+    return m->cpus[index];
+}
+
+unsigned machine_device_count(const struct machine *m)
+{
+    return m->device_count;
+}
+
+struct device *machine_device(const struct machine *m, unsigned index)
+{
+    return m->devices[index];
+}

@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+// The run loop: at each boundary what is due happens in one fixed order, then a CPU runs up to the next boundary.
+#include "base/check.h"
+#include "machine/machine_internal.h"
+
+#include <stdio.h>
+
+#define CHAOS_DELAY_NS 4096   // an event is at most this late
+#define IDLE_ROUNDS_MAX 4096  // idle jumps between looks at the door
+
+// A number that depends on the seed and on when, so that no state is needed (SplitMix64's mixing).
+static u64 chaos_number(const struct machine *m, u64 when)
+{
+    u64 x = when + m->chaos_seed * UINT64_C(0x9E3779B97F4A7C15) + UINT64_C(0x2545F4914F6CDD1D);
+    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
+    return x ^ x >> 31;
+}
+
+// When the next event is to be looked at: its deadline, or a little later under --chaos.
+static u64 next_deadline(const struct machine *m)
+{
+    u64 deadline = event_queue_next(m->events);
+    if (m->chaos && deadline != EVENT_NEVER) {
+        u64 late = chaos_number(m, deadline) % CHAOS_DELAY_NS;
+        deadline = deadline < EVENT_NEVER - late ? deadline + late : deadline;
+    }
+    return deadline;
+}
+
+static u64 new_quantum(const struct machine *m)
+{
+    if (!m->chaos) {
+        return MACHINE_QUANTUM_STEPS;
+    }
+    return 1 + chaos_number(m, m->clock.step) % (2 * MACHINE_QUANTUM_STEPS);
+}
+
+static void next_turn(struct machine *m)
+{
+    m->schedule.current = (m->schedule.current + 1) % m->cpu_count;
+    m->schedule.quantum_left = new_quantum(m);
+}
+
+static void fire_due(struct machine *m)
+{
+    u64 now = vclock_ns(&m->clock);
+    if (next_deadline(m) <= now) {
+        event_queue_fire(m->events, now);
+    }
+}
+
+static bool look_at_door(struct machine *m)
+{
+    m->next_poll_step = m->clock.step + MACHINE_SLICE_STEPS;
+    m->idle_rounds = 0;
+    return m->host.door.ops && m->host.door.ops->poll(m->host.door.ctx);
+}
+
+// The CPU whose turn it is, passing over those that sleep; NULL if all do.
+static struct cpu *runnable_cpu(struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        unsigned index = m->schedule.current;
+        if (!m->halted[index] || cpu_has_work(m->cpus[index])) {
+            m->halted[index] = false;
+            return m->cpus[index];
+        }
+        if (m->cpu_count > 1) {
+            next_turn(m);
+        }
+    }
+    return NULL;
+}
+
+// Every CPU sleeps: time jumps, or the door waits. False if nothing can ever happen again.
+static bool pass_idle_time(struct machine *m)
+{
+    u64 now = vclock_ns(&m->clock);
+    u64 deadline = next_deadline(m);
+    u64 until = deadline;
+    if (m->host.door.ops) {
+        until = m->host.door.ops->idle(m->host.door.ctx, now, deadline);
+    }
+    if (until == EVENT_NEVER) {
+        return false;
+    }
+    CHECK(until >= now && until <= deadline);
+    m->clock.idle_ns += until - now;
+    m->idle_rounds++;
+    return true;
+}
+
+static u64 run_budget(const struct machine *m, u64 until_step)
+{
+    u64 budget = vclock_steps_until(&m->clock, next_deadline(m));
+    u64 to_poll = m->next_poll_step - m->clock.step;
+    u64 to_stop = until_step - m->clock.step;
+    budget = budget < to_poll ? budget : to_poll;
+    budget = budget < to_stop ? budget : to_stop;
+    if (m->cpu_count > 1 && budget > m->schedule.quantum_left) {
+        budget = m->schedule.quantum_left;
+    }
+    return budget;
+}
+
+static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
+{
+    u64 before = m->clock.step;
+    m->bus.current_cpu = m->schedule.current;
+    enum cpu_exit exit = cpu_run(cpu, budget);
+    u64 ran = m->clock.step - before;
+    CHECK(ran <= budget);
+    if (exit == CPU_EXIT_HALTED) {
+        m->halted[m->schedule.current] = true;
+    }
+    if (m->cpu_count > 1) {
+        m->schedule.quantum_left -= ran;
+        if (!m->schedule.quantum_left || exit == CPU_EXIT_HALTED || exit == CPU_EXIT_KICK) {
+            next_turn(m);
+        }
+    }
+    return exit;
+}
+
+static struct machine_result device_result(struct machine *m)
+{
+    static const enum machine_exit exits[] = {
+        [MACHINE_STOP_POWER_OFF] = MACHINE_EXIT_POWER_OFF,
+        [MACHINE_STOP_DEBUG_EXIT] = MACHINE_EXIT_DEBUG_EXIT,
+        [MACHINE_STOP_RESET] = MACHINE_EXIT_RESET,
+    };
+    m->stop_wanted = false;
+    return (struct machine_result){.exit = exits[m->stop_why], .value = m->stop_value};
+}
+
+static struct machine_result shutdown_result(const struct cpu *cpu)
+{
+    struct machine_result result = {.exit = MACHINE_EXIT_SHUTDOWN};
+    snprintf(result.text, sizeof(result.text), "%s", cpu_shutdown_reason(cpu));
+    return result;
+}
+
+struct machine_result machine_run(struct machine *m, u64 until_step)
+{
+    m->next_poll_step = m->clock.step;
+    for (;;) {
+        if (m->stop_wanted) {
+            return device_result(m);
+        }
+        if (m->clock.step >= until_step) {
+            return (struct machine_result){.exit = MACHINE_EXIT_UNTIL};
+        }
+        fire_due(m);
+        if ((m->clock.step >= m->next_poll_step || m->idle_rounds > IDLE_ROUNDS_MAX) &&
+            look_at_door(m)) {
+            return (struct machine_result){.exit = MACHINE_EXIT_HOST};
+        }
+        if (m->stop_wanted) {
+            continue;
+        }
+        struct cpu *cpu = runnable_cpu(m);
+        if (!cpu) {
+            if (!pass_idle_time(m)) {
+                return (struct machine_result){.exit = MACHINE_EXIT_STUCK};
+            }
+            continue;
+        }
+        u64 budget = run_budget(m, until_step);
+        if (budget && run_cpu(m, cpu, budget) == CPU_EXIT_SHUTDOWN) {
+            return shutdown_result(cpu);
+        }
+    }
+}
