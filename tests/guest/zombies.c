@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: MIT
+// Zombies, orphans adopted by process 1 (or a subreaper), wait options and their errors, SIGCHLD ignored.
+#include "t.h"
+#include <sys/prctl.h>
+
+static char state_of(pid_t pid)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) {
+        return '-';
+    }
+    read(fd, text, sizeof(text) - 1);
+    close(fd);
+    char *paren = strrchr(text, ')');
+    return paren ? paren[2] : '?';
+}
+
+int main(void)
+{
+    int status = 0;
+    show("no children", wait(&status));
+    pid_t pid = fork();
+    if (pid == 0) {
+        _exit(300);
+    }
+    sleep_ms(30);
+    say("state %c\n", state_of(pid));
+    show("kill zombie", kill(pid, 9));
+    show("WNOHANG reaps", waitpid(pid, &status, WNOHANG) == pid);
+    show_status("child", status);
+    say("state %c\n", state_of(pid));
+    show("again", waitpid(pid, &status, 0));
+    pid = fork();
+    if (pid == 0) {
+        sleep_ms(50);
+        _exit(0);
+    }
+    show("WNOHANG too early", waitpid(pid, &status, WNOHANG));
+    siginfo_t info;
+    memset(&info, 0, sizeof(info));
+    show("waitid WNOWAIT", waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+    say("signo %d code %d status %d pid right %d\n", info.si_signo, info.si_code, info.si_status, info.si_pid == pid);
+    show("still there", waitpid(pid, &status, 0) == pid);
+    show("waitid no options", waitid(P_ALL, 0, &info, 0));
+    show("waitpid bad options", waitpid(-1, &status, 0x10000000));
+    prctl(PR_SET_CHILD_SUBREAPER, 1);
+    int p[2];
+    pipe(p);
+    pid = fork();
+    if (pid == 0) {
+        pid_t me = getpid();
+        if (fork() == 0) {
+            while (getppid() == me) {
+                sleep_ms(5);
+            }
+            char adopted = getppid() != me;
+            write(p[1], &adopted, 1);
+            _exit(5);
+        }
+        _exit(4);
+    }
+    waitpid(pid, &status, 0);
+    show_status("middle", status);
+    char c = 0;
+    read(p[0], &c, 1);
+    say("adopted %d\n", c);
+    wait(&status);
+    show_status("grandchild", status);
+    signal(SIGCHLD, SIG_IGN);
+    pid = fork();
+    if (pid == 0) {
+        _exit(1);
+    }
+    show("ignored: wait", waitpid(pid, &status, 0));
+    signal(SIGCHLD, SIG_DFL);
+    pid = fork();
+    if (pid == 0) {
+        raise(SIGSTOP);
+        _exit(7);
+    }
+    waitpid(pid, &status, WUNTRACED);
+    show_status("untraced", status);
+    say("state %c\n", state_of(pid));
+    kill(pid, SIGCONT);
+    waitpid(pid, &status, WCONTINUED);
+    show_status("continued", status);
+    waitpid(pid, &status, 0);
+    show_status("end", status);
+    return 0;
+}
