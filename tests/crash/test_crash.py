@@ -74,7 +74,7 @@ def cut(original, records, at, chance):
             image[offset:offset + len(data)] = data
         elif kind == "O":
             said += data
-    return image, said.count(b"synced ") if said.endswith(b"\n") or not said else said.count(b"\n")
+    return image, said.count(b"\n")
 
 
 def read_files(image_path, names, folder):
