@@ -23,6 +23,7 @@ struct sighand_struct {
     atomic_t count;
     struct k_sigaction action[64];
     wait_queue_head_t signalfd_wqh;
+    struct deferred rcu;
 };
 
 #define JOBCTL_STOP_PENDING 0x1u
@@ -52,6 +53,7 @@ struct signal_struct {
     struct list_head thread_head; // lock: tasklist + siglock
     wait_queue_head_t wait_chldexit;
     struct task_struct *curr_target;
+    struct task_struct *leader_task; // lives as long as any thread does: for timer callbacks
     struct sigpending shared_pending;
     int group_exit_code;
     int notify_count;
