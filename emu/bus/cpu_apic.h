@@ -15,6 +15,9 @@ struct cpu_apic_ops {
     // MSRs 0x1B, 0x6E0 and 0x800-0x83F. False: #GP.
     bool (*read_msr)(void *apic, u32 msr, u64 *value);
     bool (*write_msr)(void *apic, u32 msr, u64 value);
+    // The CPU's TSC is vclock_ticks(vtime, TSC frequency) + offset. Called when IA32_TSC or IA32_TSC_ADJUST changes it, since
+    // a TSC deadline moves with it. The offset is 0 after reset.
+    void (*set_tsc_offset)(void *apic, u64 offset);
 };
 
 struct cpu_apic {

@@ -31,8 +31,10 @@ struct device_bus {
     struct probes *probes;
     unsigned cpu_count;
     unsigned current_cpu; // whose access is being served (banked LAPIC registers)
-    // ISA interrupt n (0-15): drives the 8259 and the IOAPIC pin (0 -> pin 2).
+    // ISA interrupt n (0-15): drives the 8259 and the IOAPIC pin (0 -> pin 2). Devices get theirs from device_irq().
     struct irq_line isa_irq[16];
+    struct irq_line isa_to_pic[16], isa_to_ioapic[16]; // where isa_irq goes; set by the controllers
+    u32 isa_irq_claimed;                               // BIT(n): a device drives it
     // Set by interrupt controllers for each other while the board is built.
     struct irq_line pic_output;                                       // 8259 INTR -> LINT0
     u8 (*pic_acknowledge)(void *pic);                                 // INTA of the 8259 pair
@@ -47,6 +49,9 @@ struct device_bus {
     void (*stop)(void *machine, enum machine_stop why, u32 value);
     void *machine;
 };
+
+// Connects isa_irq to isa_to_pic and isa_to_ioapic. The machine calls it on its zeroed device_bus, before any create().
+void device_bus_init(struct device_bus *bus);
 
 struct device_class {
     const char *name;       // for people: "uart16550"
@@ -72,6 +77,9 @@ const struct device_class *device_class_find(const void *fdt, int node);
 
 // First cell pair of the node's reg: base and length. Status names the node when it is missing or malformed.
 struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base, u64 *length);
+// The node's index-th interrupt, an ISA one that no other device drives yet.
+struct status device_irq(const struct device *dev, const void *fdt, int node, unsigned index,
+                         struct irq_line *line);
 // A one-cell property, or the default.
 u32 device_cell(const void *fdt, int node, const char *property, u32 fallback);
 

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+// The PCI host bridge: configuration mechanism #1 at CF8/CFC (PCI Local Bus 3.0, 3.2.2.3.2), function 00:00.0, and the
+// routing of INTA-INTD to ISA interrupts.
+#include "devices/device.h"
+
+#include <libfdt.h>
+
+#define CONFIG_ENABLE UINT32_C(0x80000000)
+
+struct pci_host {
+    u32 address; // CONFIG_ADDRESS
+    u32 wires;   // levels of the four INTx wires
+    // Wiring.
+    struct irq_line lines[4]; // [n]: of the ISA interrupt behind wire n
+    u32 shared[4];            // wires on the same ISA interrupt as wire n
+};
+
+static u64 pci_host_read(void *ctx, u64 offset, unsigned size)
+{
+    struct device *dev = ctx;
+    const struct pci_host *h = dev->state;
+    if (offset < 4) {
+        // Only a whole doubleword is CONFIG_ADDRESS; anything else there is an ordinary, absent port.
+        return offset == 0 && size == 4 ? h->address : ~UINT64_C(0);
+    }
+    if (!(h->address & CONFIG_ENABLE) || bits_get(h->address, 16, 8)) {
+        return ~UINT64_C(0);
+    }
+    unsigned reg = (h->address & 0xFC) + (unsigned)(offset - 4);
+    return pci_config_read(dev->bus->pci, (unsigned)bits_get(h->address, 8, 8), reg, size);
+}
+
+static void pci_host_write(void *ctx, u64 offset, u64 value, unsigned size)
+{
+    struct device *dev = ctx;
+    struct pci_host *h = dev->state;
+    if (offset < 4) {
+        if (offset == 0 && size == 4) {
+            h->address = (u32)value & ~UINT32_C(0x7F000003);
+        }
+        return;
+    }
+    if ((h->address & CONFIG_ENABLE) && !bits_get(h->address, 16, 8)) {
+        unsigned reg = (h->address & 0xFC) + (unsigned)(offset - 4);
+        pci_config_write(dev->bus->pci, (unsigned)bits_get(h->address, 8, 8), reg, (u32)value, size);
+    }
+}
+
+static const struct io_ops pci_host_ops = {pci_host_read, pci_host_write, 4};
+
+static void wire_set(void *ctx, unsigned n, bool level)
+{
+    struct pci_host *h = ((struct device *)ctx)->state;
+    h->wires = (u32)bits_set(h->wires, n, 1, level);
+    irq_set(&h->lines[n], h->wires & h->shared[n]);
+}
+
+static void message_send(void *ctx, u64 address, u32 data)
+{
+    struct device_bus *bus = ((struct device *)ctx)->bus;
+    if (bus->apic_message) {
+        bus->apic_message(bus->apic_message_ctx, address, data);
+    }
+}
+
+// interrupts = <a b c d>: the ISA interrupts of the four wires; equal ones share a line.
+static struct status wires_create(struct device *dev, const void *fdt, int node)
+{
+    struct pci_host *h = dev->state;
+    int bytes = 0;
+    const fdt32_t *property = fdt_getprop(fdt, node, "interrupts", &bytes);
+    if (!property || bytes != 16) {
+        return status_error(STATUS_BAD_INPUT, "device tree: %s needs four \"interrupts\"", dev->path);
+    }
+    for (unsigned n = 0; n < 4; n++) {
+        unsigned first = 0;
+        while (property[first] != property[n]) {
+            first++;
+        }
+        h->lines[n] = h->lines[first];
+        if (first == n) {
+            struct status s = device_irq(dev, fdt, node, n, &h->lines[n]);
+            if (!status_ok(&s)) {
+                return s;
+            }
+        }
+        for (unsigned m = 0; m < 4; m++) {
+            h->shared[n] |= property[m] == property[n] ? 1u << m : 0;
+        }
+        pci_bus_set_intx(dev->bus->pci, n, (struct irq_line){wire_set, dev, n},
+                         (u8)fdt32_to_cpu(property[n]));
+    }
+    return status_success();
+}
+
+static struct status pci_host_create(struct device *dev, const void *fdt, int node)
+{
+    // Intel's G33/Q35 memory controller hub, as on the machine that stock kernels know best.
+    static const struct pci_identity identity = {
+        .vendor = 0x8086, .device = 0x29C0, .class_code = 0x060000, .revision = 2,
+    };
+    u64 base, length;
+    struct status s = device_reg(dev, fdt, node, &base, &length);
+    if (status_ok(&s) && length != 8) {
+        s = status_error(STATUS_BAD_INPUT, "device tree: %s: the length in \"reg\" must be 8", dev->path);
+    }
+    if (status_ok(&s)) {
+        s = io_space_add(dev->bus->ports, base, length, &pci_host_ops, dev, "pci-config");
+    }
+    if (status_ok(&s)) {
+        s = wires_create(dev, fdt, node);
+    }
+    if (status_ok(&s) && !pci_add(dev->bus->pci, 0, &identity, NULL, false)) {
+        s = status_error(STATUS_BAD_INPUT, "device tree: %s: a second host bridge", dev->path);
+    }
+    pci_bus_set_msi(dev->bus->pci, message_send, dev);
+    return s;
+}
+
+static void pci_host_reset(struct device *dev)
+{
+    struct pci_host *h = dev->state;
+    h->address = 0;
+    pci_bus_reset(dev->bus->pci);
+    h->wires = 0;
+}
+
+static const struct field pci_host_fields[] = {
+    FIELD(struct pci_host, address),
+    FIELD(struct pci_host, wires),
+    FIELD_END,
+};
+
+const struct device_class pci_host_class = {
+    .name = "pci_host",
+    .compatible = "pci-host-cf8",
+    .state_size = sizeof(struct pci_host),
+    .create = pci_host_create,
+    .reset = pci_host_reset,
+    .fields = pci_host_fields,
+};
