@@ -59,7 +59,7 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
             .apic = &m->apics[i],
             .current_cpu = &m->bus.current_cpu,
             .tsc_hz = tree_cpu_hz(config->tree, "tsc-frequency", TSC_HZ),
-            .crystal_hz = tree_cpu_hz(config->tree, "clock-frequency", CRYSTAL_HZ),
+            .crystal_hz = tree_cpu_hz(config->tree, "crystal-frequency", CRYSTAL_HZ),
         };
         struct status s = cpu_create(&m->cpus[i], &cpu);
         if (!status_ok(&s)) {

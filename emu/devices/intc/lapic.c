@@ -427,16 +427,16 @@ static const struct cpu_apic_ops cpu_ops = {
     .set_tsc_offset = lapic_tsc_offset,
 };
 
-static struct status clocks_read(struct device *dev, const void *fdt, int node)
+// Both frequencies are the CPU's: CPUID 0x15 tells them to the guest.
+static struct status clocks_read(struct device *dev, const void *fdt)
 {
     struct lapic *l = dev->state;
     int cpu = fdt_path_offset(fdt, "/cpus/cpu@0");
-    l->timer_hz = device_cell(fdt, node, "clock-frequency", 0);
+    l->timer_hz = cpu < 0 ? 0 : device_cell(fdt, cpu, "crystal-frequency", 0);
     l->tsc_hz = cpu < 0 ? 0 : device_cell(fdt, cpu, "tsc-frequency", 0);
     if (!l->timer_hz || !l->tsc_hz) {
-        return status_error(STATUS_BAD_INPUT, "device tree: %s needs \"%s\"",
-                            l->timer_hz ? "/cpus/cpu@0" : dev->path,
-                            l->timer_hz ? "tsc-frequency" : "clock-frequency");
+        return status_error(STATUS_BAD_INPUT, "device tree: /cpus/cpu@0 needs \"%s\"",
+                            l->timer_hz ? "tsc-frequency" : "crystal-frequency");
     }
     return status_success();
 }
@@ -448,7 +448,7 @@ static struct status lapic_create(struct device *dev, const void *fdt, int node)
     u64 length;
     struct status s = device_reg(dev, fdt, node, &l->base_reset, &length);
     if (status_ok(&s)) {
-        s = clocks_read(dev, fdt, node);
+        s = clocks_read(dev, fdt);
     }
     if (status_ok(&s) && (length != 0x1000 || (l->base_reset & ~BASE_ADDRESS))) {
         s = status_error(STATUS_BAD_INPUT, "device tree: %s: \"reg\" must be one page", dev->path);
