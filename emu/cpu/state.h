@@ -37,10 +37,42 @@
 #define CR0_CD 0x40000000u
 #define CR0_PG 0x80000000u
 
+#define CR4_VME 0x1u
+#define CR4_PVI 0x2u
+#define CR4_TSD 0x4u
+#define CR4_DE 0x8u
+#define CR4_PSE 0x10u
+#define CR4_PAE 0x20u
+#define CR4_MCE 0x40u
+#define CR4_PGE 0x80u
+#define CR4_PCE 0x100u
+#define CR4_OSFXSR 0x200u
+#define CR4_OSXMMEXCPT 0x400u
+#define CR4_FSGSBASE 0x10000u
+#define CR4_PCIDE 0x20000u
+#define CR4_OSXSAVE 0x40000u
+#define CR4_SMEP 0x100000u
+#define CR4_SMAP 0x200000u
+
 #define EFER_SCE 0x1u
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
 #define EFER_NXE 0x800u
+
+// cpu_segment.attributes (SDM 3A 3.4.5, figure 3-8, bits 40..55).
+#define SEGMENT_TYPE 0xFu
+#define SEGMENT_ACCESSED 0x1u
+#define SEGMENT_WRITABLE 0x2u   // data
+#define SEGMENT_READABLE 0x2u   // code
+#define SEGMENT_CONFORMING 0x4u // code
+#define SEGMENT_EXPAND_DOWN 0x4u
+#define SEGMENT_CODE 0x8u
+#define SEGMENT_S 0x10u // code or data, not a system descriptor
+#define SEGMENT_P 0x80u
+#define SEGMENT_L 0x2000u
+#define SEGMENT_DB 0x4000u
+#define SEGMENT_G 0x8000u
+#define SEGMENT_DPL(attributes) ((attributes) >> 5 & 3u)
 
 // The vector and x87 register file. xmm n is vec[n][0..15]; the rest is for AVX. x87 registers are physical (not
 // rotated by TOP), 10 bytes each.
@@ -74,6 +106,15 @@ enum cpu_pending {
 
 enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS }; // interrupts (and traps) blocked for one instruction
 
+enum cpu_feature {
+#define FEATURE(name, ...) FEATURE_##name,
+#include "isa/x86_features.def"
+#undef FEATURE
+    CPU_FEATURE_COUNT
+};
+_Static_assert(CPU_FEATURE_COUNT <= 64, "cpu.features is one word");
+
+struct cpu_model;   // cpuid.c
 struct code_cache;  // decoded instructions by physical page (interp)
 struct vector_unit; // host trampolines for SSE/AVX (interp)
 
@@ -95,6 +136,7 @@ struct cpu {
     s64 steps_left;
     const struct insn *current; // set at the start of a run and by every slow path
     const struct insn *run_end; // where the loop stops; a slow path cuts it to leave after the current instruction
+    struct code_page *page; // the code page of SLOT_CODE while its translation is known to hold, else NULL
     u64 rmw_value;              // the operand of a read-modify-write off the fast path (operand.h)
     struct mmu_rmw rmw;
 
@@ -105,7 +147,7 @@ struct cpu {
     u64 cr0, cr2, cr3, cr4, xcr0;
     u64 dr[8];
     u64 efer, star, lstar, cstar, sfmask, kernel_gs_base, tsc_aux, tsc_offset, pat, misc_enable;
-    u64 sysenter_cs, sysenter_esp, sysenter_eip, debugctl, feature_control, microcode, mtrr_def_type;
+    u64 sysenter_cs, sysenter_esp, sysenter_eip, debugctl, feature_control, mtrr_def_type;
     u64 mtrr_fixed[11], mtrr_base[8], mtrr_mask[8];
     struct cpu_fpu fpu;
 
@@ -122,16 +164,26 @@ struct cpu {
 
     // Not state.
     struct cpu_config config;
+    const struct cpu_model *model;
+    u64 features; // BIT(enum cpu_feature): what CPUID advertises
     struct code_cache *code;
     struct vector_unit *vector;
     struct cpu_counters counters;
     bool kicked;
     u64 run_budget, run_start_step;
+    s64 accounted;        // steps_left when counters were last brought up to date
+    u64 not_instructions; // steps since then that are no instructions: deliveries, further iterations of REP
+    u8 accounted_cpl;
     char shutdown_reason[160];
     struct undefined_count *undefined;
 };
 
 // fs/gs base and friends live in seg[].base.
+
+static inline bool cpu_has(const struct cpu *cpu, enum cpu_feature feature)
+{
+    return cpu->features & BIT(feature);
+}
 
 // Brings config.clock->step up to the current instruction. Everything that touches a device, reads a clock or emits a
 // probe calls it first.
@@ -151,8 +203,28 @@ u64 cpu_rflags(const struct cpu *cpu);
 void cpu_set_rflags(struct cpu *cpu, u64 rflags); // all bits given; no privilege rules
 
 // Fault constructors: set cpu->fault, return false, so that "return raise_gp(cpu, 0);" ends a semantic function.
-bool raise_fault(struct cpu *cpu, u8 vector);                   // no error code
-bool raise_fault_code(struct cpu *cpu, u8 vector, u32 error);   // with error code
+static inline bool raise_fault(struct cpu *cpu, u8 vector) // no error code
+{
+    cpu->fault = (struct fault){vector, false, 0, 0};
+    return false;
+}
+
+static inline bool raise_fault_code(struct cpu *cpu, u8 vector, u32 error) // with error code
+{
+    cpu->fault = (struct fault){vector, true, error, 0};
+    return false;
+}
+
+// The paths of iret, syscall, gates... report where they went. cause: enum transition_cause.
+struct transition {
+    enum transition_cause cause;
+    u8 from_cpl, vector;
+    u32 error_code;
+    u64 rip;
+};
+void cpu_probe_transition(struct cpu *cpu, const struct transition *transition); // call when the probe is on
+void cpu_probe(struct cpu *cpu, enum probe_kind kind, u64 rip, u64 address, u64 value, u32 error_code, u8 size,
+               u8 cause);
 
 // Delivery (exception.c, interrupt.c). Counts its one step. Handles #DF and triple fault by itself.
 // rip is that of the faulting instruction (faults) or of the next one (traps).
@@ -173,8 +245,15 @@ bool cpu_write_dr(struct cpu *cpu, unsigned n, u64 value);
 bool cpu_read_dr(struct cpu *cpu, unsigned n, u64 *value);
 bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *value);
 bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value);
+const struct cpu_model *cpu_model_find(const char *name); // NULL: unknown
+u64 cpu_model_features(const struct cpu_model *model);
+u32 cpu_model_signature(const struct cpu_model *model); // CPUID 1 EAX; EDX at reset
 void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4]); // eax ebx ecx edx
 u64 cpu_tsc(const struct cpu *cpu);
+void cpu_debug_changed(struct cpu *cpu); // after DR0-3 or DR7: data breakpoints go to the MMU
+void debug_note_port(struct cpu *cpu, u16 port, unsigned size); // I/O breakpoints
+// Registers after reset or INIT (SDM 3A table 10-1); INIT keeps FPU, MSRs and the caches of time.
+void cpu_init_state(struct cpu *cpu, bool power_on);
 bool cpu_port_allowed(struct cpu *cpu, u16 port, unsigned size); // IOPL and the TSS bitmap; false: #GP raised
 bool cpu_far_jump(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_size);
 bool cpu_far_call(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_size, u64 next_rip);

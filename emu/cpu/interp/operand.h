@@ -97,6 +97,9 @@ static inline bool operand_ea(struct cpu *cpu, const struct insn *insn, unsigned
     return true;
 }
 
+// The memory operand's address plus extra bytes (BT with a register index): wraps at the address size.
+bool operand_ea_plus(struct cpu *cpu, const struct insn *insn, s64 extra, unsigned size, bool write, u64 *linear);
+
 // A segment's linear address for an explicit offset (string operations, stack, XLAT): base, limit and rights outside
 // 64-bit code, FS and GS base in it. offset is already truncated to the address size.
 bool operand_segment(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, bool write, u64 *linear);
@@ -107,6 +110,9 @@ bool operand_read_slow(struct cpu *cpu, const struct insn *insn, u64 linear, voi
 bool operand_write_slow(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in, unsigned size);
 u8 *operand_rmw_slow(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size);
 void operand_rmw_commit_slow(struct cpu *cpu, const struct insn *insn);
+
+// Checks every page of a coming write of size bytes, A and D included, without writing.
+bool operand_probe_write(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size);
 
 static inline bool operand_read(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size)
 {
@@ -128,6 +134,30 @@ static inline bool operand_write(struct cpu *cpu, const struct insn *insn, u64 l
     return operand_write_slow(cpu, insn, linear, in, size);
 }
 
+// The same for the stack: an address that is not canonical is #SS(0), not #GP(0), whatever the instruction's operand.
+bool operand_stack_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *bytes, unsigned size, bool write);
+
+static inline bool operand_read_stack(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size)
+{
+    u8 *host = tlb_lookup(&cpu->mmu->tables->read, linear, size);
+    if (LIKELY(host != NULL)) {
+        __builtin_memcpy(out, host, size);
+        return true;
+    }
+    return operand_stack_slow(cpu, insn, linear, out, size, false);
+}
+
+static inline bool operand_write_stack(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in,
+                                       unsigned size)
+{
+    u8 *host = tlb_lookup(&cpu->mmu->tables->write, linear, size);
+    if (LIKELY(host != NULL)) {
+        __builtin_memcpy(host, in, size);
+        return true;
+    }
+    return operand_stack_slow(cpu, insn, linear, (void *)(uintptr_t)in, size, true);
+}
+
 // Address and access in one: what most handlers of FORM_RM and FORM_MR want.
 static inline bool operand_load(struct cpu *cpu, const struct insn *insn, void *out, unsigned size)
 {
@@ -143,14 +173,19 @@ static inline bool operand_store(struct cpu *cpu, const struct insn *insn, const
 
 // Read-modify-write (size 1..8): the operand's bytes, checked for writing, to be changed in place; then operand_rmw_end().
 // Not calling end leaves memory as it was only off the fast path, so fault before you change the bytes.
+static inline u8 *operand_rmw_at(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size)
+{
+    u8 *host = tlb_lookup(&cpu->mmu->tables->write, linear, size);
+    return LIKELY(host != NULL) ? host : operand_rmw_slow(cpu, insn, linear, size);
+}
+
 static inline u8 *operand_rmw(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     u64 linear;
     if (UNLIKELY(!operand_ea(cpu, insn, size, true, &linear))) {
         return NULL;
     }
-    u8 *host = tlb_lookup(&cpu->mmu->tables->write, linear, size);
-    return LIKELY(host != NULL) ? host : operand_rmw_slow(cpu, insn, linear, size);
+    return operand_rmw_at(cpu, insn, linear, size);
 }
 
 static inline void operand_rmw_end(struct cpu *cpu, const struct insn *insn, const u8 *bytes)

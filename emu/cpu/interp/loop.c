@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: MIT
+// cpu_run(): fetch, the instruction loop, steps, and what happens at boundaries (DESIGN.md, invariants 1 and 3).
+//
+// A run of decoded instructions is charged to steps_left as a whole when it is entered, and what was not executed is
+// given back when it is left: inside it only the pointer comparison with run_end is paid per instruction.
+#include <string.h>
+
+#include "base/check.h"
+#include "cpu/interp/code_cache.h"
+#include "cpu/interp/operand.h"
+
+void interp_create(struct cpu *cpu)
+{
+    struct decoder_options options = {.tzcnt = false, .lzcnt = false};
+    cpu->code = code_cache_get(cpu->config.mem, cpu->config.mmu, &options);
+}
+
+void interp_destroy(struct cpu *cpu)
+{
+    code_cache_put(cpu->code);
+    interp_free_undefined(cpu);
+}
+
+void interp_reset(struct cpu *cpu)
+{
+    cpu->gpr[SLOT_ZERO] = 0;
+    cpu->gpr[SLOT_8192] = 8192;
+    cpu->gpr[SLOT_CODE] = cpu->rip & ~PAGE_MASK;
+    cpu->page = NULL;
+    cpu->current = NULL;
+    cpu->run_end = NULL;
+}
+
+void cpu_sync_clock(struct cpu *cpu)
+{
+    s64 pending = cpu->current ? cpu->current->remaining : 0;
+    cpu->config.clock->step = cpu->run_start_step + (u64)((s64)cpu->run_budget - cpu->steps_left - pending);
+}
+
+u64 loop_steps_available(const struct cpu *cpu, const struct insn *insn)
+{
+    return (u64)(cpu->steps_left + insn->remaining);
+}
+
+void loop_charge(struct cpu *cpu, const struct insn *insn, u64 steps)
+{
+    cpu->steps_left -= (s64)steps;
+    cpu->not_instructions += steps;
+    // What the budget still covers after this instruction: remaining - 1 are charged already.
+    s64 after = cpu->steps_left + insn->remaining - 1;
+    if (after < insn->remaining - 1 && cpu->run_end > insn + 1 + (after > 0 ? after : 0)) {
+        cpu->run_end = insn + 1 + (after > 0 ? after : 0);
+    }
+}
+
+// Attributes the steps since the last call to the ring they were executed in.
+static void account(struct cpu *cpu)
+{
+    u64 steps = (u64)(cpu->accounted - cpu->steps_left);
+    *(cpu->accounted_cpl == 3 ? &cpu->counters.ring3_steps : &cpu->counters.ring0_steps) += steps;
+    cpu->counters.instructions += steps - cpu->not_instructions;
+    cpu->not_instructions = 0;
+    cpu->accounted = cpu->steps_left;
+    cpu->accounted_cpl = cpu->cpl;
+}
+
+static enum insn_code_size code_size(const struct cpu *cpu)
+{
+    return cpu->long_mode ? CODE_64 : (cpu->seg[CPU_CS].attributes & SEGMENT_DB) ? CODE_32 : CODE_16;
+}
+
+// Where RIP is in linear space. False: #GP(0).
+static bool code_linear(struct cpu *cpu, u64 *linear)
+{
+    *linear = cpu->rip;
+    if (LIKELY(cpu->long_mode)) {
+        return is_canonical(cpu->rip) ? true : raise_gp(cpu, 0);
+    }
+    *linear = (u32)(cpu->rip + cpu->seg[CPU_CS].base);
+    return cpu->rip <= cpu->seg[CPU_CS].limit ? true : raise_gp(cpu, 0);
+}
+
+// Bytes of code at linear, all in one page.
+static bool code_bytes(struct cpu *cpu, u64 linear, u8 *out, unsigned size)
+{
+    u32 rpn;
+    if (!mmu_fetch_page(cpu->mmu, linear, &rpn, &cpu->fault)) {
+        return false;
+    }
+    if (rpn == PHYSMEM_NO_RPN) {
+        return mmu_fetch_bytes(cpu->mmu, linear, out, size, &cpu->fault);
+    }
+    memcpy(out, physmem_page(cpu->config.mem, rpn) + (linear & PAGE_MASK), size);
+    return true;
+}
+
+// An instruction that crosses a page or lies outside RAM. The second page is touched only if it reaches there.
+static const struct insn *fetch_loose(struct cpu *cpu, u64 linear)
+{
+    u8 bytes[15];
+    unsigned offset = linear & PAGE_MASK, first = (unsigned)PAGE_SIZE - offset;
+    first = first < sizeof(bytes) ? first : sizeof(bytes);
+    if (!code_bytes(cpu, linear, bytes, first)) {
+        return NULL;
+    }
+    const struct insn *insn = code_cache_loose(cpu->code, code_size(cpu), offset, bytes, first);
+    if (insn) {
+        return insn;
+    }
+    u64 next = cpu->long_mode ? linear + first : (u32)(linear + first);
+    if (cpu->long_mode && !is_canonical(next)) {
+        raise_gp(cpu, 0);
+        return NULL;
+    }
+    if (!code_bytes(cpu, next, bytes + first, (unsigned)sizeof(bytes) - first)) {
+        return NULL;
+    }
+    insn = code_cache_loose(cpu->code, code_size(cpu), offset, bytes, sizeof(bytes));
+    CHECK(insn);
+    return insn;
+}
+
+// Outside 64-bit code the whole instruction must lie within CS's limit.
+static const struct insn *check_code_limit(struct cpu *cpu, const struct insn *insn)
+{
+    if (insn && UNLIKELY(!cpu->long_mode) && cpu->rip + insn->length - 1 > cpu->seg[CPU_CS].limit) {
+        raise_gp(cpu, 0);
+        return NULL;
+    }
+    return insn;
+}
+
+// The instruction at cpu->rip, through the TLB. NULL: fault. Leaves cpu->page NULL if the answer holds only once.
+static const struct insn *fetch(struct cpu *cpu)
+{
+    u64 linear;
+    cpu->page = NULL;
+    cpu->mmu->translations_dropped = false;
+    if (!code_linear(cpu, &linear)) {
+        return NULL;
+    }
+    cpu->gpr[SLOT_CODE] = cpu->rip - (linear & PAGE_MASK);
+    u32 rpn;
+    const u8 *host = tlb_lookup(&cpu->mmu->tables->fetch, linear, 1);
+    if (host) {
+        rpn = (u32)((u64)(host - cpu->config.mem->ram) >> PAGE_SHIFT);
+    } else if (!mmu_fetch_page(cpu->mmu, linear, &rpn, &cpu->fault)) {
+        return NULL;
+    }
+    const struct insn *insn = NULL;
+    if (rpn != PHYSMEM_NO_RPN) {
+        struct code_page *page = code_cache_page(cpu->code, rpn, code_size(cpu));
+        insn = code_cache_at(cpu->code, page, linear & PAGE_MASK);
+        // A code segment limit must be looked at for each instruction: no page then, so one at a time.
+        bool limited = !cpu->long_mode && cpu->seg[CPU_CS].limit != UINT32_MAX;
+        if (insn && !cpu->mmu->translations_dropped && !limited) {
+            cpu->page = page;
+        }
+    }
+    return check_code_limit(cpu, insn ? insn : fetch_loose(cpu, linear));
+}
+
+static inline const struct insn *next_insn(struct cpu *cpu)
+{
+    u64 offset = cpu->rip - cpu->gpr[SLOT_CODE];
+    if (LIKELY(cpu->page && offset < PAGE_SIZE)) {
+        unsigned position = cpu->page->index[offset];
+        if (LIKELY(position)) {
+            return &cpu->page->insns[position - 1];
+        }
+    }
+    return fetch(cpu);
+}
+
+static void deliver(struct cpu *cpu)
+{
+    struct fault fault = cpu->fault;
+    cpu->page = NULL;
+    cpu_deliver_fault(cpu, &fault);
+    cpu->steps_left--;
+    cpu->not_instructions++;
+    cpu->boundary = true;
+}
+
+// The run ended after last. RIP, steps and page as they are now.
+static inline void leave_run(struct cpu *cpu, const struct insn *last)
+{
+    cpu->steps_left += last->remaining - 1;
+    if (!(last->flags & INSN_SETS_RIP)) {
+        cpu->rip = insn_next_rip(cpu, last);
+    }
+    cpu->current = NULL;
+    if (UNLIKELY(last->flags & INSN_END)) {
+        cpu->page = NULL;
+        cpu->boundary |= cpu->halted || cpu->shutdown;
+    }
+}
+
+static void stop_run(struct cpu *cpu, const struct insn *at)
+{
+    cpu->steps_left += at->remaining;
+    cpu->rip = insn_rip(cpu, at);
+    cpu->current = NULL;
+    cpu->page = NULL;
+    if (cpu->fault.vector != FAULT_VECTOR_NONE) {
+        deliver(cpu);
+    }
+}
+
+// At a boundary with something to look at. False: leave with *why.
+static bool look(struct cpu *cpu, enum cpu_exit *why)
+{
+    if (cpu->kicked) {
+        *why = CPU_EXIT_KICK;
+        return false;
+    }
+    cpu->page = NULL;
+    if (cpu->shutdown) {
+        *why = CPU_EXIT_SHUTDOWN;
+        return false;
+    }
+    if (cpu_take_pending(cpu)) {
+        cpu->steps_left--;
+        cpu->not_instructions++;
+        cpu->boundary = true;
+    } else if (cpu->halted) {
+        *why = CPU_EXIT_HALTED;
+        return false;
+    }
+    return true;
+}
+
+static enum cpu_exit run(struct cpu *cpu)
+{
+    enum cpu_exit why = CPU_EXIT_BUDGET;
+    while (cpu->steps_left > 0) {
+        if (UNLIKELY(cpu->accounted_cpl != cpu->cpl)) {
+            account(cpu);
+        }
+        bool single = false;
+        if (UNLIKELY(cpu->boundary)) {
+            s64 before = cpu->steps_left;
+            if (!look(cpu, &why)) {
+                return why;
+            }
+            if (cpu->steps_left != before) {
+                continue;
+            }
+            single = cpu->boundary;
+            cpu->shadow = SHADOW_NONE;
+            cpu->rflags &= ~RFLAGS_RF;
+        }
+        const struct insn *insn = next_insn(cpu);
+        if (UNLIKELY(!insn)) {
+            deliver(cpu);
+            continue;
+        }
+        s64 n = insn->remaining;
+        n = n < cpu->steps_left ? n : cpu->steps_left;
+        n = UNLIKELY(single || !cpu->page) ? 1 : n;
+        cpu->steps_left -= insn->remaining;
+        cpu->current = insn;
+        cpu->run_end = insn + n;
+        do {
+            if (UNLIKELY(!insn->fn(cpu, insn))) {
+                stop_run(cpu, insn);
+                goto next;
+            }
+            insn++;
+        } while (insn != cpu->run_end);
+        leave_run(cpu, insn - 1);
+    next:;
+    }
+    return why;
+}
+
+enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)
+{
+    cpu->run_budget = budget_steps < INT64_MAX ? budget_steps : INT64_MAX;
+    cpu->run_start_step = cpu->config.clock->step;
+    cpu->steps_left = cpu->accounted = (s64)cpu->run_budget;
+    cpu->accounted_cpl = cpu->cpl;
+    cpu->not_instructions = 0;
+    cpu->kicked = false;
+    cpu->current = NULL;
+    cpu->page = NULL; // another CPU may have dropped it
+    enum cpu_exit why = run(cpu);
+    account(cpu);
+    cpu_sync_clock(cpu);
+    cpu->kicked = false;
+    return why;
+}

@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: MIT
+// Near control transfer: Jcc JMP CALL RET JrCXZ LOOPcc, and BOUND and INTO of 32-bit code (SDM 2).
+#include "cpu/flags.h"
+#include "cpu/interp/operand.h"
+
+bool operand_jump(struct cpu *cpu, const struct insn *insn, u64 target)
+{
+    if (LIKELY(insn->code == CODE_64)) {
+        if (UNLIKELY(!is_canonical(target))) {
+            return raise_gp(cpu, 0);
+        }
+        cpu->rip = target;
+        return true;
+    }
+    target = insn->width == 1 ? (u16)target : (u32)target;
+    if (target > cpu->seg[CPU_CS].limit) {
+        return raise_gp(cpu, 0);
+    }
+    cpu->rip = target;
+    return true;
+}
+
+static bool jump_relative(struct cpu *cpu, const struct insn *insn)
+{
+    return operand_jump(cpu, insn, insn_next_rip(cpu, insn) + insn->imm);
+}
+
+static bool not_taken(struct cpu *cpu, const struct insn *insn)
+{
+    cpu->rip = insn_next_rip(cpu, insn);
+    return true;
+}
+
+#define JCC(cc)                                                                                    \
+    static bool jcc##cc(struct cpu *cpu, const struct insn *insn)                                  \
+    {                                                                                              \
+        return flags_condition(cpu->flags, 0x##cc) ? jump_relative(cpu, insn) : not_taken(cpu, insn); \
+    }
+JCC(0) JCC(1) JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7)
+JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E) JCC(F)
+
+insn_fn bind_jcc(const struct insn *insn)
+{
+    static const insn_fn table[16] = {
+        jcc0, jcc1, jcc2, jcc3, jcc4, jcc5, jcc6, jcc7, jcc8, jcc9, jccA, jccB, jccC, jccD, jccE, jccF,
+    };
+    return table[(insn->op - OP_JO) & 15];
+}
+
+static bool jump_operand(struct cpu *cpu, const struct insn *insn)
+{
+    u64 target;
+    return operand_get(cpu, insn, true, &target) && operand_jump(cpu, insn, target);
+}
+
+insn_fn bind_jmp(const struct insn *insn)
+{
+    return insn->form == FORM_I ? jump_relative : jump_operand;
+}
+
+// The target is checked before the push, so that a fault leaves the stack as it was.
+static bool call_to(struct cpu *cpu, const struct insn *insn, u64 target)
+{
+    return operand_jump(cpu, insn, target) && stack_push(cpu, insn, insn->width, insn_next_rip(cpu, insn));
+}
+
+static bool call_relative(struct cpu *cpu, const struct insn *insn)
+{
+    return call_to(cpu, insn, insn_next_rip(cpu, insn) + insn->imm);
+}
+
+static bool call_operand(struct cpu *cpu, const struct insn *insn)
+{
+    u64 target;
+    return operand_get(cpu, insn, true, &target) && call_to(cpu, insn, target);
+}
+
+insn_fn bind_call(const struct insn *insn)
+{
+    return insn->form == FORM_I ? call_relative : call_operand;
+}
+
+static bool ret(struct cpu *cpu, const struct insn *insn)
+{
+    u64 target;
+    if (!stack_peek(cpu, insn, insn->width, 0, &target) || !operand_jump(cpu, insn, target)) {
+        return false;
+    }
+    stack_adjust(cpu, (s64)insn_width_bytes(insn) + (s64)(insn->imm & 0xFFFF));
+    return true;
+}
+BIND_ONE(ret, ret)
+
+// Address size chooses the counter.
+static unsigned counter_width(const struct insn *insn)
+{
+    return insn->flags & INSN_ADDR32 ? 2 : insn->flags & INSN_ADDR16 ? 1 : 3;
+}
+
+static bool jcxz(struct cpu *cpu, const struct insn *insn)
+{
+    return reg_read(cpu, CPU_RCX, counter_width(insn)) == 0 ? jump_relative(cpu, insn) : not_taken(cpu, insn);
+}
+BIND_ONE(jcxz, jcxz)
+
+static bool loop(struct cpu *cpu, const struct insn *insn)
+{
+    unsigned width = counter_width(insn);
+    u64 count = bits_truncate(reg_read(cpu, CPU_RCX, width) - 1, 1u << width);
+    bool zero = cpu->flags & FLAGS_Z;
+    bool take = count != 0 && (insn->op == OP_LOOP || (insn->op == OP_LOOPE) == zero);
+    if (take && !jump_relative(cpu, insn)) {
+        return false;
+    }
+    reg_write(cpu, CPU_RCX, width, count);
+    return take ? true : not_taken(cpu, insn);
+}
+BIND_ONE(loop, loop)
+
+static bool into(struct cpu *cpu, const struct insn *insn)
+{
+    if (cpu->flags & FLAGS_O) {
+        return cpu_soft_interrupt(cpu, EXC_OF, DELIVER_INTO, insn_next_rip(cpu, insn));
+    }
+    return not_taken(cpu, insn);
+}
+BIND_ONE(into, into)
+
+static bool bound(struct cpu *cpu, const struct insn *insn)
+{
+    unsigned size = insn_width_bytes(insn);
+    u64 bounds = 0;
+    if (!operand_load(cpu, insn, &bounds, 2 * size)) {
+        return false;
+    }
+    s64 index = (s64)bits_sign_extend(cpu->gpr[insn->reg], size);
+    s64 lower = (s64)bits_sign_extend(bounds, size), upper = (s64)bits_sign_extend(bounds >> (8 * size), size);
+    return index < lower || index > upper ? raise_fault(cpu, EXC_BR) : true;
+}
+BIND_ONE(bound, bound)
