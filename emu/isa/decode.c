@@ -97,6 +97,9 @@ static bool select_matches(const struct source *s, enum op_select select)
     case SELECT_SEG: return has_register_class(s, ZYDIS_REGCLASS_SEGMENT);
     case SELECT_CR: return has_register_class(s, ZYDIS_REGCLASS_CONTROL);
     case SELECT_DR: return has_register_class(s, ZYDIS_REGCLASS_DEBUG);
+    case SELECT_TOSEG: return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_SEGMENT;
+    case SELECT_TOCR: return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_CONTROL;
+    case SELECT_TODR: return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_DEBUG;
     case SELECT_FAR: return s->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
     case SELECT_STR: return is_string(s);
     case SELECT_MOF: return s->insn.raw.disp.size == 64;
@@ -261,6 +264,9 @@ static unsigned operation_width(const struct source *s)
     const ZydisDecodedOperand *first = &s->operands[0];
     if (s->insn.mnemonic == ZYDIS_MNEMONIC_OUT) {
         return s->operands[1].size;
+    }
+    if (s->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
+        return s->insn.operand_width; // of the offset; the pointer in memory is 2 bytes longer
     }
     if (s->insn.operand_count_visible && (first->type == ZYDIS_OPERAND_TYPE_REGISTER ||
                                           first->type == ZYDIS_OPERAND_TYPE_MEMORY)) {

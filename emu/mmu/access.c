@@ -110,13 +110,13 @@ static struct tlb_tables *find_tables(struct mmu *mmu, u32 mode)
 
 static inline u32 system_mode(u32 mode)
 {
-    return mode & ~(u32)(MODE_USER | MODE_AC | MODE_ALIGN);
+    return mode & ~(u32)(MODE_USER | MODE_AC | MODE_UNCACHED);
 }
 
 void mmu_set_context(struct mmu *mmu, const struct mmu_context *context)
 {
     mmu->context = *context;
-    mmu->mode = context_mode(context);
+    mmu->mode = context_mode(context) | (mmu->watching ? MODE_WATCH : 0);
     mmu->system_tables = NULL;
     mmu->tables = find_tables(mmu, mmu->mode);
 }
@@ -132,7 +132,38 @@ static struct tlb_tables *system_tables(struct mmu *mmu)
 
 static struct tlb_tables *tables_for(struct mmu *mmu, u32 mode)
 {
-    return mode == mmu->mode ? mmu->tables : system_tables(mmu);
+    if (mode == mmu->mode) {
+        return mmu->tables;
+    }
+    return mode == system_mode(mmu->mode) ? system_tables(mmu) : find_tables(mmu, mode);
+}
+
+void mmu_set_watches(struct mmu *mmu, const struct mmu_watch watches[4],
+                     void (*on_watch)(void *ctx, unsigned hit))
+{
+    memcpy(mmu->watch, watches, sizeof(mmu->watch));
+    mmu->watching = false;
+    for (unsigned i = 0; i < 4; i++) {
+        mmu->watching |= watches[i].size != 0;
+    }
+    mmu->on_watch = on_watch;
+    struct mmu_context context = mmu->context;
+    mmu_set_context(mmu, &context);
+}
+
+static void check_watches(struct mmu *mmu, u64 linear, unsigned size, bool is_write)
+{
+    unsigned hit = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        const struct mmu_watch *w = &mmu->watch[i];
+        bool overlaps = linear < w->linear + w->size && w->linear < linear + size;
+        if (w->size && overlaps && (is_write || !w->write_only)) {
+            hit |= 1u << i;
+        }
+    }
+    if (hit) {
+        mmu->on_watch(mmu->before_device_ctx, hit);
+    }
 }
 
 static enum tlb_column_kind column_kind(enum mmu_access access)
@@ -281,6 +312,9 @@ static bool read_in_mode(struct mmu *mmu, u32 mode, u64 linear, void *out, unsig
     if (!translate_span(mmu, mode, linear, size, ACCESS_READ, &span, fault)) {
         return false;
     }
+    if (UNLIKELY(mode & MODE_WATCH)) {
+        check_watches(mmu, linear, size, false);
+    }
     read_part(mmu, span.gpa[0], span.rpn[0], out, span.first);
     if (span.pages == 2) {
         read_part(mmu, span.gpa[1], span.rpn[1], (u8 *)out + span.first, size - span.first);
@@ -294,6 +328,9 @@ static bool write_in_mode(struct mmu *mmu, u32 mode, u64 linear, const void *in,
     struct span span;
     if (!translate_span(mmu, mode, linear, size, ACCESS_WRITE, &span, fault)) {
         return false;
+    }
+    if (UNLIKELY(mode & MODE_WATCH)) {
+        check_watches(mmu, linear, size, true);
     }
     write_part(mmu, span.gpa[0], span.rpn[0], in, span.first);
     if (span.pages == 2) {
@@ -333,11 +370,39 @@ bool mmu_system_write(struct mmu *mmu, u64 linear, const void *in, unsigned size
     return write_in_mode(mmu, system_mode(mmu->mode), linear, in, size, fault);
 }
 
+static u32 mode_as(const struct mmu *mmu, u8 cpl)
+{
+    if (cpl == mmu->context.cpl) {
+        return mmu->mode;
+    }
+    struct mmu_context context = mmu->context;
+    context.cpl = cpl;
+    return context_mode(&context) | (mmu->mode & MODE_WATCH);
+}
+
+bool mmu_read_as(struct mmu *mmu, u8 cpl, u64 linear, void *out, unsigned size, struct fault *fault)
+{
+    return read_in_mode(mmu, mode_as(mmu, cpl), linear, out, size, fault);
+}
+
+bool mmu_write_as(struct mmu *mmu, u8 cpl, u64 linear, const void *in, unsigned size,
+                  struct fault *fault)
+{
+    return write_in_mode(mmu, mode_as(mmu, cpl), linear, in, size, fault);
+}
+
 bool mmu_probe_write(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault)
 {
     struct span span;
     return tlb_lookup(&mmu->tables->write, linear, size) ||
            translate_span(mmu, mmu->mode, linear, size, ACCESS_WRITE, &span, fault);
+}
+
+bool mmu_probe_read(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault)
+{
+    struct span span;
+    return tlb_lookup(&mmu->tables->read, linear, size) ||
+           translate_span(mmu, mmu->mode, linear, size, ACCESS_READ, &span, fault);
 }
 
 bool mmu_rmw_begin(struct mmu *mmu, u64 linear, unsigned size, void *old, struct mmu_rmw *rmw,
@@ -353,6 +418,9 @@ bool mmu_rmw_begin(struct mmu *mmu, u64 linear, unsigned size, void *old, struct
     struct span span;
     if (!translate_span(mmu, mmu->mode, linear, size, ACCESS_WRITE, &span, fault)) {
         return false;
+    }
+    if (UNLIKELY(mmu->mode & MODE_WATCH)) {
+        check_watches(mmu, linear, size, true);
     }
     rmw->first = span.first;
     read_part(mmu, span.gpa[0], span.rpn[0], old, span.first);
@@ -385,8 +453,8 @@ bool mmu_fetch_page(struct mmu *mmu, u64 linear, u32 *rpn, struct fault *fault)
         *rpn = (u32)((u64)(host - mmu->mem->ram) >> PAGE_SHIFT);
         return true;
     }
-    // A mode that only checks data alignment fetches like any other.
-    u32 mode = mmu->mode & ~(u32)MODE_ALIGN;
+    // A mode that only watches data fetches like any other.
+    u32 mode = mmu->mode & ~(u32)MODE_UNCACHED;
     struct walk walk;
     if (!check_address(mmu, mode, linear, 1, fault) ||
         !mmu_walk(mmu, mode, linear, ACCESS_FETCH, &walk, fault)) {

@@ -33,6 +33,14 @@ struct mmu_context {
     bool ac; // RFLAGS.AC
 };
 
+// Data breakpoints (SDM 3B 17.2): explicit accesses that overlap one call on_watch with the bits of those hit. While
+// there is any, data accesses are not cached.
+struct mmu_watch {
+    u64 linear;
+    u8 size;         // 0: unused
+    bool write_only;
+};
+
 struct mmu_shared; // per machine: physmem, MMIO space, page-table tracking, all CPUs' tables
 struct mmu;
 
@@ -56,6 +64,9 @@ struct mmu {
     // mmu_fetch_page() when its answer must not outlive one instruction (--tlb off, tables outside RAM). The CPU's loop
     // clears it before it looks a page up, and looks again before the next instruction whenever it is set.
     bool translations_dropped;
+    struct mmu_watch watch[4];
+    bool watching;
+    void (*on_watch)(void *ctx, unsigned hit); // same ctx
     struct tlb_set *recent[8]; // sets by hash of the key: saves the search at ring and CR3 switches
 };
 
@@ -82,8 +93,16 @@ bool mmu_write_slow(struct mmu *mmu, u64 linear, const void *in, unsigned size, 
 bool mmu_system_read(struct mmu *mmu, u64 linear, void *out, unsigned size, struct fault *fault);
 bool mmu_system_write(struct mmu *mmu, u64 linear, const void *in, unsigned size, struct fault *fault);
 
+// Like the above with the rights of another CPL than the current one (stack of a privilege change).
+bool mmu_read_as(struct mmu *mmu, u8 cpl, u64 linear, void *out, unsigned size, struct fault *fault);
+bool mmu_write_as(struct mmu *mmu, u8 cpl, u64 linear, const void *in, unsigned size, struct fault *fault);
+
+void mmu_set_watches(struct mmu *mmu, const struct mmu_watch watches[4], void (*on_watch)(void *ctx, unsigned hit));
+
 // Checks (and sets A, D of) every page of a coming write of size bytes without writing: before multi-part commits.
 bool mmu_probe_write(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault);
+// The same for reading, without touching a device.
+bool mmu_probe_read(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault);
 
 // Read-modify-write: one walk, for writing. begin reads the old value into old[]; commit stores. MMIO included.
 struct mmu_rmw {

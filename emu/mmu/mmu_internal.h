@@ -25,6 +25,8 @@ enum mmu_mode {
     MODE_USER = 0x80,
     MODE_AC = 0x100,    // SMAP suspended
     MODE_ALIGN = 0x200, // alignment checking in force: such accesses use no cache
+    MODE_WATCH = 0x400, // nor do they while data breakpoints are set
+    MODE_UNCACHED = MODE_ALIGN | MODE_WATCH,
 };
 
 enum paging_format { PAGING_NONE, PAGING_32BIT, PAGING_PAE, PAGING_4LEVEL };

@@ -240,7 +240,7 @@ static struct tlb_set *recycle_set(struct mmu_shared *shared)
 
 struct tlb_set *tlb_set_for(struct mmu_shared *shared, const struct tlb_key *key)
 {
-    if (shared->geometry == TLB_OFF || (key->mode & MODE_ALIGN)) {
+    if (shared->geometry == TLB_OFF || (key->mode & MODE_UNCACHED)) {
         return shared->empty;
     }
     for (unsigned i = 0; i < shared->set_count; i++) {

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+// CPUID as data: models, features, caches, frequencies (SDM 2A, CPUID).
+#include "cpu/state.h"
+
+#include <string.h>
+
+enum { EAX, EBX, ECX, EDX };
+
+struct cpu_model {
+    const char *name;
+    unsigned level;
+    u8 family, model, stepping;
+    const char *brand; // 48 bytes at most
+};
+
+// The identity is that of a server whose erratum lists are short; what it can do is in x86_features.def.
+static const struct cpu_model models[] = {
+    {"v2", 2, 6, 0x8F, 8, "viv x86-64-v2 processor"},
+};
+
+struct feature_row {
+    u32 leaf, subleaf;
+    u8 reg, bit, level;
+};
+
+static const struct feature_row features[] = {
+#define FEATURE(name, leaf, subleaf, reg, bit, level) {leaf, subleaf, reg, bit, level},
+#include "isa/x86_features.def"
+#undef FEATURE
+};
+
+#define MAX_LEAF 0x16
+#define MAX_EXTENDED_LEAF 0x80000008
+
+const struct cpu_model *cpu_model_find(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(models); i++) {
+        if (name && !strcmp(models[i].name, name)) {
+            return &models[i];
+        }
+    }
+    return NULL;
+}
+
+u64 cpu_model_features(const struct cpu_model *model)
+{
+    u64 set = 0;
+    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+        set |= features[i].level <= model->level ? BIT(i) : 0;
+    }
+    return set;
+}
+
+u32 cpu_model_signature(const struct cpu_model *m)
+{
+    return m->stepping | (m->model & 0xFu) << 4 | (u32)m->family << 8 | (m->model >> 4 & 0xFu) << 16;
+}
+
+static void feature_bits(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
+{
+    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
+        const struct feature_row *f = &features[i];
+        if (f->leaf == leaf && f->subleaf == subleaf && (cpu->features & BIT(i))) {
+            out[f->reg] |= (u32)BIT(f->bit);
+        }
+    }
+}
+
+static void text_registers(const char *text, size_t at, u32 *out, size_t registers)
+{
+    char padded[48] = {0};
+    memcpy(padded, text, strlen(text) < sizeof(padded) ? strlen(text) : sizeof(padded) - 1);
+    memcpy(out, padded + at, registers * 4);
+}
+
+static bool apic_enabled(const struct cpu *cpu)
+{
+    const struct cpu_apic *apic = cpu->config.apic;
+    u64 base;
+    return apic && apic->ops && apic->ops->read_msr(apic->apic, 0x1B, &base) && (base & BIT(11));
+}
+
+static void leaf_1(const struct cpu *cpu, u32 out[4])
+{
+    out[EAX] = cpu_model_signature(cpu->model);
+    out[EBX] = cpu->config.index << 24 | 1u << 16 | 8u << 8; // APIC ID, one CPU, CLFLUSH of 64 bytes
+    if (!apic_enabled(cpu)) {
+        out[EDX] &= ~(u32)BIT(9);
+    }
+    if (cpu->cr4 & CR4_OSXSAVE) {
+        out[ECX] |= (u32)BIT(27);
+    }
+}
+
+// Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3.
+static void leaf_4(u32 subleaf, u32 out[4])
+{
+    static const struct {
+        u8 type, level;
+        u16 ways, sets;
+    } caches[] = {{1, 1, 8, 64}, {2, 1, 8, 64}, {3, 2, 16, 1024}, {3, 3, 16, 16384}};
+    if (subleaf >= ARRAY_LEN(caches)) {
+        return;
+    }
+    out[EAX] = caches[subleaf].type | (u32)caches[subleaf].level << 5 | BIT(8);
+    out[EBX] = (u32)(caches[subleaf].ways - 1) << 22 | (64 - 1);
+    out[ECX] = caches[subleaf].sets - 1u;
+}
+
+// Extended topology: every CPU a package of its own.
+static void leaf_b(const struct cpu *cpu, u32 subleaf, u32 out[4])
+{
+    out[ECX] = subleaf & 0xFF;
+    if (subleaf < 2) {
+        out[EBX] = 1;
+        out[ECX] |= (subleaf + 1) << 8;
+    }
+    out[EDX] = cpu->config.index;
+}
+
+static u64 gcd(u64 a, u64 b)
+{
+    while (b) {
+        u64 rest = a % b;
+        a = b;
+        b = rest;
+    }
+    return a;
+}
+
+static void basic_leaf(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
+{
+    const struct cpu_config *c = &cpu->config;
+    u64 common;
+    switch (leaf) {
+    case 0:
+        out[EAX] = MAX_LEAF;
+        memcpy(&out[EBX], "Genu", 4);
+        memcpy(&out[EDX], "ineI", 4);
+        memcpy(&out[ECX], "ntel", 4);
+        break;
+    case 1:
+        leaf_1(cpu, out);
+        break;
+    case 2:
+        out[EAX] = 0x00FEFF01; // no descriptors: see leaf 4; TLBs: leaf 18H
+        break;
+    case 4:
+        leaf_4(subleaf, out);
+        break;
+    case 0xB:
+        leaf_b(cpu, subleaf, out);
+        break;
+    case 0x15: // TSC = crystal * EBX / EAX
+        common = gcd(c->tsc_hz, c->crystal_hz);
+        out[EAX] = (u32)(c->crystal_hz / common);
+        out[EBX] = (u32)(c->tsc_hz / common);
+        out[ECX] = (u32)c->crystal_hz;
+        break;
+    case 0x16:
+        out[EAX] = out[EBX] = (u32)(c->tsc_hz / 1000000);
+        out[ECX] = 100;
+        break;
+    default:
+        break;
+    }
+}
+
+static void extended_leaf(const struct cpu *cpu, u32 leaf, u32 out[4])
+{
+    switch (leaf) {
+    case 0x80000000:
+        out[EAX] = MAX_EXTENDED_LEAF;
+        break;
+    case 0x80000001:
+        // Intel: SYSCALL shows in 64-bit mode only.
+        if (!cpu->long_mode) {
+            out[EDX] &= ~(u32)BIT(11);
+        }
+        break;
+    case 0x80000002:
+    case 0x80000003:
+    case 0x80000004:
+        text_registers(cpu->model->brand, (leaf - 0x80000002) * 16, out, 4);
+        break;
+    case 0x80000006:
+        out[ECX] = 64 | 8u << 12 | 1024u << 16; // L2: line, associativity code, KiB
+        break;
+    case 0x80000008:
+        out[EAX] = MMU_PHYS_BITS | 48u << 8;
+        break;
+    default:
+        break;
+    }
+}
+
+void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
+{
+    memset(out, 0, 4 * sizeof(out[0]));
+    if (leaf >= 0x80000000 ? leaf > MAX_EXTENDED_LEAF : leaf > MAX_LEAF) {
+        // Intel: beyond the maximum, the highest basic leaf answers.
+        leaf = MAX_LEAF;
+    }
+    feature_bits(cpu, leaf, subleaf, out);
+    if (leaf >= 0x80000000) {
+        extended_leaf(cpu, leaf, out);
+    } else {
+        basic_leaf(cpu, leaf, subleaf, out);
+    }
+}
