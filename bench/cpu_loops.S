@@ -1,8 +1,14 @@
 # SPDX-License-Identifier: MIT
 # The loops of bench/cpu_loops.c: each runs for ever. rdi, rsi: data; rsp: stack.
     .intel_syntax noprefix
+    .section .note.GNU-stack, "", @progbits
+    .section .rodata
     .macro workload name
-    .section .code.\name, "ax"
+    .globl workload_\name, workload_\name\()_end
+workload_\name:
+    .endm
+    .macro end name
+workload_\name\()_end:
     .endm
 
     workload integer
@@ -23,6 +29,7 @@
 3:  dec ecx
     jnz 2b
     jmp 1b
+    end integer
 
     workload sieve
 1:  mov ecx, 2
@@ -46,6 +53,7 @@
     dec ecx
     jnz 5b
     jmp 1b
+    end sieve
 
     workload calls
 1:  mov edi, 20
@@ -65,6 +73,7 @@
     add eax, ecx
 3:  pop rbx
     ret
+    end calls
 
     workload copy
 1:  mov ecx, 4096
@@ -75,3 +84,4 @@
     cmp edx, ecx
     jne 2b
     jmp 1b
+    end copy

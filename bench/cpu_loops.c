@@ -6,12 +6,16 @@
 
 #include "tests/isa/bare.h"
 
+#define WORKLOADS(row) row(integer) row(sieve) row(calls) row(copy)
+#define DECLARE(name) extern const u8 workload_##name[], workload_##name##_end[];
+WORKLOADS(DECLARE)
+
 static const struct workload {
     const char *name;
-    u8 code[160];
-    unsigned size;
+    const u8 *code, *end;
 } workloads[] = {
-#include "cpu_loops_code.h"
+#define ROW(name) {#name, workload_##name, workload_##name##_end},
+    WORKLOADS(ROW)
 };
 
 static double seconds(void)
@@ -24,7 +28,7 @@ static double seconds(void)
 static double measure(const struct workload *w, u64 steps)
 {
     struct bare *b = bare_create(TLB_FULL);
-    physmem_write(b->mem, BARE_USER, w->code, w->size);
+    physmem_write(b->mem, BARE_USER, w->code, (u64)(w->end - w->code));
     struct cpu_regs r = bare_user_regs(b, BARE_USER);
     r.gpr[CPU_RSP] = BARE_USER + 0x100000;
     r.gpr[CPU_RDI] = BARE_USER + 0x200000;

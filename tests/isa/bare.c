@@ -54,6 +54,7 @@ static void make_descriptors(struct bare *b)
         u64 handler = BARE_HANDLERS + v * 16;
         idt[2 * v] = (handler & 0xFFFF) | SELECTOR_CODE0 << 16 | UINT64_C(0x8E00) << 32 | (handler >> 16) << 48;
         idt[2 * v + 1] = handler >> 32;
+        memcpy(b->mem->ram + handler, "\xEB\xFE", 2); // jmp $: waits there
     }
     u64 rsp0 = BARE_KERNEL_STACK;
     memcpy(b->mem->ram + BARE_TSS + 4, &rsp0, sizeof(rsp0));

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: MIT
+// The interpreter against the host's own CPU: every row of x86_ops.def that names forms, in every form and width, on
+// random and edge operands, on page edges, with faults. Compared: registers, defined flags, memory, exception.
+// Usage: test_oracle [TRIALS-PER-COMBINATION [SEED [MNEMONIC]]]
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/bits.h"
+#include "isa/op_columns.h"
+#include "tests/isa/bare.h"
+#include "tests/isa/generate.h"
+
+struct session {
+    struct bare *guest;
+    u8 fill[HOST_DATA_BYTES]; // what the data pages hold before each trial
+    u64 trials, failures, faults;
+};
+
+static u8 *guest_data(struct session *s)
+{
+    return s->guest->mem->ram + HOST_DATA;
+}
+
+static void session_init(struct session *s, struct random *r)
+{
+    s->guest = bare_create(TLB_FULL);
+    for (u64 a = BARE_USER; a < BARE_RAM_BYTES; a += PAGE_SIZE) {
+        bool code = a < HOST_CODE + 0x3000, rw = a >= HOST_DATA && a < HOST_DATA + 0x2000;
+        bare_set_page(s->guest, a, code || rw ? BARE_PAGE_WRITE : a == HOST_DATA + 0x2000 ? BARE_PAGE_READ : BARE_PAGE_ABSENT);
+    }
+    for (unsigned i = 0; i < sizeof(s->fill); i++) {
+        s->fill[i] = random_below(r, 4) ? (u8)random_u64(r) : 0;
+    }
+}
+
+static void guest_run(struct session *s, struct random *r, const struct trial *t, struct host_state *state)
+{
+    static const u8 stop[2] = {0xEB, 0xFE}; // jmp $: steps there change nothing
+    physmem_write(s->guest->mem, t->address, t->bytes, t->size);
+    physmem_write(s->guest->mem, t->address + t->size, stop, 2);
+    struct cpu_regs regs = bare_user_regs(s->guest, t->address);
+    memcpy(regs.gpr, state->gpr, sizeof(state->gpr));
+    regs.rflags = state->rflags;
+    cpu_set_regs(s->guest->cpu, &regs);
+    for (unsigned i = 0; i < 2000 && regs.rip == t->address; i++) {
+        cpu_run(s->guest->cpu, 1 + (t->rep ? random_below(r, 40) : 0));
+        cpu_get_regs(s->guest->cpu, &regs);
+    }
+    struct bare_exception e = bare_exception(s->guest);
+    memcpy(state->gpr, regs.gpr, sizeof(state->gpr));
+    state->rflags = e.vector >= 0 ? e.rflags : regs.rflags;
+    state->rip = e.vector >= 0 ? e.rip : regs.rip;
+    state->gpr[4] = e.vector >= 0 ? e.rsp : regs.gpr[4];
+    state->vector = e.vector;
+    state->error_code = e.error_code;
+    state->cr2 = e.vector == 14 ? regs.cr2 : 0;
+}
+
+static bool states_equal(const struct trial *t, const struct host_state *a, const struct host_state *b)
+{
+    u64 flags = (F_OSZAPC | 0x400) & ~t->flags_unknown;
+    // Outside our pages the host may have something mapped: the error code's P bit is its own.
+    u64 code = a->vector == 14 && a->cr2 - HOST_CODE >= 0x200000 ? ~UINT64_C(1) : UINT64_MAX;
+    return memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 && !((a->rflags ^ b->rflags) & flags) && a->rip == b->rip &&
+           a->vector == b->vector && (a->error_code & code) == (b->error_code & code) && a->cr2 == b->cr2;
+}
+
+static void print_difference(const struct trial *t, const struct host_state *want, const struct host_state *got)
+{
+    static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+                                          "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
+    printf("%s form %d width %u:", x86_op_info[t->op].name, t->form, 8u << t->width);
+    for (unsigned i = 0; i < t->size; i++) {
+        printf(" %02x", t->bytes[i]);
+    }
+    printf("\n");
+    for (unsigned i = 0; i < 16; i++) {
+        if (want->gpr[i] != got->gpr[i]) {
+            printf("  %s: before %lx, host %lx, viv %lx\n", names[i], t->before.gpr[i], want->gpr[i], got->gpr[i]);
+        }
+    }
+    printf("  rflags: before %lx, host %lx, viv %lx (not compared %x)\n", t->before.rflags, want->rflags & 0xCD5,
+           got->rflags & 0xCD5, t->flags_unknown);
+    printf("  vector: host %d, viv %d; error code %lx, %lx; cr2 %lx, %lx; rip %lx, %lx; rax rcx rdx before %lx %lx %lx\n",
+           want->vector, got->vector, want->error_code, got->error_code, want->cr2, got->cr2, want->rip, got->rip,
+           t->before.gpr[0], t->before.gpr[1], t->before.gpr[2]);
+}
+
+// BSF and BSR of zero, 32 bits: Intel keeps the whole register, AMD may clear the upper half.
+static bool vendor_differs(const struct trial *t, const struct host_state *want)
+{
+    return (t->op == OP_BSF || t->op == OP_BSR) && t->width == 2 && (want->rflags & F_Z);
+}
+
+static void run_trial(struct session *s, struct random *r, const struct trial *t)
+{
+    struct host_state want = t->before, got = t->before;
+    host_fill_data(s->fill);
+    memcpy(guest_data(s), s->fill, sizeof(s->fill));
+    host_run(t->bytes, t->size, t->address, &want);
+    guest_run(s, r, t, &got);
+    s->trials++;
+    s->faults += want.vector >= 0;
+    if (vendor_differs(t, &want)) {
+        return;
+    }
+    bool memory = memcmp(host_data(), guest_data(s), HOST_DATA_BYTES) == 0;
+    if (!states_equal(t, &want, &got) || !memory) {
+        if (s->failures++ < 20) {
+            print_difference(t, &want, &got);
+            printf("  memory: %s\n", memory ? "equal" : "differs");
+        }
+    }
+}
+
+int main(int argc, char **argv)
+{
+    unsigned trials = argc > 1 ? (unsigned)atoi(argv[1]) : 200;
+    struct random r = {argc > 2 ? strtoull(argv[2], NULL, 0) * 2 + 1 : 1};
+    struct session s = {0};
+    if (!host_init()) {
+        printf("skipped: the test's addresses are taken in this process\n");
+        return 77;
+    }
+    session_init(&s, &r);
+    unsigned empty = 0;
+    for (unsigned op = OP_INVALID + 1; op < X86_OP_COUNT; op++) {
+        if (argc > 3 && strcasecmp(argv[3], x86_op_info[op].name) != 0) {
+            continue;
+        }
+        for (unsigned form = 0; form < FORM_COUNT; form++) {
+            for (unsigned width = 0; width < 4; width++) {
+                if (!(row_forms((enum x86_op)op) & T(form)) || !(row_widths((enum x86_op)op) & BIT(width))) {
+                    continue;
+                }
+                unsigned made = 0;
+                for (unsigned i = 0; i < trials; i++) {
+                    struct trial t;
+                    if (generate(&r, (enum x86_op)op, (enum insn_form)form, width, &t)) {
+                        run_trial(&s, &r, &t);
+                        made++;
+                    }
+                }
+                if (made == 0 && (op != OP_IMUL || width)) {
+                    printf("%s form %u width %u: no encoding\n", x86_op_info[op].name, form, 8u << width);
+                    empty++;
+                }
+            }
+        }
+    }
+    printf("%lu trials (%lu with a fault), %lu differences, %u combinations without an encoding\n", s.trials, s.faults,
+           s.failures, empty);
+    bare_destroy(s.guest);
+    return s.failures || empty || (argc <= 3 && s.trials < 1000) ? 1 : 0;
+}
