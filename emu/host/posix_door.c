@@ -128,6 +128,12 @@ void posix_door_flush(struct posix_door *door)
     }
 }
 
+void posix_door_end_terminal(struct posix_door *door)
+{
+    posix_door_flush(door);
+    posix_terminal_restore();
+}
+
 static bool poll_door(void *ctx)
 {
     struct posix_door *door = ctx;

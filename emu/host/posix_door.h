@@ -47,6 +47,9 @@ struct host_serial posix_serial_stream(struct posix_door *door, int in_fd, int o
 // Output to a new file, no input.
 struct status posix_serial_file(struct posix_door *door, const char *path, struct host_serial *out);
 
+// The run is over: writes what is buffered and gives the terminal back, so that messages can follow.
+void posix_door_end_terminal(struct posix_door *door);
+
 // Writes all buffered output now.
 void posix_door_flush(struct posix_door *door);
 

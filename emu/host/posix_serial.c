@@ -86,8 +86,8 @@ static void add_key(struct posix_line *line, u8 key)
 
 static void help(struct posix_line *line)
 {
-    static const char text[] = "\r\nCtrl-A h  this help\r\nCtrl-A x  quit viv\r\n"
-                               "Ctrl-A Ctrl-A  send Ctrl-A to the guest\r\n";
+    static const char text[] = "\r\nC-a h    this help\r\nC-a x    quit viv\r\n"
+                               "C-a C-a  send C-a to the guest\r\n";
     posix_line_flush(line);
     write_all(line, (const u8 *)text, sizeof(text) - 1);
 }

@@ -102,6 +102,11 @@ struct status tree_prepare(void **out, const void *blob, size_t size, const char
     return status_success();
 }
 
+size_t tree_size(const void *tree)
+{
+    return fdt_totalsize(tree);
+}
+
 static u64 cell_value(const fdt32_t *p, int cells)
 {
     u64 value = 0;

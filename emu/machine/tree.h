@@ -23,6 +23,9 @@ struct tree_changes {
 struct status tree_prepare(void **out, const void *blob, size_t size, const char *name,
                            const struct tree_changes *changes);
 
+// Bytes of a prepared tree.
+size_t tree_size(const void *tree);
+
 // Sum of /memory's reg; STATUS_BAD_INPUT unless it is a positive multiple of 1 MiB that starts at 0.
 struct status tree_memory_bytes(const void *tree, u64 *bytes);
 

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: MIT
+// viv: picks the command.
+#include "base/bits.h"
+#include "base/status.h"
+#include "frontends/cmd_run.h"
+
+#include <stdio.h>
+#include <string.h>
+
+struct command {
+    const char *name;
+    int (*run)(int argc, char **argv);
+    const char *help;
+};
+
+static const struct command commands[] = {
+    {"run", cmd_run, "run a machine (viv run --help)"},
+};
+
+static void usage(FILE *out)
+{
+    fputs("usage: viv COMMAND [OPTION]...\n", out);
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 2) {
+        usage(stderr);
+        return STATUS_USAGE;
+    }
+    for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
+        if (strcmp(argv[1], commands[i].name) == 0) {
+            return commands[i].run(argc - 2, argv + 2);
+        }
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
+        usage(stdout);
+        return 0;
+    }
+    fprintf(stderr, "viv: unknown command %s; see viv --help\n", argv[1]);
+    return STATUS_USAGE;
+}

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: MIT
+// Reading the command line.
+#include "frontends/options.h"
+
+#include "base/memory.h"
+#include "host/posix_clock.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+#define MEM_MAX (UINT64_C(1) << 39)
+#define RTC_DEFAULT UINT64_C(1767225600) // 2026-01-01T00:00:00Z
+
+static struct status bad_value(const char *option, const char *value, const char *wanted)
+{
+    return status_error(STATUS_USAGE, "%s %s: %s expected", option, value, wanted);
+}
+
+static struct status set_machine(struct run_options *o, const char *value)
+{
+    o->machine = value;
+    return status_success();
+}
+
+static struct status set_kernel(struct run_options *o, const char *value)
+{
+    o->kernel = value;
+    return status_success();
+}
+
+static struct status set_initrd(struct run_options *o, const char *value)
+{
+    o->initrd = value;
+    return status_success();
+}
+
+static struct status set_append(struct run_options *o, const char *value)
+{
+    o->append = value;
+    return status_success();
+}
+
+static struct status set_cpu(struct run_options *o, const char *value)
+{
+    o->cpu = value;
+    return status_success();
+}
+
+static struct status set_exec(struct run_options *o, const char *value)
+{
+    o->exec = value;
+    return status_success();
+}
+
+static struct status set_log(struct run_options *o, const char *value)
+{
+    o->log = value;
+    return status_success();
+}
+
+static struct status set_stats(struct run_options *o, const char *value)
+{
+    o->stats = true;
+    return status_success();
+}
+
+static struct status set_trace(struct run_options *o, const char *value)
+{
+    o->trace = value;
+    return status_success();
+}
+
+static struct status set_strace(struct run_options *o, const char *value)
+{
+    o->strace = value ? value : "";
+    return status_success();
+}
+
+static struct status set_disk(struct run_options *o, const char *value)
+{
+    if (o->disk_count == DISKS_MAX) {
+        return status_error(STATUS_USAGE, "--disk %s: at most %d disks", value, DISKS_MAX);
+    }
+    struct disk_option *d = &o->disks[o->disk_count++];
+    d->path = xstrdup(value);
+    char *comma = strrchr(d->path, ',');
+    if (comma) {
+        if (strcmp(comma, ",ro") == 0) {
+            d->mode = POSIX_BLOCK_READ;
+        } else if (strcmp(comma, ",snapshot") == 0) {
+            d->mode = POSIX_BLOCK_SNAPSHOT;
+        } else {
+            return bad_value("--disk", value, "FILE, FILE,ro or FILE,snapshot (no other comma)");
+        }
+        *comma = '\0';
+    }
+    return *d->path ? status_success() : bad_value("--disk", value, "a file name");
+}
+
+// Decimal, or 0x...; nothing behind it.
+static bool parse_number(const char *text, u64 *value)
+{
+    char *end;
+    errno = 0;
+    *value = strtoull(text, &end, 0);
+    return isdigit((unsigned char)*text) && !errno && !*end;
+}
+
+static struct status set_mem(struct run_options *o, const char *value)
+{
+    char *end;
+    errno = 0;
+    u64 n = strtoull(value, &end, 10);
+    static const char letters[] = "KMGT";
+    const char *letter = *end ? strchr(letters, toupper((unsigned char)*end)) : &letters[1];
+    if (!isdigit((unsigned char)*value) || errno || !letter || (*end && end[1])) {
+        return bad_value("--mem", value, "a size like 256M or 2G");
+    }
+    unsigned shift = 10 * (unsigned)(letter - letters + 1);
+    if (n > MEM_MAX >> shift) {
+        return status_error(STATUS_BAD_INPUT, "--mem %s: a machine has at most 512G", value);
+    }
+    o->mem_bytes = n << shift;
+    if (!o->mem_bytes || o->mem_bytes % (1u << 20)) {
+        return bad_value("--mem", value, "whole MiB, at least 1M,");
+    }
+    return status_success();
+}
+
+static struct status set_engine(struct run_options *o, const char *value)
+{
+    if (strcmp(value, "jit") == 0 || strcmp(value, "lockstep") == 0) {
+        return status_error(STATUS_USAGE,
+                            "--cpu-engine %s: this version has no translator yet; use interp", value);
+    }
+    return strcmp(value, "interp") == 0 ? status_success() : bad_value("--cpu-engine", value, "interp");
+}
+
+static struct status set_smp(struct run_options *o, const char *value)
+{
+    u64 n;
+    if (!parse_number(value, &n) || !n) {
+        return bad_value("--smp", value, "a number of CPUs");
+    }
+    if (n > 1) {
+        return status_error(STATUS_USAGE, "--smp %s: this version runs one CPU; leave --smp out", value);
+    }
+    return status_success();
+}
+
+static struct status set_serial(struct run_options *o, const char *value)
+{
+    bool file = strncmp(value, "file:", 5) == 0 && value[5];
+    if (!file && strcmp(value, "stdio") != 0 && strcmp(value, "null") != 0) {
+        return bad_value("--serial", value, "stdio, file:PATH or null");
+    }
+    o->serial = value;
+    return status_success();
+}
+
+static struct status set_display(struct run_options *o, const char *value)
+{
+    if (strcmp(value, "none") != 0) {
+        return status_error(STATUS_USAGE, "--display %s: this version has no display; use none", value);
+    }
+    return status_success();
+}
+
+static struct status set_rtc(struct run_options *o, const char *value)
+{
+    if (strcmp(value, "now") == 0) {
+        o->rtc_s = posix_wall_seconds();
+        return status_success();
+    }
+    struct tm date = {0};
+    const char *end = strptime(value, "%Y-%m-%d", &date);
+    if (end && (*end == 'T' || *end == ' ')) {
+        end = strptime(end + 1, "%H:%M:%S", &date);
+    }
+    if (!end || *end || date.tm_year < 70 || date.tm_year > 199) {
+        return bad_value("--rtc", value, "now or a UTC date like 2026-01-01T12:00:00 (1970 to 2099)");
+    }
+    o->rtc_s = (u64)timegm(&date);
+    return status_success();
+}
+
+static struct status set_seed(struct run_options *o, const char *value)
+{
+    return parse_number(value, &o->seed) ? status_success() : bad_value("--seed", value, "a number");
+}
+
+static struct status set_chaos(struct run_options *o, const char *value)
+{
+    o->chaos = true;
+    return parse_number(value, &o->chaos_seed) ? status_success()
+                                               : bad_value("--chaos", value, "a number");
+}
+
+static struct status set_tlb(struct run_options *o, const char *value)
+{
+    static const char *const names[] = {[TLB_FULL] = "full", [TLB_TINY] = "tiny", [TLB_OFF] = "off"};
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(value, names[i]) == 0) {
+            o->tlb = (enum tlb_geometry)i;
+            return status_success();
+        }
+    }
+    return bad_value("--tlb", value, "full, tiny or off");
+}
+
+static struct status set_pace(struct run_options *o, const char *value)
+{
+    if (strcmp(value, "host") == 0) {
+        o->pace = POSIX_PACE_HOST;
+    } else if (strcmp(value, "none") == 0) {
+        o->pace = POSIX_PACE_NONE;
+    } else {
+        return bad_value("--pace", value, "host or none");
+    }
+    return status_success();
+}
+
+static struct status set_timeout(struct run_options *o, const char *value)
+{
+    char *end;
+    double seconds = strtod(value, &end);
+    if (end == value || *end || !(seconds > 0) || seconds > 1e9) {
+        return bad_value("--timeout", value, "a positive number of seconds");
+    }
+    o->time_limit_ns = (u64)(seconds * 1e9);
+    o->time_limit_ns += !o->time_limit_ns;
+    return status_success();
+}
+
+static struct status set_until(struct run_options *o, const char *value)
+{
+    return parse_number(value, &o->until_step) ? status_success()
+                                               : bad_value("--until", value, "a step number");
+}
+
+struct option_row {
+    const char *name, *argument;
+    struct status (*set)(struct run_options *o, const char *value);
+    const char *help;
+};
+
+static const struct option_row rows[] = {
+#define OPTION(name, argument, setter, help) {name, argument, setter, help},
+#include "frontends/options.def"
+#undef OPTION
+};
+
+// Options that DESIGN.md promises for later versions get a line of their own.
+static const char *const later[] = {"--record", "--from", "--perfetto", "--gdb", "--bios", "--screenshot"};
+
+static struct status unknown_option(const char *arg)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(later); i++) {
+        if (strcmp(arg, later[i]) == 0) {
+            return status_error(STATUS_USAGE, "%s: not in this version", arg);
+        }
+    }
+    return status_error(STATUS_USAGE, "unknown option %s; see viv run --help", arg);
+}
+
+// The row whose name arg is or begins with ("--name=value"); *value gets what follows '=', NULL if nothing.
+static const struct option_row *find_row(const char *arg, const char **value)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        size_t length = strlen(rows[i].name);
+        if (strncmp(arg, rows[i].name, length) == 0 && (!arg[length] || arg[length] == '=')) {
+            *value = arg[length] ? arg + length + 1 : NULL;
+            return &rows[i];
+        }
+    }
+    return NULL;
+}
+
+struct status options_parse(struct run_options *o, int argc, char **argv)
+{
+    *o = (struct run_options){.rtc_s = RTC_DEFAULT, .until_step = UINT64_MAX};
+    for (int i = 0; i < argc; i++) {
+        const char *value = NULL;
+        const struct option_row *row = find_row(argv[i], &value);
+        if (!row) {
+            return unknown_option(argv[i]);
+        }
+        if (row->argument && !value) {
+            if (++i == argc) {
+                return status_error(STATUS_USAGE, "%s needs %s", row->name, row->argument);
+            }
+            value = argv[i];
+        }
+        if (!row->argument && value && row->set != set_strace) {
+            return status_error(STATUS_USAGE, "%s takes no value", row->name);
+        }
+        struct status s = row->set(o, value);
+        if (!status_ok(&s)) {
+            return s;
+        }
+    }
+    return status_success();
+}
+
+void options_free(struct run_options *o)
+{
+    for (unsigned i = 0; i < o->disk_count; i++) {
+        free(o->disks[i].path);
+    }
+}
+
+void options_help(void)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        char *left = xasprintf("%s %s", rows[i].name, rows[i].argument ? rows[i].argument : "");
+        printf("  %-34s %s\n", left, rows[i].help);
+        free(left);
+    }
+}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: MIT
+// Strings, buffers, vectors of them, and arrays of small numbers.
+#include "trace/decode.h"
+
+#include <string.h>
+#include <sys/uio.h>
+
+#define PATH_MAX_SHOWN 4095
+#define ARRAY_MAX_SHOWN 32
+
+static void escape(struct text *out, u8 c, u8 next)
+{
+    static const char letters[] = "tnvfr"; // 9 .. 13
+    if (c >= 9 && c <= 13) {
+        text_add(out, "\\%c", letters[c - 9]);
+    } else if (c == '"' || c == '\\') {
+        text_add(out, "\\%c", c);
+    } else if (c >= ' ' && c < 127) {
+        text_char(out, (char)c);
+    } else if (next >= '0' && next <= '9') { // a shorter escape would swallow the digit
+        text_add(out, "\\%03o", c);
+    } else {
+        text_add(out, "\\%o", c);
+    }
+}
+
+void decode_bytes(struct text *out, const u8 *bytes, size_t size, bool cut)
+{
+    text_char(out, '"');
+    for (size_t i = 0; i < size; i++) {
+        escape(out, bytes[i], i + 1 < size ? bytes[i + 1] : 0);
+    }
+    text_add(out, cut ? "\"..." : "\"");
+}
+
+bool decode_buffer(const struct syscall_view *v, u64 address, u64 size, struct text *out)
+{
+    u8 bytes[STRING_MAX];
+    u64 part = size < STRING_MAX ? size : STRING_MAX;
+    if (!v->read(v->ctx, address, bytes, part)) {
+        return false;
+    }
+    decode_bytes(out, bytes, part, size > STRING_MAX);
+    return true;
+}
+
+bool decode_string(const struct syscall_view *v, u64 address, size_t max, struct text *out)
+{
+    u8 bytes[PATH_MAX_SHOWN + 1];
+    size_t n = 0;
+    while (n <= max) {
+        if (!v->read(v->ctx, address + n, &bytes[n], 1)) {
+            return false;
+        }
+        if (!bytes[n]) {
+            break;
+        }
+        n++;
+    }
+    decode_bytes(out, bytes, n < max ? n : max, n > max);
+    return true;
+}
+
+static bool string_vector(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct text all = {0};
+    bool ok = true;
+    for (unsigned i = 0; ok; i++) {
+        u64 pointer;
+        ok = v->read(v->ctx, address + i * 8, &pointer, 8);
+        if (!ok || !pointer) {
+            break;
+        }
+        text_add(&all, i ? ", " : "");
+        if (i == ARRAY_MAX_SHOWN) {
+            text_add(&all, "...");
+            break;
+        }
+        ok = decode_string(v, pointer, STRING_MAX, &all);
+    }
+    if (ok) {
+        text_add(out, "[%s]", text_get(&all));
+    }
+    text_free(&all);
+    return ok;
+}
+
+static bool environment(const struct syscall_view *v, u64 address, struct text *out)
+{
+    unsigned n = 0;
+    u64 pointer;
+    for (;; n++) {
+        if (!v->read(v->ctx, address + n * 8, &pointer, 8)) {
+            return false;
+        }
+        if (!pointer || n == 100000) {
+            break;
+        }
+    }
+    text_add(out, "0x%llx /* %u var%s */", (unsigned long long)address, n, n == 1 ? "" : "s");
+    return true;
+}
+
+// available: bytes that are valid in all vectors together.
+static bool io_vector(const struct syscall_view *v, u64 address, u64 count, u64 available,
+                      struct text *out)
+{
+    struct text all = {0};
+    bool ok = true;
+    for (u64 i = 0; ok && i < count; i++) {
+        u64 pair[2];
+        text_add(&all, i ? ", " : "");
+        if (i == ARRAY_MAX_SHOWN) {
+            text_add(&all, "...");
+            break;
+        }
+        ok = v->read(v->ctx, address + i * 16, pair, 16);
+        u64 valid = ok && pair[1] < available ? pair[1] : available;
+        available -= ok ? valid : 0;
+        text_add(&all, "{iov_base=");
+        ok = ok && decode_buffer(v, pair[0], valid, &all);
+        text_add(&all, ", iov_len=%llu}", ok ? (unsigned long long)pair[1] : 0);
+    }
+    if (ok) {
+        text_add(out, "[%s]", text_get(&all));
+    }
+    text_free(&all);
+    return ok;
+}
+
+static bool unsigned_array(const struct syscall_view *v, u64 address, u64 count, struct text *out)
+{
+    u32 ids[ARRAY_MAX_SHOWN];
+    u64 part = count < ARRAY_MAX_SHOWN ? count : ARRAY_MAX_SHOWN;
+    if (!v->read(v->ctx, address, ids, part * 4)) {
+        return false;
+    }
+    text_char(out, '[');
+    for (u64 i = 0; i < part; i++) {
+        text_add(out, "%s%u", i ? ", " : "", ids[i]);
+    }
+    text_add(out, count > part ? ", ...]" : "]");
+    return true;
+}
+
+static bool int_pointer(const struct syscall_view *v, u64 address, bool is_signed, struct text *out)
+{
+    u32 value;
+    if (!v->read(v->ctx, address, &value, 4)) {
+        return false;
+    }
+    text_add(out, is_signed ? "[%d]" : "[%u]", value);
+    return true;
+}
+
+static bool offset_pointer(const struct syscall_view *v, u64 address, struct text *out)
+{
+    s64 value;
+    if (!v->read(v->ctx, address, &value, 8)) {
+        return false;
+    }
+    text_add(out, "[%lld]", (long long)value);
+    return true;
+}
+
+static bool fd_pair(const struct syscall_view *v, u64 address, struct text *out)
+{
+    int fds[2];
+    if (!v->read(v->ctx, address, fds, 8)) {
+        return false;
+    }
+    text_add(out, "[%d, %d]", fds[0], fds[1]);
+    return true;
+}
+
+bool decode_memory_kind(const struct syscall_view *v, unsigned i, struct text *out)
+{
+    u64 address = v->arg[i];
+    u64 next = i < 5 ? v->arg[i + 1] : 0;
+    u64 result = v->done && v->result > 0 ? (u64)v->result : 0;
+    switch ((enum syscall_kind)v->row->args[i]) {
+    case KIND_PATH:
+        return decode_string(v, address, PATH_MAX_SHOWN, out);
+    case KIND_STR:
+        return decode_string(v, address, STRING_MAX, out);
+    case KIND_STR_OUT:
+        return decode_string(v, address, PATH_MAX_SHOWN, out);
+    case KIND_STRV:
+        return string_vector(v, address, out);
+    case KIND_ENVV:
+        return environment(v, address, out);
+    case KIND_BUF_IN:
+        return decode_buffer(v, address, next, out);
+    case KIND_BUF_OUT:
+        return decode_buffer(v, address, result, out);
+    case KIND_IOV_IN:
+        return io_vector(v, address, next, UINT64_MAX, out);
+    case KIND_IOV_OUT:
+        return io_vector(v, address, next, result, out);
+    case KIND_GIDS_IN:
+        return unsigned_array(v, address, v->arg[i - 1], out);
+    case KIND_GIDS_OUT:
+        return unsigned_array(v, address, result, out);
+    case KIND_INT_IN:
+    case KIND_INT_OUT:
+    case KIND_TID_OUT:
+    case KIND_SOCKLEN_INOUT:
+        return int_pointer(v, address, true, out);
+    case KIND_UINT_OUT:
+        return int_pointer(v, address, false, out);
+    case KIND_OFFSET_INOUT:
+    case KIND_TIME_OUT:
+        return offset_pointer(v, address, out);
+    case KIND_FDPAIR_OUT:
+        return fd_pair(v, address, out);
+    case KIND_DIRENTS_OUT:
+        return false; // decode_structs.c counts them
+    default:
+        return false;
+    }
+}

@@ -1,0 +1,700 @@
+// SPDX-License-Identifier: MIT
+// Structures behind pointers, laid out as the x86-64 Linux ABI has them (the host's own headers, read from guest bytes).
+#include "trace/decode.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <sys/sysinfo.h>
+#include <sys/time.h>
+#include <sys/times.h>
+#include <sys/un.h>
+#include <sys/utsname.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#define N(name) {name, #name}
+#define SA_RESTORER_FLAG 0x04000000u
+#define SHOWN_MAX 32
+#define INFINITE UINT64_MAX
+
+#define READ(v, address, object) (v)->read((v)->ctx, (address), &(object), sizeof(object))
+
+typedef bool (*struct_fn)(const struct syscall_view *v, u64 address, struct text *out);
+
+static bool show_timespec(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct timespec t;
+    if (!READ(v, address, t)) {
+        return false;
+    }
+    if (t.tv_nsec == (1 << 30) - 1 || t.tv_nsec == (1 << 30) - 2) { // utimensat's special values
+        text_add(out, t.tv_nsec == (1 << 30) - 1 ? "UTIME_NOW" : "UTIME_OMIT");
+        return true;
+    }
+    text_add(out, "{tv_sec=%lld, tv_nsec=%lld}", (long long)t.tv_sec, (long long)t.tv_nsec);
+    return true;
+}
+
+static bool show_timeval(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct timeval t;
+    if (!READ(v, address, t)) {
+        return false;
+    }
+    text_add(out, "{tv_sec=%lld, tv_usec=%lld}", (long long)t.tv_sec, (long long)t.tv_usec);
+    return true;
+}
+
+static bool show_pair(const struct syscall_view *v, u64 address, struct text *out, struct_fn show,
+                      const char *first, const char *second, const char *open, const char *close)
+{
+    u64 probe[4];
+    if (!READ(v, address, probe)) {
+        return false;
+    }
+    text_add(out, "%s%s", open, first);
+    show(v, address, out);
+    text_add(out, ", %s", second);
+    show(v, address + 16, out);
+    text_add(out, "%s", close);
+    return true;
+}
+
+static bool show_timespec2(const struct syscall_view *v, u64 address, struct text *out)
+{
+    return show_pair(v, address, out, show_timespec, "", "", "[", "]");
+}
+
+static bool show_timeval2(const struct syscall_view *v, u64 address, struct text *out)
+{
+    return show_pair(v, address, out, show_timeval, "", "", "[", "]");
+}
+
+static bool show_itimerval(const struct syscall_view *v, u64 address, struct text *out)
+{
+    return show_pair(v, address, out, show_timeval, "it_interval=", "it_value=", "{", "}");
+}
+
+static bool show_itimerspec(const struct syscall_view *v, u64 address, struct text *out)
+{
+    return show_pair(v, address, out, show_timespec, "it_interval=", "it_value=", "{", "}");
+}
+
+static bool show_stat(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct stat st;
+    if (!READ(v, address, st)) {
+        return false;
+    }
+    text_add(out, "{st_mode=");
+    decode_file_mode(out, st.st_mode);
+    if (S_ISCHR(st.st_mode) || S_ISBLK(st.st_mode)) {
+        text_add(out, ", st_rdev=makedev(%#x, %#x)", (u32)(st.st_rdev >> 8 & 0xFFF),
+                 (u32)((st.st_rdev & 0xFF) | (st.st_rdev >> 12 & 0xFFF00)));
+    } else {
+        text_add(out, ", st_size=%lld", (long long)st.st_size);
+    }
+    text_add(out, ", ...}");
+    return true;
+}
+
+static bool show_statx(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct statx st;
+    if (!READ(v, address, st)) {
+        return false;
+    }
+    text_add(out, "{stx_mask=0x%x, stx_attributes=0, stx_mode=", st.stx_mask);
+    decode_file_mode(out, st.stx_mode);
+    text_add(out, ", stx_size=%llu, ...}", (unsigned long long)st.stx_size);
+    return true;
+}
+
+static bool show_statfs(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct statfs st;
+    if (!READ(v, address, st)) {
+        return false;
+    }
+    text_add(out, "{f_type=0x%llx, f_bsize=%llu, f_blocks=%llu, f_bfree=%llu, ...}",
+             (unsigned long long)st.f_type, (unsigned long long)st.f_bsize,
+             (unsigned long long)st.f_blocks, (unsigned long long)st.f_bfree);
+    return true;
+}
+
+static const struct flag_name sa_flags[] = {
+    {SA_RESTORER_FLAG, "SA_RESTORER"}, N(SA_ONSTACK), N(SA_RESTART), N(SA_NODEFER), N(SA_RESETHAND),
+    N(SA_SIGINFO), N(SA_NOCLDSTOP), N(SA_NOCLDWAIT), {0, NULL}};
+
+static bool show_sigaction(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 words[4]; // handler, flags, restorer, mask: rt_sigaction(2), the kernel's own structure
+    if (!READ(v, address, words)) {
+        return false;
+    }
+    text_add(out, "{sa_handler=");
+    if (words[0] <= 1) {
+        text_add(out, words[0] ? "SIG_IGN" : "SIG_DFL");
+    } else {
+        text_add(out, "0x%llx", (unsigned long long)words[0]);
+    }
+    text_add(out, ", sa_mask=");
+    decode_signal_set(out, words[3]);
+    text_add(out, ", sa_flags=");
+    decode_flags(out, sa_flags, words[1], "SA_???");
+    if (words[1] & SA_RESTORER_FLAG) {
+        text_add(out, ", sa_restorer=0x%llx", (unsigned long long)words[2]);
+    }
+    text_char(out, '}');
+    return true;
+}
+
+static bool show_sigset(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 set;
+    if (!READ(v, address, set)) {
+        return false;
+    }
+    decode_signal_set(out, set);
+    return true;
+}
+
+static bool show_sigset_size(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 words[2];
+    u64 set = 0;
+    if (!READ(v, address, words) || (words[0] && !READ(v, words[0], set))) {
+        return false;
+    }
+    text_add(out, "{sigmask=");
+    if (words[0]) {
+        decode_signal_set(out, set);
+    } else {
+        text_add(out, "NULL");
+    }
+    text_add(out, ", sigsetsize=%llu}", (unsigned long long)words[1]);
+    return true;
+}
+
+static bool show_stack(const struct syscall_view *v, u64 address, struct text *out)
+{
+    static const struct flag_name flags[] = {N(SS_ONSTACK), N(SS_DISABLE), {1u << 31, "SS_AUTODISARM"}, {0, NULL}};
+    stack_t st;
+    if (!READ(v, address, st)) {
+        return false;
+    }
+    text_add(out, "{ss_sp=");
+    decode_pointer(out, (u64)st.ss_sp);
+    text_add(out, ", ss_flags=");
+    decode_flags(out, flags, (u32)st.ss_flags, "SS_???");
+    text_add(out, ", ss_size=%llu}", (unsigned long long)st.ss_size);
+    return true;
+}
+
+static const struct flag_name si_codes[] = {N(SI_USER), {0x80, "SI_KERNEL"}, {(u64)-1, "SI_QUEUE"},
+                                            {(u64)-2, "SI_TIMER"}, {(u64)-6, "SI_TKILL"}, {0, NULL}};
+static const struct flag_name child_codes[] = {N(CLD_EXITED), N(CLD_KILLED), N(CLD_DUMPED),
+                                               N(CLD_TRAPPED), N(CLD_STOPPED), N(CLD_CONTINUED), {0, NULL}};
+static const struct flag_name segv_codes[] = {N(SEGV_MAPERR), N(SEGV_ACCERR), {0, NULL}};
+
+static void show_si_code(const siginfo_t *si, struct text *out)
+{
+    const struct flag_name *names = si->si_signo == SIGCHLD   ? child_codes
+                                    : si->si_signo == SIGSEGV ? segv_codes
+                                                              : si_codes;
+    const char *name = si->si_code > 0 ? decode_name(names, (u64)si->si_code) : NULL;
+    name = name ? name : decode_name(si_codes, (u64)(s64)si->si_code);
+    text_add(out, ", si_code=");
+    if (name) {
+        text_add(out, "%s", name);
+    } else {
+        text_add(out, "%d", si->si_code);
+    }
+}
+
+bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out)
+{
+    siginfo_t si;
+    if (!READ(v, address, si)) {
+        return false;
+    }
+    text_add(out, "{si_signo=");
+    decode_signal(out, si.si_signo);
+    show_si_code(&si, out);
+    bool fault = si.si_signo == SIGSEGV || si.si_signo == SIGBUS || si.si_signo == SIGILL || si.si_signo == SIGFPE;
+    if (fault && si.si_code > 0 && si.si_code != 0x80) {
+        text_add(out, ", si_addr=");
+        decode_pointer(out, (u64)si.si_addr);
+    } else if (si.si_signo == SIGCHLD && si.si_code > 0) {
+        text_add(out, ", si_pid=%d, si_uid=%u, si_status=", si.si_pid, si.si_uid);
+        if (si.si_code == CLD_EXITED) {
+            text_add(out, "%d", si.si_status);
+        } else {
+            decode_signal(out, si.si_status);
+        }
+        text_add(out, ", si_utime=%lld, si_stime=%lld", (long long)si.si_utime, (long long)si.si_stime);
+    } else if (si.si_code <= 0) {
+        text_add(out, ", si_pid=%d, si_uid=%u", si.si_pid, si.si_uid);
+    }
+    text_char(out, '}');
+    return true;
+}
+
+static bool show_rusage(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 probe;
+    if (!READ(v, address, probe)) {
+        return false;
+    }
+    text_add(out, "{ru_utime=");
+    show_timeval(v, address, out);
+    text_add(out, ", ru_stime=");
+    show_timeval(v, address + 16, out);
+    text_add(out, ", ...}");
+    return true;
+}
+
+static void show_limit(u64 value, struct text *out)
+{
+    if (value == INFINITE) {
+        text_add(out, "RLIM64_INFINITY");
+    } else if (value > 1024 && value % 1024 == 0) {
+        text_add(out, "%llu*1024", (unsigned long long)value / 1024);
+    } else {
+        text_add(out, "%llu", (unsigned long long)value);
+    }
+}
+
+static bool show_rlimit(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 limits[2];
+    if (!READ(v, address, limits)) {
+        return false;
+    }
+    text_add(out, "{rlim_cur=");
+    show_limit(limits[0], out);
+    text_add(out, ", rlim_max=");
+    show_limit(limits[1], out);
+    text_char(out, '}');
+    return true;
+}
+
+static bool show_utsname(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct utsname u;
+    if (!READ(v, address, u)) {
+        return false;
+    }
+    text_add(out, "{sysname=\"%.64s\", nodename=\"%.64s\", ...}", u.sysname, u.nodename);
+    return true;
+}
+
+static bool show_sysinfo(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct sysinfo s;
+    if (!READ(v, address, s)) {
+        return false;
+    }
+    text_add(out, "{uptime=%ld, loads=[%lu, %lu, %lu], totalram=%lu, freeram=%lu, ..., procs=%u, ..., mem_unit=%u}",
+             s.uptime, s.loads[0], s.loads[1], s.loads[2], s.totalram, s.freeram, s.procs, s.mem_unit);
+    return true;
+}
+
+static bool show_tms(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct tms t;
+    if (!READ(v, address, t)) {
+        return false;
+    }
+    text_add(out, "{tms_utime=%ld, tms_stime=%ld, tms_cutime=%ld, tms_cstime=%ld}", t.tms_utime,
+             t.tms_stime, t.tms_cutime, t.tms_cstime);
+    return true;
+}
+
+static bool show_wait_status(const struct syscall_view *v, u64 address, struct text *out)
+{
+    int status;
+    if (v->result <= 0) {
+        return false;
+    }
+    if (!READ(v, address, status)) {
+        return false;
+    }
+    if (WIFEXITED(status)) {
+        text_add(out, "[{WIFEXITED(s) && WEXITSTATUS(s) == %d}]", WEXITSTATUS(status));
+    } else if (WIFSTOPPED(status)) {
+        text_add(out, "[{WIFSTOPPED(s) && WSTOPSIG(s) == ");
+        decode_signal(out, WSTOPSIG(status));
+        text_add(out, "}]");
+    } else if (WIFCONTINUED(status)) {
+        text_add(out, "[{WIFCONTINUED(s)}]");
+    } else {
+        text_add(out, "[{WIFSIGNALED(s) && WTERMSIG(s) == ");
+        decode_signal(out, WTERMSIG(status));
+        text_add(out, WCOREDUMP(status) ? " && WCOREDUMP(s)}]" : "}]");
+    }
+    return true;
+}
+
+static bool show_sched_param(const struct syscall_view *v, u64 address, struct text *out)
+{
+    int priority;
+    if (!READ(v, address, priority)) {
+        return false;
+    }
+    text_add(out, "[%d]", priority);
+    return true;
+}
+
+static const struct flag_name epoll_events[] = {
+    N(EPOLLIN), N(EPOLLPRI), N(EPOLLOUT), N(EPOLLERR), N(EPOLLHUP), N(EPOLLRDNORM), N(EPOLLRDHUP),
+    {1u << 28, "EPOLLEXCLUSIVE"}, N(EPOLLONESHOT), {1u << 31, "EPOLLET"}, {0, NULL}};
+
+static void show_epoll_event(const struct epoll_event *e, struct text *out)
+{
+    u64 data;
+    memcpy(&data, &e->data, sizeof(data));
+    text_add(out, "{events=");
+    decode_flags(out, epoll_events, e->events, "EPOLL???");
+    text_add(out, ", data={u32=%u, u64=%llu}}", (u32)data, (unsigned long long)data);
+}
+
+static bool show_epoll(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct epoll_event e;
+    if (!READ(v, address, e)) {
+        return false;
+    }
+    show_epoll_event(&e, out);
+    return true;
+}
+
+static bool show_epoll_list(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct epoll_event all[SHOWN_MAX];
+    size_t count = v->result > 0 ? (size_t)v->result : 0;
+    size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
+    if (!v->read(v->ctx, address, all, shown * sizeof(all[0]))) {
+        return false;
+    }
+    text_char(out, '[');
+    for (size_t i = 0; i < shown; i++) {
+        text_add(out, i ? ", " : "");
+        show_epoll_event(&all[i], out);
+    }
+    text_add(out, count > shown ? ", ...]" : "]");
+    return true;
+}
+
+static const struct flag_name poll_events[] = {
+    N(POLLIN), N(POLLPRI), N(POLLOUT), N(POLLERR), N(POLLHUP), N(POLLNVAL), N(POLLRDNORM), N(POLLRDBAND),
+    N(POLLWRNORM), N(POLLWRBAND), {0x2000, "POLLRDHUP"}, {0, NULL}};
+
+static size_t read_pollfds(const struct syscall_view *v, struct pollfd all[SHOWN_MAX], bool *ok)
+{
+    size_t count = (u32)v->arg[1];
+    size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
+    *ok = v->read(v->ctx, v->arg[0], all, shown * sizeof(all[0]));
+    return shown;
+}
+
+static bool show_pollfds(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct pollfd all[SHOWN_MAX];
+    bool ok;
+    size_t shown = read_pollfds(v, all, &ok);
+    if (!ok) {
+        return false;
+    }
+    text_char(out, '[');
+    for (size_t i = 0; i < shown; i++) {
+        text_add(out, "%s{fd=%d, events=", i ? ", " : "", all[i].fd);
+        decode_flags(out, poll_events, (u16)all[i].events, "POLL???");
+        text_char(out, '}');
+    }
+    text_add(out, (u32)v->arg[1] > shown ? ", ...]" : "]");
+    return true;
+}
+
+bool decode_poll_results(const struct syscall_view *v, struct text *out)
+{
+    struct pollfd all[SHOWN_MAX];
+    bool ok;
+    if (v->result == 0) {
+        text_add(out, " (Timeout)");
+        return true;
+    }
+    size_t shown = read_pollfds(v, all, &ok);
+    if (!ok) {
+        return false;
+    }
+    const char *comma = "";
+    text_add(out, " ([");
+    for (size_t i = 0; i < shown; i++) {
+        if (all[i].revents) {
+            text_add(out, "%s{fd=%d, revents=", comma, all[i].fd);
+            decode_flags(out, poll_events, (u16)all[i].revents, "POLL???");
+            text_char(out, '}');
+            comma = ", ";
+        }
+    }
+    text_add(out, "])");
+    return true;
+}
+
+static bool show_fdset(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 words[16] = {0};
+    size_t bits = (u32)v->arg[0] < 1024 ? (u32)v->arg[0] : 1024;
+    if (!v->read(v->ctx, address, words, (bits + 63) / 64 * 8)) {
+        return false;
+    }
+    const char *space = "";
+    text_char(out, '[');
+    for (size_t fd = 0; fd < bits; fd++) {
+        if (words[fd / 64] >> (fd % 64) & 1) {
+            text_add(out, "%s%zu", space, fd);
+            space = " ";
+        }
+    }
+    text_char(out, ']');
+    return true;
+}
+
+bool decode_select_results(const struct syscall_view *v, struct text *out)
+{
+    static const char *const names[] = {"in", "out", "except"};
+    if (v->result == 0) {
+        text_add(out, " (Timeout)");
+        return true;
+    }
+    const char *comma = "";
+    text_add(out, " (");
+    for (unsigned i = 0; i < 3; i++) {
+        struct text set = {0};
+        if (v->arg[i + 1] && show_fdset(v, v->arg[i + 1], &set) && strcmp(text_get(&set), "[]") != 0) {
+            text_add(out, "%s%s %s", comma, names[i], text_get(&set));
+            comma = ", ";
+        }
+        text_free(&set);
+    }
+    text_char(out, ')');
+    return true;
+}
+
+// Counts directory entries by their record length (getdents64(2): d_reclen at 16).
+static bool show_dirents(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 size = v->result > 0 ? (u64)v->result : 0;
+    unsigned count = 0;
+    for (u64 at = 0; at + 18 <= size; count++) {
+        u16 length;
+        if (!READ(v, address + at + 16, length) || length < 18) {
+            return false;
+        }
+        at += length;
+    }
+    text_add(out, "0x%llx /* %u entries */", (unsigned long long)address, count);
+    return true;
+}
+
+static bool show_cpuset(const struct syscall_view *v, u64 address, u64 size, struct text *out)
+{
+    u64 words[16] = {0};
+    size = size < sizeof(words) ? size : sizeof(words);
+    if (!v->read(v->ctx, address, words, size)) {
+        return false;
+    }
+    const char *space = "";
+    text_char(out, '[');
+    for (size_t cpu = 0; cpu < size * 8; cpu++) {
+        if (words[cpu / 64] >> (cpu % 64) & 1) {
+            text_add(out, "%s%zu", space, cpu);
+            space = " ";
+        }
+    }
+    text_char(out, ']');
+    return true;
+}
+
+static bool show_clone_args(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u64 a[8]; // flags pidfd child_tid parent_tid exit_signal stack stack_size tls: clone(2)
+    if (!READ(v, address, a)) {
+        return false;
+    }
+    struct syscall_view flags = {.row = syscall_row(272), .arg = {a[0]}}; // unshare: CLONE_* alone
+    text_add(out, "{flags=");
+    syscall_show_arg(&flags, 0, true, out);
+    text_add(out, ", exit_signal=");
+    decode_signal(out, (int)a[4]);
+    text_add(out, ", stack=");
+    decode_pointer(out, a[5]);
+    text_add(out, ", stack_size=0x%llx}", (unsigned long long)a[6]);
+    return true;
+}
+
+static bool show_sockaddr(const struct syscall_view *v, u64 address, u64 length, struct text *out)
+{
+    u8 bytes[sizeof(struct sockaddr_un)] = {0};
+    length = length < sizeof(bytes) ? length : sizeof(bytes);
+    if (length < 2 || !v->read(v->ctx, address, bytes, length)) {
+        return false;
+    }
+    u16 family = (u16)(bytes[0] | bytes[1] << 8);
+    if (family == AF_UNIX) {
+        text_add(out, "{sa_family=AF_UNIX, sun_path=%s\"%.107s\"}", bytes[2] ? "" : "@",
+                 (const char *)bytes + (bytes[2] ? 2 : 3));
+    } else if (family == AF_INET && length >= 8) {
+        text_add(out, "{sa_family=AF_INET, sin_port=htons(%u), sin_addr=inet_addr(\"%u.%u.%u.%u\")}",
+                 bytes[2] << 8 | bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]);
+    } else {
+        text_add(out, "{sa_family=%u, ...}", family);
+    }
+    return true;
+}
+
+static bool show_winsize(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u16 w[4];
+    if (!READ(v, address, w)) {
+        return false;
+    }
+    text_add(out, "{ws_row=%u, ws_col=%u, ws_xpixel=%u, ws_ypixel=%u}", w[0], w[1], w[2], w[3]);
+    return true;
+}
+
+static bool show_termios(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u32 f[4]; // iflag oflag cflag lflag
+    if (!READ(v, address, f)) {
+        return false;
+    }
+    text_add(out, "{c_iflag=0x%x, c_oflag=0x%x, c_cflag=0x%x, c_lflag=0x%x, ...}", f[0], f[1], f[2], f[3]);
+    return true;
+}
+
+static bool show_ioctl_arg(const struct syscall_view *v, u64 address, struct text *out)
+{
+    u32 n;
+    switch ((u32)v->arg[1]) {
+    case 0x5401: // TCGETS
+        return v->done && !syscall_failed(v) && show_termios(v, address, out);
+    case 0x5402: // TCSETS, TCSETSW, TCSETSF
+    case 0x5403:
+    case 0x5404:
+        return show_termios(v, address, out);
+    case 0x5413: // TIOCGWINSZ
+        return v->done && !syscall_failed(v) && show_winsize(v, address, out);
+    case 0x5414: // TIOCSWINSZ
+        return show_winsize(v, address, out);
+    case 0x540F: // TIOCGPGRP, TIOCGSID, FIONREAD, TIOCOUTQ, TIOCMGET
+    case 0x5429:
+    case 0x541B:
+    case 0x5411:
+    case 0x5415:
+        if (!v->done || syscall_failed(v)) {
+            return false;
+        }
+        break;
+    case 0x5410: // TIOCSPGRP, TIOCMBIS, TIOCMBIC, TIOCMSET, FIONBIO
+    case 0x5416:
+    case 0x5417:
+    case 0x5418:
+    case 0x5421:
+        break;
+    default:
+        text_add(out, "0x%llx", (unsigned long long)address);
+        return true;
+    }
+    if (!READ(v, address, n)) {
+        return false;
+    }
+    text_add(out, "[%d]", (int)n);
+    return true;
+}
+
+static bool show_flock(const struct syscall_view *v, u64 address, struct text *out)
+{
+    static const struct flag_name types[] = {N(F_RDLCK), N(F_WRLCK), N(F_UNLCK), {0, NULL}};
+    struct flock lock;
+    if (!READ(v, address, lock)) {
+        return false;
+    }
+    text_add(out, "{l_type=");
+    decode_choice(out, types, (u16)lock.l_type, "F_???");
+    text_add(out, ", l_whence=%d, l_start=%lld, l_len=%lld}", lock.l_whence, (long long)lock.l_start,
+             (long long)lock.l_len);
+    return true;
+}
+
+static bool show_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out)
+{
+    int command = decode_int(v, 1);
+    if (command == F_SETFD) {
+        text_add(out, value == FD_CLOEXEC ? "FD_CLOEXEC" : "0x%llx", (unsigned long long)value);
+    } else if (command == F_SETFL) {
+        static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
+        text_add(out, "%s", access[value & 3]);
+        if (value & ~UINT64_C(3)) {
+            text_char(out, '|');
+            decode_flags(out, decode_open_flags, value & ~UINT64_C(3), "O_???");
+        }
+    } else if ((command >= 5 && command <= 7) || (command >= F_OFD_GETLK && command <= F_OFD_SETLKW)) {
+        return show_flock(v, value, out);
+    } else {
+        text_add(out, "%lld", (long long)value);
+    }
+    return true;
+}
+
+static const struct_fn plain[SYSCALL_KIND_COUNT] = {
+    [KIND_TIMESPEC_IN] = show_timespec,     [KIND_TIMESPEC_OUT] = show_timespec,
+    [KIND_FUTEX_TIMEOUT] = show_timespec,   [KIND_TIMESPEC2_IN] = show_timespec2,
+    [KIND_TIMEVAL_IN] = show_timeval,       [KIND_TIMEVAL_OUT] = show_timeval,
+    [KIND_TIMEVAL2_IN] = show_timeval2,     [KIND_ITIMERVAL_IN] = show_itimerval,
+    [KIND_ITIMERVAL_OUT] = show_itimerval,  [KIND_ITIMERSPEC_IN] = show_itimerspec,
+    [KIND_ITIMERSPEC_OUT] = show_itimerspec, [KIND_STAT_OUT] = show_stat,
+    [KIND_STATX_OUT] = show_statx,          [KIND_STATFS_OUT] = show_statfs,
+    [KIND_SIGACTION_IN] = show_sigaction,   [KIND_SIGACTION_OUT] = show_sigaction,
+    [KIND_SIGSET_IN] = show_sigset,         [KIND_SIGSET_OUT] = show_sigset,
+    [KIND_SIGSET_SIZE_IN] = show_sigset_size, [KIND_STACK_IN] = show_stack,
+    [KIND_STACK_OUT] = show_stack,          [KIND_SIGINFO_IN] = decode_siginfo,
+    [KIND_SIGINFO_OUT] = decode_siginfo,    [KIND_RUSAGE_OUT] = show_rusage,
+    [KIND_RLIMIT_IN] = show_rlimit,         [KIND_RLIMIT_OUT] = show_rlimit,
+    [KIND_UTSNAME_OUT] = show_utsname,      [KIND_SYSINFO_OUT] = show_sysinfo,
+    [KIND_TMS_OUT] = show_tms,              [KIND_POLLFDS] = show_pollfds,
+    [KIND_FDSET] = show_fdset,              [KIND_EPOLL_EVENT_IN] = show_epoll,
+    [KIND_EPOLL_EVENTS_OUT] = show_epoll_list, [KIND_DIRENTS_OUT] = show_dirents,
+    [KIND_WSTATUS_OUT] = show_wait_status,  [KIND_SCHED_PARAM_IN] = show_sched_param,
+    [KIND_SCHED_PARAM_OUT] = show_sched_param, [KIND_CLONE_ARGS_IN] = show_clone_args,
+    [KIND_IOCTL_ARG] = show_ioctl_arg,      [KIND_FCNTL_ARG] = show_fcntl_arg,
+};
+
+bool decode_struct(const struct syscall_view *v, unsigned i, struct text *out)
+{
+    enum syscall_kind kind = (enum syscall_kind)v->row->args[i];
+    u64 address = v->arg[i];
+    u32 length;
+    switch (kind) {
+    case KIND_TIMESPEC_REM: // filled only when the sleep was cut short
+        return v->done && v->result == -4 && show_timespec(v, address, out);
+    case KIND_CPUSET_IN:
+        return show_cpuset(v, address, v->arg[i - 1], out);
+    case KIND_CPUSET_OUT:
+        return show_cpuset(v, address, v->result > 0 ? (u64)v->result : 0, out);
+    case KIND_SOCKADDR_IN:
+        return show_sockaddr(v, address, (u32)v->arg[i + 1], out);
+    case KIND_SOCKADDR_OUT:
+        return READ(v, v->arg[i + 1], length) && show_sockaddr(v, address, length, out);
+    default:
+        return plain[kind] && plain[kind](v, address, out);
+    }
+}

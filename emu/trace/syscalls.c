@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+// The table and the general part of the decoding.
+#include "trace/syscalls.h"
+
+#include "trace/decode.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+
+#define ROWS 512
+
+static const struct syscall_row table[ROWS] = {
+#define SYSCALL(number, name, result, a, b, c, d, e, f)                                            \
+    [number] = {#name, KIND_##result, {KIND_##a, KIND_##b, KIND_##c, KIND_##d, KIND_##e, KIND_##f}},
+#include "abi/linux_syscalls.def"
+#undef SYSCALL
+};
+
+#define VALUE SYSCALL_VALUE
+#define IN SYSCALL_IN
+#define OUT SYSCALL_OUT
+#define INOUT SYSCALL_INOUT
+static const u8 directions[SYSCALL_KIND_COUNT] = {
+#define SYSCALL_KIND(name, direction, help) [KIND_##name] = direction,
+#include "abi/syscall_kinds.def"
+#undef SYSCALL_KIND
+};
+#undef VALUE
+#undef IN
+#undef OUT
+#undef INOUT
+
+const struct syscall_row *syscall_row(u64 number)
+{
+    return number < ROWS && table[number].name ? &table[number] : NULL;
+}
+
+enum syscall_direction syscall_direction(enum syscall_kind kind)
+{
+    return (enum syscall_direction)directions[kind];
+}
+
+enum { NR_POLL = 7, NR_SELECT = 23, NR_FCNTL = 72, NR_PSELECT6 = 270, NR_PPOLL = 271 };
+
+static bool makes_file(u64 flags)
+{
+    return (flags & O_CREAT) || (flags & O_TMPFILE) == O_TMPFILE;
+}
+
+// Arguments from i on that this futex operation has.
+static bool futex_has(const struct syscall_view *v, enum syscall_kind kind)
+{
+    unsigned op = (unsigned)v->arg[1] & 127;
+    switch (op) {
+    case 0: // WAIT
+    case 6: // LOCK_PI
+        return kind == KIND_FUTEX_TIMEOUT;
+    case 1: // WAKE
+    case 7: // UNLOCK_PI
+    case 8: // TRYLOCK_PI
+        return false;
+    case 3: // REQUEUE
+        return kind != KIND_FUTEX_VAL3;
+    case 10: // WAKE_BITSET: address2 and timeout are printed as they are
+    default:
+        return true;
+    }
+}
+
+unsigned syscall_shown_count(const struct syscall_view *v)
+{
+    unsigned n = 0;
+    for (; n < 6 && v->row->args[n] != KIND_NONE; n++) {
+        enum syscall_kind kind = (enum syscall_kind)v->row->args[n];
+        bool has = true;
+        if (kind == KIND_CREATE_MODE) {
+            has = makes_file(v->arg[n - 1]);
+        } else if (kind == KIND_MREMAP_ADDR) {
+            has = v->arg[n - 1] & 2; // MREMAP_FIXED
+        } else if (kind == KIND_FUTEX_TIMEOUT || kind == KIND_FUTEX_ADDR2 || kind == KIND_FUTEX_VAL3) {
+            has = futex_has(v, kind);
+        } else if (kind == KIND_FCNTL_ARG) {
+            int command = decode_int(v, 1);
+            has = command != F_GETFD && command != F_GETFL && command != F_GETOWN &&
+                  command != F_GETSIG && command != F_GETLEASE && command != F_GETPIPE_SZ;
+        }
+        if (!has) {
+            break;
+        }
+    }
+    return n;
+}
+
+void syscall_show_extra(const struct syscall_view *v, struct text *out)
+{
+    if (syscall_failed(v) || !v->row) {
+        return;
+    }
+    if (v->number == NR_FCNTL && decode_int(v, 1) == F_GETFL) {
+        static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
+        text_add(out, " (flags %s", access[v->result & 3]);
+        if (v->result & ~3) {
+            text_char(out, '|');
+            decode_flags(out, decode_open_flags, (u64)v->result & ~UINT64_C(3), "O_???");
+        }
+        text_char(out, ')');
+    } else if (v->number == NR_FCNTL && decode_int(v, 1) == F_GETFD && v->result == FD_CLOEXEC) {
+        text_add(out, " (flags FD_CLOEXEC)");
+    } else if (v->number == NR_POLL || v->number == NR_PPOLL) {
+        decode_poll_results(v, out);
+    } else if (v->number == NR_SELECT || v->number == NR_PSELECT6) {
+        decode_select_results(v, out);
+    }
+}
+
+void decode_pointer(struct text *out, u64 address)
+{
+    if (address) {
+        text_add(out, "0x%llx", (unsigned long long)address);
+    } else {
+        text_add(out, "NULL");
+    }
+}
+
+void decode_mode(struct text *out, u32 mode)
+{
+    text_add(out, mode ? "0%03o" : "000", mode);
+}
+
+static bool show_number(const struct syscall_view *v, unsigned i, struct text *out)
+{
+    u64 value = v->arg[i];
+    switch ((enum syscall_kind)v->row->args[i]) {
+    case KIND_INT:
+    case KIND_FD:
+    case KIND_PID:
+        text_add(out, "%d", (int)(u32)value);
+        return true;
+    case KIND_UID:
+        if ((u32)value == UINT32_MAX) {
+            text_add(out, "-1");
+            return true;
+        }
+        text_add(out, "%u", (u32)value);
+        return true;
+    case KIND_UINT:
+        text_add(out, "%u", (u32)value);
+        return true;
+    case KIND_LONG:
+        text_add(out, "%lld", (long long)value);
+        return true;
+    case KIND_ULONG:
+        text_add(out, "%llu", (unsigned long long)value);
+        return true;
+    case KIND_HEX:
+    case KIND_SOCKET_PROTOCOL:
+        text_add(out, value ? "0x%llx" : "0", (unsigned long long)value);
+        return true;
+    case KIND_HEX32:
+        text_add(out, (u32)value ? "0x%x" : "0", (u32)value);
+        return true;
+    case KIND_PTR:
+    case KIND_TIMEZONE:
+        decode_pointer(out, value);
+        return true;
+    case KIND_DEV:
+        text_add(out, "makedev(%#x, %#x)", (u32)(value >> 8 & 0xFFF),
+                 (u32)((value & 0xFF) | (value >> 12 & 0xFFF00)));
+        return true;
+    case KIND_DIRFD:
+        if ((int)(u32)value == AT_FDCWD) {
+            text_add(out, "AT_FDCWD");
+        } else {
+            text_add(out, "%d", (int)(u32)value);
+        }
+        return true;
+    case KIND_SIGNAL:
+        decode_signal(out, (int)(u32)value);
+        return true;
+    case KIND_MODE:
+        decode_mode(out, (u32)value);
+        return true;
+    case KIND_FILE_MODE:
+        decode_file_mode(out, (u32)value);
+        return true;
+    case KIND_CREATE_MODE:
+        decode_mode(out, (u32)value);
+        return true;
+    case KIND_FUTEX_VAL3:
+        text_add(out, "0x%x", (u32)value);
+        return true;
+    case KIND_FUTEX_ADDR2:
+    case KIND_MREMAP_ADDR:
+        decode_pointer(out, value);
+        return true;
+    default:
+        return false;
+    }
+}
+
+bool syscall_show_arg(const struct syscall_view *v, unsigned i, bool last, struct text *out)
+{
+    enum syscall_kind kind = (enum syscall_kind)v->row->args[i];
+    if (show_number(v, i, out) || decode_flag_kind(v, i, out)) {
+        return true;
+    }
+    enum syscall_direction direction = syscall_direction(kind);
+    bool wanted = direction != SYSCALL_OUT || v->done;
+    if (v->arg[i] && wanted && !(direction == SYSCALL_OUT && syscall_failed(v)) &&
+        (decode_memory_kind(v, i, out) || decode_struct(v, i, out))) {
+        return true;
+    }
+    if (!last && v->arg[i]) {
+        return false;
+    }
+    decode_pointer(out, v->arg[i]);
+    return true;
+}
+
+static void show_failure(const struct syscall_view *v, struct text *out)
+{
+    int error = (int)-v->result;
+    const char *name = decode_errno_name(error);
+    if (name) {
+        text_add(out, "-1 %s (%s)", name, strerror(error));
+    } else {
+        text_add(out, "-1 (errno %d)", error);
+    }
+}
+
+void syscall_show_result(const struct syscall_view *v, struct text *out)
+{
+    if (!v->done) {
+        text_add(out, "?");
+        return;
+    }
+    if (syscall_failed(v)) {
+        show_failure(v, out);
+        return;
+    }
+    enum syscall_kind kind = v->row ? (enum syscall_kind)v->row->result : KIND_LONG;
+    u64 value = (u64)v->result;
+    if (kind == KIND_HEX) {
+        text_add(out, value ? "0x%llx" : "0", (unsigned long long)value);
+    } else if (kind == KIND_MODE) {
+        decode_mode(out, (u32)value);
+    } else {
+        text_add(out, "%lld", (long long)value);
+    }
+}

@@ -1,0 +1,344 @@
+// SPDX-License-Identifier: MIT
+// Matching entries and returns. A new task shows itself by coming back from a fork that its stack never made; its pid is
+// what the parent's call returns, what the kernel stored for it, or what it is told by gettid().
+#include "trace/tasks.h"
+
+#include "base/memory.h"
+#include "trace/guest_view.h"
+
+#include <stdlib.h>
+
+enum {
+    NR_RT_SIGRETURN = 15, NR_GETPID = 39, NR_CLONE = 56, NR_FORK = 57, NR_VFORK = 58, NR_EXECVE = 59,
+    NR_EXIT = 60, NR_GETTID = 186, NR_SET_TID_ADDRESS = 218, NR_EXIT_GROUP = 231, NR_EXECVEAT = 322,
+    NR_CLONE3 = 435,
+};
+
+#define CLONE_VM 0x100u
+#define CLONE_PARENT_SETTID 0x100000u
+#define CLONE_CHILD_SETTID 0x1000000u
+#define LISTENERS_MAX 2
+#define BIRTHS_MAX 64
+
+// Where gregs[] lies in struct ucontext, and two of its indices (sys/ucontext.h).
+#define UCONTEXT_GREGS 40
+#define GREG_RAX 13
+#define GREG_RIP 16
+
+// A child whose parent's fork has returned before the child was seen.
+struct birth {
+    u64 rip, rsp;
+    int pid; // 0: free
+};
+
+struct tasks {
+    struct machine *m;
+    struct task all[TASKS_MAX];
+    unsigned live;
+    u64 clock;
+    bool any; // a task was seen before
+    struct birth births[BIRTHS_MAX];
+    unsigned next_birth;
+    struct task_listener listeners[LISTENERS_MAX];
+    unsigned listener_count;
+    unsigned cpu; // of the event at hand
+};
+
+static bool read_current(void *ctx, u64 address, void *out, u64 size)
+{
+    const struct tasks *ts = ctx;
+    return cpu_debug_read(machine_cpu(ts->m, ts->cpu), address, out, size);
+}
+
+struct tasks *tasks_create(struct machine *m)
+{
+    struct tasks *ts = xcalloc(1, sizeof(*ts));
+    ts->m = m;
+    return ts;
+}
+
+void tasks_destroy(struct tasks *ts)
+{
+    free(ts);
+}
+
+void tasks_listen(struct tasks *ts, const struct task_listener *listener)
+{
+    if (ts->listener_count < LISTENERS_MAX) {
+        ts->listeners[ts->listener_count++] = *listener;
+    }
+}
+
+struct task *tasks_get(struct tasks *ts, unsigned index)
+{
+    return &ts->all[index];
+}
+
+unsigned tasks_live(const struct tasks *ts)
+{
+    return ts->live;
+}
+
+static struct task *find(struct tasks *ts, u64 stack)
+{
+    for (unsigned i = 0; i < TASKS_MAX; i++) {
+        if (ts->all[i].used && ts->all[i].stack == stack) {
+            return &ts->all[i];
+        }
+    }
+    return NULL;
+}
+
+static void end_task(struct tasks *ts, struct task *t)
+{
+    if (!t->ended) {
+        t->ended = true;
+        ts->live--;
+    }
+}
+
+// A slot for a task on this stack: the stack's former owner, a free one, or the one that was seen longest ago.
+static struct task *add(struct tasks *ts, u64 stack)
+{
+    struct task *t = find(ts, stack);
+    struct task *stalest = &ts->all[0];
+    for (unsigned i = 0; !t && i < TASKS_MAX; i++) {
+        if (!ts->all[i].used) {
+            t = &ts->all[i];
+        } else if (ts->all[i].seen < stalest->seen) {
+            stalest = &ts->all[i];
+        }
+    }
+    t = t ? t : stalest;
+    if (t->used) {
+        end_task(ts, t);
+    }
+    *t = (struct task){.used = true, .stack = stack, .child = -1, .index = (unsigned)(t - ts->all)};
+    ts->live++;
+    for (unsigned i = 0; i < ts->listener_count; i++) {
+        ts->listeners[i].born(ts->listeners[i].ctx, t);
+    }
+    return t;
+}
+
+static void set_pid(struct tasks *ts, struct task *t, int pid)
+{
+    if (t->pid || pid <= 0) {
+        return;
+    }
+    t->pid = pid;
+    for (unsigned i = 0; i < ts->listener_count; i++) {
+        ts->listeners[i].named(ts->listeners[i].ctx, t);
+    }
+}
+
+static bool is_fork(u64 number)
+{
+    return number == NR_FORK || number == NR_VFORK || number == NR_CLONE || number == NR_CLONE3;
+}
+
+// The stack pointer a child of this call starts with.
+static u64 child_rsp(struct tasks *ts, const struct task *t)
+{
+    const struct syscall_view *call = &t->call;
+    u64 stack[2] = {0, 0};
+    if (call->number == NR_CLONE && call->arg[1]) {
+        return call->arg[1];
+    }
+    if (call->number == NR_CLONE3 && read_current(ts, call->arg[0] + 40, stack, sizeof(stack)) && stack[0]) {
+        return stack[0] + stack[1];
+    }
+    return t->user_rsp;
+}
+
+// The pid that the kernel stored in the child's memory, 0 if it was not asked to.
+static int stored_pid(struct tasks *ts, const struct task *parent)
+{
+    const struct syscall_view *call = &parent->call;
+    int pid = 0;
+    u64 address = 0;
+    if (call->number == NR_CLONE && (call->arg[0] & CLONE_CHILD_SETTID)) {
+        address = call->arg[3];
+    } else if (call->number == NR_CLONE && (call->arg[0] & CLONE_PARENT_SETTID) &&
+               (call->arg[0] & CLONE_VM)) {
+        address = call->arg[2];
+    }
+    return address && read_current(ts, address, &pid, sizeof(pid)) ? pid : 0;
+}
+
+static struct task *find_parent(struct tasks *ts, u64 rip, u64 rsp)
+{
+    for (unsigned i = 0; i < TASKS_MAX; i++) {
+        struct task *t = &ts->all[i];
+        if (t->used && t->in_call && !t->claimed && is_fork(t->call.number) && t->return_rip == rip &&
+            child_rsp(ts, t) == rsp) {
+            return t;
+        }
+    }
+    return NULL;
+}
+
+static struct birth *find_birth(struct tasks *ts, u64 rip, u64 rsp)
+{
+    for (unsigned i = 0; i < BIRTHS_MAX; i++) {
+        struct birth *b = &ts->births[(ts->next_birth + i) % BIRTHS_MAX]; // oldest first
+        if (b->pid && b->rip == rip && b->rsp == rsp) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+// A task comes to user mode on a stack we do not know.
+static void new_task(struct tasks *ts, u64 stack, const struct cpu_regs *regs)
+{
+    struct task *parent = find_parent(ts, regs->rip, regs->gpr[CPU_RSP]);
+    struct birth *birth = parent ? NULL : find_birth(ts, regs->rip, regs->gpr[CPU_RSP]);
+    bool first = !ts->any;
+    ts->any = true;
+    struct task *t = add(ts, stack);
+    t->seen = ++ts->clock;
+    if (parent) {
+        parent->claimed = true;
+        parent->child = (int)t->index;
+        set_pid(ts, t, stored_pid(ts, parent));
+    } else if (birth) {
+        set_pid(ts, t, birth->pid);
+        birth->pid = 0;
+    } else if (first) {
+        set_pid(ts, t, 1);
+    }
+}
+
+static void fork_returned(struct tasks *ts, struct task *t)
+{
+    if (t->call.result <= 0) {
+        return;
+    }
+    if (t->child >= 0) {
+        set_pid(ts, &ts->all[t->child], (int)t->call.result);
+    } else {
+        struct birth *b = &ts->births[ts->next_birth];
+        ts->next_birth = (ts->next_birth + 1) % BIRTHS_MAX;
+        *b = (struct birth){t->return_rip, child_rsp(ts, t), (int)t->call.result};
+    }
+}
+
+// True if user mode starts in a signal handler whose frame holds what was expected; then the interrupted RAX and RIP.
+static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 *rax, u64 *rip)
+{
+    u64 gregs = regs->gpr[CPU_RDX] + UCONTEXT_GREGS;
+    int number = 0;
+    return regs->gpr[CPU_RDI] >= 1 && regs->gpr[CPU_RDI] <= 64 &&
+           read_current(ts, regs->gpr[CPU_RSI], &number, sizeof(number)) &&
+           number == (int)regs->gpr[CPU_RDI] && read_current(ts, gregs + 8 * GREG_RAX, rax, 8) &&
+           read_current(ts, gregs + 8 * GREG_RIP, rip, 8);
+}
+
+static void tell_leave(struct tasks *ts, struct task *t, const struct probe_event *event, u64 rip, u64 rax)
+{
+    u64 number = t->call.number;
+    bool exec = number == NR_EXECVE || number == NR_EXECVEAT;
+    enum task_return how = TASK_RETURN;
+    t->call.done = true;
+    t->call.result = (s64)rax;
+    if (rip == t->return_rip - 2 && number != NR_RT_SIGRETURN) { // back at the SYSCALL instruction
+        how = TASK_RESTART;
+        t->call.done = false;
+    } else if (exec && rip != t->return_rip) {
+        t->call.result = 0;
+    }
+    t->in_call = false;
+    if (number == NR_GETTID || number == NR_SET_TID_ADDRESS || number == NR_GETPID) {
+        set_pid(ts, t, (int)t->call.result);
+    }
+    for (unsigned i = 0; i < ts->listener_count; i++) {
+        ts->listeners[i].leave(ts->listeners[i].ctx, t, event, how);
+    }
+    if (is_fork(number)) {
+        fork_returned(ts, t);
+    }
+}
+
+static void came_back(struct tasks *ts, const struct probe_event *event)
+{
+    struct cpu_regs regs;
+    cpu_get_regs(machine_cpu(ts->m, event->cpu), &regs);
+    u64 stack = guest_kernel_stack(ts->m, event->cpu);
+    struct task *t = find(ts, stack);
+    u64 expected = t ? (t->in_call ? t->return_rip : t->entry_rip) : 0;
+    bool reused = t && !t->in_call && regs.rip != expected && regs.gpr[CPU_RAX] == 0 &&
+                  find_parent(ts, regs.rip, regs.gpr[CPU_RSP]);
+    if (!t || t->ended || reused) {
+        new_task(ts, stack, &regs);
+        return;
+    }
+    t->seen = ++ts->clock;
+    t->cpu = event->cpu;
+    u64 rax = regs.gpr[CPU_RAX], rip = regs.rip;
+    bool exec = t->in_call && (t->call.number == NR_EXECVE || t->call.number == NR_EXECVEAT);
+    bool handler = rip != expected && !exec && signal_frame(ts, &regs, &rax, &rip);
+    if (t->in_call) {
+        tell_leave(ts, t, event, rip, rax);
+    }
+    if (handler) {
+        struct task_signal signal = {(int)regs.gpr[CPU_RDI], regs.gpr[CPU_RSI]};
+        for (unsigned i = 0; i < ts->listener_count; i++) {
+            ts->listeners[i].signal(ts->listeners[i].ctx, t, &signal);
+        }
+    }
+}
+
+static void fill_call(struct tasks *ts, struct task *t, const struct cpu_regs *regs)
+{
+    t->call = (struct syscall_view){
+        .number = regs->gpr[CPU_RAX],
+        .row = syscall_row(regs->gpr[CPU_RAX]),
+        .arg = {regs->gpr[CPU_RDI], regs->gpr[CPU_RSI], regs->gpr[CPU_RDX], regs->gpr[10],
+                regs->gpr[CPU_R8], regs->gpr[9]},
+        .read = read_current,
+        .ctx = ts,
+    };
+    t->in_call = true;
+    t->claimed = false;
+    t->child = -1;
+    t->return_rip = regs->gpr[CPU_RCX];
+    t->user_rsp = regs->gpr[CPU_RSP];
+}
+
+static void went_in(struct tasks *ts, const struct probe_event *event)
+{
+    u64 stack = guest_kernel_stack(ts->m, event->cpu);
+    struct task *t = find(ts, stack);
+    if (!t || t->ended) {
+        ts->any = true;
+        t = add(ts, stack);
+    }
+    t->seen = ++ts->clock;
+    t->cpu = event->cpu;
+    if (event->cause != TRANSITION_SYSCALL) {
+        t->in_call = false;
+        t->entry_rip = event->rip;
+        return;
+    }
+    struct cpu_regs regs;
+    cpu_get_regs(machine_cpu(ts->m, event->cpu), &regs);
+    fill_call(ts, t, &regs);
+    for (unsigned i = 0; i < ts->listener_count; i++) {
+        ts->listeners[i].enter(ts->listeners[i].ctx, t, event);
+    }
+    if (t->call.number == NR_EXIT || t->call.number == NR_EXIT_GROUP) {
+        t->in_call = false;
+        end_task(ts, t);
+    }
+}
+
+void tasks_transition(struct tasks *ts, const struct probe_event *event)
+{
+    ts->cpu = event->cpu;
+    if (event->from_cpl == 3 && event->to_cpl < 3) {
+        went_in(ts, event);
+    } else if (event->to_cpl == 3 && event->from_cpl < 3) {
+        came_back(ts, event);
+    }
+}
