@@ -33,6 +33,8 @@ enum {
     T_NONE = 1 << FORM_NONE,
     T_R = 1 << FORM_R,
     T_M = 1 << FORM_M,
+    T_I = 1 << FORM_I,
+    T_II = 1 << FORM_II,
     T_RR = 1 << FORM_RR,
     T_RM = 1 << FORM_RM,
     T_MR = 1 << FORM_MR,

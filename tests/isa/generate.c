@@ -164,6 +164,8 @@ static const char *form_kinds(enum insn_form form)
     switch (form) {
     case FORM_R: return "R";
     case FORM_M: return "M";
+    case FORM_I: return "I";
+    case FORM_II: return "II";
     case FORM_RR: return "RR";
     case FORM_RM: return "RM";
     case FORM_MR: return "MR";
@@ -189,11 +191,11 @@ static void string_registers(struct random *r, struct trial *t)
 }
 
 // Flags to leave out of the comparison: the row's column, less what a shift's count defines after all.
-static u32 unknown_flags(const struct trial *t, u64 immediate, bool has_immediate)
+static u32 unknown_flags(const struct trial *t)
 {
     u32 unknown = x86_op_info[t->op].flags_undefined;
     if (is_shift(t->op)) {
-        unsigned count = (unsigned)(has_immediate ? immediate : t->before.gpr[1]) & (t->width == 3 ? 63 : 31);
+        unsigned count = (unsigned)(t->has_immediate ? t->immediate : t->before.gpr[1]) & (t->width == 3 ? 63 : 31);
         bool shift = t->op >= OP_SHL;
         unknown = count == 0 ? 0 : (shift ? F_A : 0) | (count > 1 ? F_O : 0);
         if (shift && count >= 8u << t->width) {
@@ -203,6 +205,16 @@ static u32 unknown_flags(const struct trial *t, u64 immediate, bool has_immediat
     return unknown;
 }
 
+static bool is_stack(enum x86_op op)
+{
+    return op == OP_PUSH || op == OP_POP || op == OP_CALL || op == OP_RET || op == OP_ENTER || op == OP_LEAVE;
+}
+
+static bool is_short(enum x86_op op)
+{
+    return op >= OP_JCXZ && op <= OP_LOOPNE;
+}
+
 static void special_registers(struct random *r, struct trial *t)
 {
     u64 *g = t->before.gpr;
@@ -210,23 +222,124 @@ static void special_registers(struct random *r, struct trial *t)
         g[2] = t->op == OP_IDIV && random_below(r, 2) ? UINT64_MAX : random_below(r, 3);
         g[0] = t->width == 0 ? random_below(r, 0x400) : g[0];
     }
-    if (t->form == FORM_NONE) {
+    if (x86_op_info[t->op].attributes & A_STRING) {
         string_registers(r, t);
+    }
+    if (is_stack(t->op)) {
+        g[4] = data_target(r, 8); // also where LEAVE finds its frame
+        g[5] = data_target(r, 8);
+        g[4] += t->op == OP_ENTER ? 0x100 : 0;
+    }
+    if (is_short(t->op) && random_below(r, 2)) {
+        g[1] = random_below(r, 3) | (random_below(r, 2) ? 0 : random_u64(r) << 32);
     }
 }
 
-// A bit index in a register reaches far: keep it within the data pages.
-static void limit_bit_index(struct random *r, struct trial *t, const ZydisEncoderRequest *request)
+// Branches with an 8-bit displacement go to a jump to the target: it, a jump over the other, the other.
+static bool generate_short(struct trial *t)
+{
+    static const u8 opcodes[] = {0, 0xE3, 0xE3, 0xE2, 0xE1, 0xE0}; // JCXZ (16-bit) has no 64-bit form
+    u8 code[10] = {opcodes[t->op - OP_JCXZ], 2, 0xEB, 5, 0xE9};
+    unsigned prefix = t->op == OP_JECXZ;
+    s32 distance = (s32)(HOST_TARGET - (t->address + prefix + 9));
+    memcpy(code + 5, &distance, sizeof(distance));
+    t->bytes[0] = 0x67;
+    memcpy(t->bytes + prefix, code, 9);
+    t->size = prefix + 9;
+    return true;
+}
+
+// What a branch through register, memory or stack finds there.
+static void place_target(struct random *r, struct trial *t, const ZydisEncoderRequest *q)
+{
+    if (t->op == OP_RET) {
+        t->poke_address = t->before.gpr[4];
+    } else if ((t->op == OP_JMP || t->op == OP_CALL) && t->form == FORM_R) {
+        t->before.gpr[ZydisRegisterGetId(q->operands[0].reg.value)] = HOST_TARGET;
+    } else if ((t->op == OP_JMP || t->op == OP_CALL) && t->form == FORM_M) {
+        t->poke_address = t->target;
+    }
+}
+
+static ZydisEncoderOperand free_immediate(struct random *r, const struct trial *t, unsigned position)
+{
+    ZydisEncoderOperand o = immediate_operand(r, t->width);
+    if (t->op == OP_ENTER) {
+        o.imm.u = position ? random_below(r, 40) : random_below(r, 300);
+    } else if (t->op == OP_RET) {
+        o.imm.u = random_below(r, 0x100);
+    } else if (t->op != OP_PUSH) {
+        o.imm.u = HOST_TARGET;
+    }
+    return o;
+}
+
+// A bit index in a register reaches far: keep it within the data pages. False: it is part of the address too, which
+// might lead into the host's own memory.
+static bool limit_bit_index(struct random *r, struct trial *t, const ZydisEncoderRequest *request)
 {
     const ZydisEncoderOperand *mem = &request->operands[0], *index = &request->operands[1];
-    if (t->op >= OP_BT && t->op <= OP_BTC && t->form == FORM_MR) {
-        unsigned n = (unsigned)ZydisRegisterGetId(index->reg.value);
-        if (mem->mem.base == ZYDIS_REGISTER_NONE || (unsigned)ZydisRegisterGetId(mem->mem.base) != n) {
-            if (mem->mem.index == ZYDIS_REGISTER_NONE || (unsigned)ZydisRegisterGetId(mem->mem.index) != n) {
-                t->before.gpr[n] = (u64)(s64)(random_below(r, 4000) - 2000);
-            }
+    if (t->op < OP_BT || t->op > OP_BTC || t->form != FORM_MR) {
+        return true;
+    }
+    ZyanI8 n = ZydisRegisterGetId(index->reg.value);
+    t->before.gpr[n] = (u64)(s64)((int)random_below(r, 4000) - 2000);
+    return ZydisRegisterGetId(mem->mem.base) != n && ZydisRegisterGetId(mem->mem.index) != n;
+}
+
+static ZydisEncoderOperand count_immediate(struct random *r, const struct trial *t)
+{
+    ZydisEncoderOperand o = immediate_operand(r, 0);
+    o.imm.u &= t->op >= OP_SHLD && t->op <= OP_SHRD && t->width == 1 ? 15 : 255;
+    return o;
+}
+
+static void make_operands(struct random *r, struct trial *t, ZydisEncoderRequest *q)
+{
+    const char *kinds = form_kinds(t->form);
+    for (unsigned i = 0; kinds[i]; i++, q->operand_count++) {
+        unsigned w = i ? source_width(r, t->op, t->width) : t->width, size = memory_bytes(t->op, w);
+        bool count = is_shift(t->op) && kinds[i + 1] == 0 && i > 0;
+        switch (kinds[i]) {
+        case 'R': q->operands[i] = count ? cl_operand() : register_operand(r, w); break;
+        case 'M':
+            t->target = data_target(r, size);
+            t->target &= t->op == OP_CMPXCHG16B && random_below(r, 8) ? ~UINT64_C(15) : UINT64_MAX;
+            q->operands[i] = memory_operand(r, t, size, t->target);
+            break;
+        default:
+            q->operands[i] = count || (t->op >= OP_BT && t->op <= OP_BTC) ? count_immediate(r, t)
+                             : kinds[0] == 'I'                            ? free_immediate(r, t, i)
+                                                                          : immediate_operand(r, t->width);
+            t->immediate = q->operands[i].imm.u;
+            t->has_immediate = true;
+            break;
         }
     }
+}
+
+static void make_prefixes(struct random *r, struct trial *t, ZydisEncoderRequest *q)
+{
+    bool lockable = (x86_op_info[t->op].attributes & A_LOCKABLE) && form_kinds(t->form)[0] == 'M';
+    q->prefixes |= lockable && random_below(r, 4) == 0 ? ZYDIS_ATTRIB_HAS_LOCK : 0;
+    if (x86_op_info[t->op].attributes & A_STRING) {
+        static const u64 prefixes[2][3] = {{0, ZYDIS_ATTRIB_HAS_REP, ZYDIS_ATTRIB_HAS_REP},
+                                           {0, ZYDIS_ATTRIB_HAS_REPE, ZYDIS_ATTRIB_HAS_REPNE}};
+        bool compares = (t->op >= OP_CMPSB && t->op <= OP_CMPSQ) || (t->op >= OP_SCASB && t->op <= OP_SCASQ);
+        q->prefixes = prefixes[compares][random_below(r, 3)];
+    }
+}
+
+// Combinations whose outcome is undefined or the vendors' own.
+static bool is_defined(const struct trial *t)
+{
+    bool by_cl = t->form == FORM_RRR || t->form == FORM_MRR;
+    if (by_cl && t->width == 1 && (t->before.gpr[1] & 31) > 16) {
+        return false; // a double shift by more than its width
+    }
+    // A branch target read from the read-only page is random, mostly not canonical: reported at either end.
+    u64 end = t->poke_address + 8;
+    return !t->poke_address || end <= HOST_DATA + 0x2000 || end > HOST_DATA + 0x3000;
 }
 
 bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, struct trial *t)
@@ -238,50 +351,21 @@ bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned wi
     }
     t->before.gpr[4] = HOST_DATA + 0x800 + random_below(r, 0x100);
     t->before.rflags = (random_u64(r) & F_OSZAPC) | (random_below(r, 4) ? 0 : 0x400) | 2;
-    special_registers(r, t);
-    ZydisEncoderRequest q = {.machine_mode = ZYDIS_MACHINE_MODE_LONG_64, .mnemonic = (ZydisMnemonic)rows[op].mnemonic};
-    const char *kinds = form_kinds(form);
-    u64 immediate = 0;
-    bool has_immediate = false;
-    for (unsigned i = 0; kinds[i]; i++, q.operand_count++) {
-        unsigned w = i ? source_width(r, op, width) : width;
-        bool count = is_shift(op) && kinds[i + 1] == 0 && i > 0;
-        switch (kinds[i]) {
-        case 'R': q.operands[i] = count ? cl_operand() : register_operand(r, w); break;
-        case 'M': {
-            unsigned size = memory_bytes(op, w);
-            u64 target = data_target(r, size);
-            q.operands[i] = memory_operand(r, t, size, op == OP_CMPXCHG16B && random_below(r, 8) ? target & ~15u : target);
-            break;
-        }
-        default:
-            q.operands[i] = immediate_operand(r, count || (op >= OP_BT && op <= OP_BTC) ? 0 : width);
-            if (op == OP_SHLD || op == OP_SHRD) {
-                q.operands[i].imm.u &= width == 1 ? 15 : 255;
-            } else if (count || (op >= OP_BT && op <= OP_BTC)) {
-                q.operands[i].imm.u &= 255;
-            }
-            immediate = q.operands[i].imm.u;
-            has_immediate = true;
-            break;
-        }
-    }
-    limit_bit_index(r, t, &q);
-    if (kinds[0] && kinds[1] && kinds[2] == 'R' && width == 1 && (t->before.gpr[1] & 31) > 16) {
-        return false; // a double shift by more than its width is undefined
-    }
-    bool lockable = (x86_op_info[op].attributes & A_LOCKABLE) && kinds[0] == 'M';
-    q.prefixes |= lockable && random_below(r, 4) == 0 ? ZYDIS_ATTRIB_HAS_LOCK : 0;
-    if (x86_op_info[op].attributes & A_STRING) {
-        static const u64 prefixes[] = {0, ZYDIS_ATTRIB_HAS_REP, ZYDIS_ATTRIB_HAS_REPE, ZYDIS_ATTRIB_HAS_REPNE};
-        bool compares = (op >= OP_CMPSB && op <= OP_CMPSQ) || (op >= OP_SCASB && op <= OP_SCASQ);
-        q.prefixes = prefixes[compares ? (random_below(r, 3) * 3 + 1) / 2 : random_below(r, 2)];
-        t->rep = q.prefixes != 0;
-    }
-    t->flags_unknown = unknown_flags(t, immediate, has_immediate);
     t->address = random_below(r, 16) ? HOST_INSN : HOST_CODE + 0x1000 - 1 - random_below(r, 12);
+    special_registers(r, t);
+    if (is_short(op)) {
+        return generate_short(t);
+    }
+    ZydisEncoderRequest q = {.machine_mode = ZYDIS_MACHINE_MODE_LONG_64, .mnemonic = (ZydisMnemonic)rows[op].mnemonic};
+    make_operands(r, t, &q);
+    make_prefixes(r, t, &q);
+    if (!limit_bit_index(r, t, &q)) {
+        return false;
+    }
+    place_target(r, t, &q);
+    t->flags_unknown = unknown_flags(t);
     ZyanUSize size = sizeof(t->bytes);
-    if (!ZYAN_SUCCESS(ZydisEncoderEncodeInstructionAbsolute(&q, t->bytes, &size, t->address))) {
+    if (!is_defined(t) || !ZYAN_SUCCESS(ZydisEncoderEncodeInstructionAbsolute(&q, t->bytes, &size, t->address))) {
         return false;
     }
     t->size = (unsigned)size;

@@ -24,7 +24,10 @@ struct trial {
     unsigned size;
     u64 address;
     struct host_state before;
-    bool rep;
+    u64 target;       // address of the memory operand
+    u64 poke_address; // not 0: HOST_TARGET is stored here before (8 bytes, where writable)
+    u64 immediate;
+    bool has_immediate;
     u32 flags_unknown; // RFLAGS bits not to compare
 };
 
