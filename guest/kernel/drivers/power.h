@@ -9,3 +9,4 @@ void machine_restart(void) __noreturn;
 void machine_halt(void) __noreturn;
 // Writes to the debug-exit port; returns when there is no such device.
 void debug_exit(u32 value);
+void power_early_init(void); // before the driver table: the built-in debug-exit port

@@ -43,3 +43,10 @@ int initramfs_unpack(const void *start, size_t size);
 // Deterministic generator (getrandom, AT_RANDOM, /dev/urandom): hash-based on boot_info.rng_seed. Any context.
 void random_bytes(void *buf, size_t n);
 void random_mix(const void *buf, size_t n);
+
+// Boot steps (arch/x86_64/setup.c calls them in order).
+void console_early_init(void); // from the command line; before that the log only goes to the ring
+void dt_build(void);           // makes dt_root from the blob, once, after slab_init
+void kernel_main(void) __noreturn;
+struct task_struct;
+struct task_struct *kthread_selftest(void);

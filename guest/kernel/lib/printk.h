@@ -41,7 +41,7 @@ int symbol_format(char *buf, size_t size, u64 addr);
     })
 
 // Reading side, for syslog(2), /proc/kmsg and /dev/kmsg. Sequence numbers grow by one per record; a record that has been
-// overwritten is skipped (*seq is moved to the oldest). Returns text length or 0 when there is no record at *seq yet.
+// overwritten is skipped (*seq is moved to the oldest). Returns the text length (an empty line is possible); *seq >= log_next_seq() means there is no record yet.
 struct log_record {
     u64 seq;
     u64 time_ns;
@@ -54,3 +54,9 @@ struct wait_queue_head;
 extern struct wait_queue_head log_wait; // woken (from bottom-half context) after new records
 void log_set_console_level(int level);
 int log_console_level(void);
+
+// The console driver's polled output; prints the ring so far. Interrupts off inside.
+void log_set_console(void (*write)(const char *text, size_t n));
+void log_wake_readers(void); // from the timer interrupt
+void log_panic_mode(void);   // for panic only
+void log_repeat_last(unsigned count);

@@ -71,6 +71,7 @@ typedef unsigned int poll_t; // EPOLL*/POLL* bits
 #define __noreturn __attribute__((noreturn))
 #define __maybe_unused __attribute__((unused))
 #define __noinline __attribute__((noinline))
+#undef __always_inline
 #define __always_inline inline __attribute__((always_inline))
 #define __printf(f, a) __attribute__((format(printf, f, a)))
 #define fallthrough __attribute__((fallthrough))

@@ -6,6 +6,7 @@
 #include "lib/atomic.h"
 #include "lib/list.h"
 #include "lib/rbtree.h"
+#include "sched/kthread.h"
 #include "sched/lock.h"
 #include "sched/timer.h"
 
@@ -73,7 +74,6 @@ struct nsproxy;
 struct pid;
 struct completion;
 struct robust_list_head_user;
-struct task_work;
 
 #define TASK_COMM_LEN 16
 enum pid_type { PIDTYPE_PID, PIDTYPE_TGID, PIDTYPE_PGID, PIDTYPE_SID, PIDTYPE_MAX };
@@ -174,10 +174,12 @@ struct task_struct {
     // fork, exec, exit
     struct completion *vfork_done;
     u32 __user *set_child_tid, *clear_child_tid;
+    struct list_head dead_entry; // exit.c: to be released
     void __user *robust_list;
     u64 robust_list_len;
     void *futex_wait;           // the futex entry it sleeps on; futex.c
     struct task_work *task_works; // atomic list head
+    struct task_work fork_work;   // CLONE_CHILD_SETTID, written by the child itself
     unsigned personality;
     u64 min_flt, maj_flt;
     u64 timer_slack_ns;
@@ -198,7 +200,7 @@ struct task_struct {
     struct { const void *lock; int rank; const char *name; } held[24];
     int held_count;
 #endif
-    struct list_head reap_entry; // deferred free
+    struct deferred reap;
 };
 
 extern struct task_struct init_task; // the idle task of CPU 0, pid 0
@@ -209,8 +211,9 @@ static inline struct task_struct *get_task_struct(struct task_struct *t)
     return t;
 }
 void put_task_struct(struct task_struct *t); // any context; frees by the bottom-half thread
+void task_release_proc(struct task_struct *t); // proc/: drops cred, signal... of a task that is about to be freed
 
-// A copy of `orig`'s memory-independent fields with a stack, FPU area and usage 1; state TASK_NEW, linked nowhere, all
+// A copy of `orig`'s memory-independent fields with a stack, FPU area and usage 2 (the reaper's and the scheduler's); state TASK_NEW, linked nowhere, all
 // shared pointers copied without references (fork replaces them). NULL without memory.
 struct task_struct *task_dup(struct task_struct *orig);
 // Undo of task_dup for a task that never ran and is linked nowhere.
@@ -249,12 +252,12 @@ u64 task_sched_runtime(struct task_struct *t);          // ns, exact, also of a 
 unsigned long nr_running(void);
 u64 nr_context_switches(void);
 u64 sched_idle_ns(void);
-void sched_loadavg(u64 avg[3]); // fixed point, 11 fraction bits (16.16 >> 5), as sysinfo >> SI_LOAD_SHIFT wants
+void sched_loadavg(u64 avg[3]); // 11 fraction bits; sysinfo(2) wants << 5 (16 bits)
 void task_cputime(struct task_struct *t, u64 *utime_ns, u64 *stime_ns); // scaled so that the sum is exact
 char task_state_char(const struct task_struct *t); // R S D T t Z X I
 
 void sched_init(void);
-void sched_tick(void); // from the timer, interrupts off
+void sched_tick(bool user); // from the timer, interrupts off
 void cpu_idle_loop(void) __noreturn;
 
 // Signals as sleepers see them (signal/ implements the sending side).

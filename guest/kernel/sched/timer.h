@@ -13,6 +13,7 @@ u64 ktime_get_real(void);     // ns since the Epoch
 int ktime_set_real(u64 ns);   // settimeofday; re-sorts timers of CLOCK_REALTIME
 u64 ktime_real_offset(void);  // real = monotonic + offset
 u64 clock_resolution_ns(void);
+void clock_set_real_offset(u64 offset); // for ktime_set_real only
 
 enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 enum hrtimer_base { HRTIMER_MONOTONIC, HRTIMER_REALTIME };
@@ -54,4 +55,4 @@ void ndelay_busy(u64 ns); // busy wait, before the scheduler runs or with interr
 
 void timer_init(void);
 void clock_init(void);           // calibrates or takes CPUID 0x15; reads the RTC
-void timer_interrupt(void);      // from the LAPIC vector, interrupts off
+void timer_interrupt(bool user);  // from the LAPIC vector, interrupts off

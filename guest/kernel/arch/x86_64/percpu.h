@@ -12,7 +12,7 @@ struct mm_struct;
 
 struct cpu {
     struct cpu *self;             // 0
-    struct task_struct *current;  // 8
+    struct task_struct *task;     // 8: current
     u64 kernel_sp;                // 16: top of the current task's kernel stack
     u64 user_sp;                  // 24: scratch of the syscall entry
     int preempt_count;            // 32: low half = preempt_disable depth, high half = interrupt depth
@@ -55,7 +55,7 @@ static inline struct task_struct *get_current(void)
 {
     struct task_struct *t;
     // Not volatile: the same task answers however often it asks.
-    __asm__("mov %%gs:%c1, %0" : "=r"(t) : "i"(offset_of(struct cpu, current)));
+    __asm__("mov %%gs:%c1, %0" : "=r"(t) : "i"(offset_of(struct cpu, task)));
     return t;
 }
 #define current get_current()

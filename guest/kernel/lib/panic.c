@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: MIT
+// The end: registers, backtrace, last log lines, then the debug-exit port and a halt.
+#include "arch/x86_64/irqflags.h"
+#include "arch/x86_64/thread.h"
+#include "drivers/power.h"
+#include "lib/printf.h"
+#include "lib/printk.h"
+#include "sched/sched.h"
+
+#define LAST_LINES 20
+#define PANIC_EXIT 0x100
+
+void backtrace_print(u64 frame, u64 ip); // arch
+void regs_print(const struct pt_regs *regs);
+
+static bool panicking;
+
+static void panic_end(void) __noreturn;
+static void panic_end(void)
+{
+    debug_exit(PANIC_EXIT);
+    for (;;) {
+        local_irq_disable();
+        __asm__ volatile("hlt");
+    }
+}
+
+static void panic_message(const char *fmt, va_list ap)
+{
+    char text[256];
+    vsnprintf(text, sizeof(text), fmt, ap);
+    unsigned count = (unsigned)min(log_next_seq() - log_first_seq(), (u64)LAST_LINES);
+    local_irq_disable();
+    log_panic_mode();
+    if (panicking) {
+        klog(LOG_EMERG, "panic within panic: %s", text);
+        panic_end();
+    }
+    panicking = true;
+    log_repeat_last(count);
+    klog(LOG_EMERG, "Kernel panic: %s", text);
+    klog(LOG_EMERG, "CPU %u, task %s (pid %d), preempt count %#x", smp_processor_id(), current->comm, current->pid,
+         (unsigned)preempt_count());
+}
+
+void panic(const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    panic_message(fmt, ap);
+    va_end(ap);
+    backtrace_print((u64)__builtin_frame_address(0), 0);
+    panic_end();
+}
+
+void panic_regs(const struct pt_regs *regs, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    panic_message(fmt, ap);
+    va_end(ap);
+    regs_print(regs);
+    if (!user_mode(regs))
+        backtrace_print(regs->bp, regs->ip);
+    panic_end();
+}
+
+void dump_stack(void)
+{
+    backtrace_print((u64)__builtin_frame_address(0), 0);
+}

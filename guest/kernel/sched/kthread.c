@@ -1,0 +1,293 @@
+// SPDX-License-Identifier: MIT
+// Kernel threads (made by kthreadd), the bottom-half thread with its work and deferred frees, task work.
+#include "sched/kthread.h"
+
+#include "lib/bitops.h"
+#include "lib/printf.h"
+#include "lib/printk.h"
+#include "lib/string.h"
+#include "proc/pid.h"
+#include "sched/sched.h"
+#include "sched/wait.h"
+
+struct create_request {
+    struct list_head entry;
+    int (*fn)(void *);
+    void *arg;
+    char name[TASK_COMM_LEN];
+    struct task_struct *result;
+    struct completion done;
+};
+static LIST_HEAD(requests);
+static DEFINE_SPINLOCK(requests_lock);
+static DECLARE_WAIT_QUEUE_HEAD(kthreadd_wait);
+
+int __weak proc_adopt_kthread(struct task_struct *t)
+{
+    return 0;
+}
+
+static int kthread_main(void *arg)
+{
+    (void)arg;
+    struct task_struct *t = current;
+    t->kthread_result = t->kthread_fn(t->kthread_arg);
+    do_exit_kthread();
+}
+
+static struct task_struct *make(struct create_request *r)
+{
+    struct task_struct *t = task_dup(&init_task);
+    if (!t)
+        return ERR_PTR(-ENOMEM);
+    kstrlcpy(t->comm, r->name, sizeof(t->comm));
+    t->kthread_fn = r->fn;
+    t->kthread_arg = r->arg;
+    sched_fork(t);
+    copy_thread(t, kthread_main, NULL, 0, false, 0);
+    int err = proc_adopt_kthread(t);
+    if (err) {
+        task_discard(t);
+        return ERR_PTR(err);
+    }
+    return t;
+}
+
+static int kthreadd(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        wait_event(kthreadd_wait, !list_empty(&requests));
+        spin_lock(&requests_lock);
+        struct create_request *r = list_first_entry(&requests, struct create_request, entry);
+        list_del(&r->entry);
+        spin_unlock(&requests_lock);
+        r->result = make(r);
+        complete(&r->done);
+    }
+    return 0;
+}
+
+struct task_struct *kthreadd_create(void)
+{
+    struct create_request r = {.fn = kthreadd, .name = "kthreadd"};
+    return make(&r);
+}
+
+// For boot, before anybody may sleep: made without kthreadd's help, and started.
+struct task_struct *kthread_start_first(int (*fn)(void *), const char *name)
+{
+    struct create_request r = {.fn = fn};
+    kstrlcpy(r.name, name, sizeof(r.name));
+    struct task_struct *t = make(&r);
+    if (!IS_ERR(t))
+        wake_up_new_task(t);
+    return t;
+}
+
+static struct task_struct *create(int (*fn)(void *), void *arg, const char *fmt, va_list ap)
+{
+    struct create_request r = {.fn = fn, .arg = arg};
+    vsnprintf(r.name, sizeof(r.name), fmt, ap);
+    init_completion(&r.done);
+    spin_lock(&requests_lock);
+    list_add_tail(&r.entry, &requests);
+    spin_unlock(&requests_lock);
+    wake_up(&kthreadd_wait);
+    wait_for_completion(&r.done);
+    return r.result;
+}
+
+struct task_struct *kthread_create(int (*fn)(void *), void *arg, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    struct task_struct *t = create(fn, arg, fmt, ap);
+    va_end(ap);
+    return t;
+}
+
+struct task_struct *kthread_run(int (*fn)(void *), void *arg, const char *fmt, ...)
+{
+    va_list ap;
+    va_start(ap, fmt);
+    struct task_struct *t = create(fn, arg, fmt, ap);
+    va_end(ap);
+    if (!IS_ERR(t))
+        wake_up_new_task(t);
+    return t;
+}
+
+bool kthread_should_stop(void)
+{
+    return READ_ONCE(current->kthread_stop_asked);
+}
+
+int kthread_stop(struct task_struct *t)
+{
+    struct completion exited;
+    init_completion(&exited);
+    get_task_struct(t);
+    t->kthread_exited = &exited;
+    smp_store_release(&t->kthread_stop_asked, true);
+    wake_up_process(t);
+    wait_for_completion(&exited);
+    int result = t->kthread_result;
+    put_task_struct(t);
+    return result;
+}
+
+// Unlinks from proc/ (weak until it is there) and ends the thread.
+void __weak proc_exit_kthread(struct task_struct *t)
+{
+    put_task_struct(t); // nobody reaps it
+}
+
+void do_exit_kthread(void)
+{
+    struct task_struct *t = current;
+    proc_exit_kthread(t);
+    preempt_disable();
+    struct completion *exited = t->kthread_exited;
+    if (exited)
+        complete(exited);
+    preempt_enable_no_resched();
+    schedule_dead();
+}
+
+static LIST_HEAD(work_list);
+static LIST_HEAD(deferred_list);
+static DEFINE_SPINLOCK(work_lock); // both lists; interrupts off
+static DECLARE_WAIT_QUEUE_HEAD(work_wait);
+static DECLARE_WAIT_QUEUE_HEAD(work_done);
+static struct work_struct *work_running;
+
+bool schedule_work(struct work_struct *w)
+{
+    unsigned long flags;
+    spin_lock_irqsave(&work_lock, flags);
+    bool fresh = !w->queued;
+    if (fresh) {
+        w->queued = true;
+        list_add_tail(&w->entry, &work_list);
+    }
+    spin_unlock_irqrestore(&work_lock, flags);
+    if (fresh)
+        wake_up(&work_wait);
+    return fresh;
+}
+
+void flush_work(struct work_struct *w)
+{
+    wait_event(work_done, !READ_ONCE(w->queued) && READ_ONCE(work_running) != w);
+}
+
+void defer_free(struct deferred *d, void (*free)(struct deferred *d))
+{
+    unsigned long flags;
+    d->free = free;
+    spin_lock_irqsave(&work_lock, flags);
+    bool first = list_empty(&deferred_list);
+    list_add_tail(&d->entry, &deferred_list);
+    spin_unlock_irqrestore(&work_lock, flags);
+    if (first)
+        wake_up(&work_wait);
+}
+
+static void run_work(void)
+{
+    unsigned long flags;
+    spin_lock_irqsave(&work_lock, flags);
+    while (!list_empty(&work_list)) {
+        struct work_struct *w = list_first_entry(&work_list, struct work_struct, entry);
+        list_del_init(&w->entry);
+        w->queued = false;
+        work_running = w;
+        spin_unlock_irqrestore(&work_lock, flags);
+        w->func(w);
+        WRITE_ONCE(work_running, NULL);
+        if (waitqueue_active(&work_done))
+            wake_up_all(&work_done);
+        spin_lock_irqsave(&work_lock, flags);
+    }
+    spin_unlock_irqrestore(&work_lock, flags);
+}
+
+static void run_deferred(void)
+{
+    LIST_HEAD(mine);
+    unsigned long flags;
+    spin_lock_irqsave(&work_lock, flags);
+    list_splice_init(&deferred_list, &mine);
+    spin_unlock_irqrestore(&work_lock, flags);
+    struct deferred *d, *next;
+    list_for_each_entry_safe(d, next, &mine, entry)
+        d->free(d);
+}
+
+static int bottom_half(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        wait_event_state(work_wait, !list_empty(&work_list) || !list_empty(&deferred_list), TASK_INTERRUPTIBLE, 0);
+        run_work();
+        run_deferred();
+    }
+    return 0;
+}
+
+void kthread_init(void)
+{
+    struct task_struct *t = kthread_run(bottom_half, NULL, "kbottomhalf");
+    if (IS_ERR(t))
+        panic("no memory for the bottom-half thread");
+}
+
+// A list head of ~0 says closed.
+#define CLOSED ((struct task_work *)~0UL)
+
+int task_work_add(struct task_struct *t, struct task_work *w)
+{
+    struct task_work *head = __atomic_load_n(&t->task_works, __ATOMIC_RELAXED);
+    do {
+        if (head == CLOSED)
+            return -ESRCH;
+        w->next = head;
+    } while (!__atomic_compare_exchange_n(&t->task_works, &head, w, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    set_bit(TW_TASK_WORK, &t->work);
+    return 0;
+}
+
+static void run_list(struct task_work *w)
+{
+    struct task_work *ordered = NULL;
+    while (w) { // first added, first run
+        struct task_work *next = w->next;
+        w->next = ordered;
+        ordered = w;
+        w = next;
+    }
+    while (ordered) {
+        struct task_work *next = ordered->next;
+        ordered->func(ordered);
+        ordered = next;
+    }
+}
+
+void task_work_run(void)
+{
+    clear_bit(TW_TASK_WORK, &current->work);
+    struct task_work *w;
+    while ((w = __atomic_load_n(&current->task_works, __ATOMIC_RELAXED)) && w != CLOSED)
+        run_list(__atomic_exchange_n(&current->task_works, NULL, __ATOMIC_ACQ_REL));
+}
+
+void task_work_close(struct task_struct *t)
+{
+    struct task_work *none;
+    do {
+        task_work_run();
+        none = NULL;
+    } while (!__atomic_compare_exchange_n(&t->task_works, &none, CLOSED, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
+             none != CLOSED);
+}

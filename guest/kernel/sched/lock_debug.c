@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: MIT
+// Debug builds: order of ranked locks, sleeping while atomic, a spinlock taken twice on one CPU.
+#include "lib/printk.h"
+#include "sched/lock.h"
+#include "sched/sched.h"
+
+#ifdef FERN_DEBUG_LOCKS
+
+void might_sleep_check(const char *file, int line)
+{
+    if (preempt_count() || irqs_disabled())
+        panic("sleeping function called at %s:%d with preempt count %#x, interrupts %s", file, line,
+              (unsigned)preempt_count(), irqs_disabled() ? "off" : "on");
+}
+
+void spin_lock_debug_check(spinlock_t *l)
+{
+    if (l->locked && l->owner_cpu == (int)smp_processor_id() + 1)
+        panic("spinlock %s taken twice on CPU %u", l->name ? l->name : "?", smp_processor_id());
+}
+
+// Interrupt handlers start their own order; only task context is tracked. Equal ranks are the owner's affair (ancestors
+// first for inodes, addresses for page locks).
+void lock_debug_acquire(const void *lock, int rank, const char *name)
+{
+    struct task_struct *t = current;
+    if (in_irq())
+        return;
+    for (int i = 0; rank && i < t->held_count; i++)
+        if (t->held[i].rank > rank)
+            panic("lock order: %s (rank %d) taken under %s (rank %d)", name, rank, t->held[i].name, t->held[i].rank);
+    if (t->held_count < (int)ARRAY_SIZE(t->held)) {
+        t->held[t->held_count].lock = lock;
+        t->held[t->held_count].rank = rank;
+        t->held[t->held_count].name = name;
+        t->held_count++;
+    }
+}
+
+void lock_debug_release(const void *lock)
+{
+    struct task_struct *t = current;
+    if (in_irq())
+        return;
+    for (int i = t->held_count; i-- > 0;) {
+        if (t->held[i].lock != lock)
+            continue;
+        for (int j = i; j + 1 < t->held_count; j++)
+            t->held[j] = t->held[j + 1];
+        t->held_count--;
+        return;
+    }
+}
+
+#endif
