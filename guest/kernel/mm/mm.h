@@ -77,10 +77,12 @@ struct vm_area_struct {
     struct file *vm_file;        // counted; NULL = anonymous
     void *vm_private_data;
     const struct vm_operations_struct *vm_ops;
-    struct rb_node i_mmap_node;  // in address_space->i_mmap (lock: i_mmap_rwsem)
-    struct list_head i_mmap_list;
-    u64 i_mmap_subtree_last;
+    bool has_anon;               // may map anonymous pages: fork must copy its entries, rmap must look here
+    struct list_head i_mmap_list; // in address_space->i_mmap (lock: i_mmap_rwsem)
 };
+
+// Bounds and the links in mm_rb and mmap_list change with the mmap lock held for writing AND the page-table lock (file
+// areas: also i_mmap_rwsem, taken before); so either lock is enough for a reader.
 
 // One per fork family: all mms that may share an anonymous page. rmap walks mms, then looks the page's index up.
 struct anon_root {
@@ -145,6 +147,8 @@ struct mm_struct *get_task_mm(struct task_struct *t); // reference or NULL
 // exec: installs a fresh mm as current's and drops the old one.
 void exec_mmap(struct mm_struct *mm);
 void exit_mm(void); // do_exit
+// The program file: counted, and write access denied while it is there (each mm of the program does both). NULL clears.
+void set_mm_exe_file(struct mm_struct *mm, struct file *file);
 
 // mmap lock held (read is enough). First VMA with vm_end > addr.
 struct vm_area_struct *find_vma(struct mm_struct *mm, u64 addr);
@@ -166,10 +170,15 @@ long vm_mmap(struct file *file, u64 addr, u64 len, u64 prot, u64 flags, u64 offs
 int vm_munmap(u64 addr, u64 len);
 // Stack of a new program: [top - size, top), VM_GROWSDOWN. 0 or -errno.
 int mm_setup_stack(struct mm_struct *mm, u64 top, u64 vm_flags);
+void mm_pick_layout(struct mm_struct *mm); // mmap_base from RLIMIT_STACK; mm_alloc calls it
+// Faults in [start, start+len) as MAP_POPULATE does; mmap lock not held. 0 or -errno.
+int mm_populate(struct mm_struct *mm, u64 start, u64 len, bool ignore_errors);
+// Charges are for vm_flags as mprotect and mmap see them: is this mapping counted in Committed_AS?
+bool mm_accountable(u64 vm_flags, const struct file *file);
 int expand_stack(struct vm_area_struct *vma, u64 address);
 // Copies between the kernel and another address space (exec arguments, /proc/PID/mem, ptrace). Bytes done, or -errno.
 ssize_t access_process_vm(struct mm_struct *mm, u64 addr, void *buf, size_t len, bool write);
-// Pins one page of mm (faulting it in). ERR_PTR or a referenced page.
+// Pins one page of mm (faulting it in); takes the mmap lock itself. ERR_PTR(-EFAULT...) or a referenced page.
 struct page *get_user_page(struct mm_struct *mm, u64 addr, bool write);
 // Device memory into a VM_PFNMAP area.
 int remap_pfn_range(struct vm_area_struct *vma, u64 addr, u64 pfn, u64 size, u64 prot);
@@ -180,6 +189,8 @@ int vm_acct_memory(u64 pages);
 void vm_unacct_memory(u64 pages);
 u64 vm_committed_as(void), vm_commit_limit(void);
 extern int sysctl_overcommit_memory, sysctl_overcommit_ratio, sysctl_max_map_count;
+extern u64 sysctl_admin_reserve_kbytes, sysctl_user_reserve_kbytes;
+extern u64 sysctl_stack_guard_gap; // bytes kept free below a stack
 
 static inline void mm_add(struct mm_struct *mm, enum mm_counter c, long n)
 {

@@ -91,6 +91,8 @@ void truncate_pagecache(struct inode *inode, loff_t new_size); // unmap, truncat
 void unmap_mapping_range(struct address_space *m, loff_t from, loff_t len, bool even_cows);
 unsigned long invalidate_mapping_pages(struct address_space *m, unsigned long start, unsigned long end);
 
+// A write error that a later fsync must report. Any context.
+void mapping_set_error(struct address_space *m, int error);
 // Write-back. 0 or the first error.
 int filemap_fdatawrite_range(struct address_space *m, loff_t start, loff_t end, enum wb_sync mode);
 int filemap_fdatawait_range(struct address_space *m, loff_t start, loff_t end);
