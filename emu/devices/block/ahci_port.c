@@ -288,6 +288,7 @@ static void sctl_write(struct ahci_port *p, u32 value)
     p->sctl = value & 0xFFF;
     if (was_up && !link_up(p)) {
         p->serr |= SERR_N;
+        p->halted = p->cmd & PXCMD_ST; // what was on the list is not tried again (10.4.2: ST should be clear)
         link_reset(p);
     } else if (before != (p->sctl & SCTL_DET)) {
         link_reset(p); // COMRESET ends: the device answers at once
