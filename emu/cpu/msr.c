@@ -34,12 +34,27 @@ static u64 read_tsc(struct cpu *cpu, const struct msr_row *row, u32 msr)
     return cpu_tsc(cpu);
 }
 
+static u64 read_tsc_adjust(struct cpu *cpu, const struct msr_row *row, u32 msr)
+{
+    return cpu->tsc_offset;
+}
+
+static bool write_tsc_adjust(struct cpu *cpu, const struct msr_row *row, u32 msr, u64 value)
+{
+    const struct cpu_apic *apic = cpu->config.apic;
+    cpu_sync_clock(cpu);
+    cpu->tsc_offset = value;
+    if (apic && apic->ops) {
+        apic->ops->set_tsc_offset(apic->apic, value); // an armed TSC deadline moves with it
+    }
+    return true;
+}
+
 // Writing the TSC moves TSC_ADJUST by the same amount (SDM 3B 18.17.3).
 static bool write_tsc(struct cpu *cpu, const struct msr_row *row, u32 msr, u64 value)
 {
     cpu_sync_clock(cpu);
-    cpu->tsc_offset += value - cpu_tsc(cpu);
-    return true;
+    return write_tsc_adjust(cpu, row, msr, cpu->tsc_offset + value - cpu_tsc(cpu));
 }
 
 static u64 read_feature_control(struct cpu *cpu, const struct msr_row *row, u32 msr)
