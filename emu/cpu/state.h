@@ -116,7 +116,6 @@ _Static_assert(CPU_FEATURE_COUNT <= 64, "cpu.features is one word");
 
 struct cpu_model;   // cpuid.c
 struct code_cache;  // decoded instructions by physical page (interp)
-struct vector_unit; // host trampolines for SSE/AVX (interp)
 
 struct cpu {
     // Hot.
@@ -167,7 +166,6 @@ struct cpu {
     const struct cpu_model *model;
     u64 features; // BIT(enum cpu_feature): what CPUID advertises
     struct code_cache *code;
-    struct vector_unit *vector;
     struct cpu_counters counters;
     bool kicked;
     u64 run_budget, run_start_step;

@@ -8,6 +8,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "isa/op_columns.h"
+#include "isa/vector_key.h"
 
 const struct x86_op_info x86_op_info[X86_OP_COUNT] = {
     [OP_INVALID] = {"(bad)", 0, 0, 0},
@@ -258,6 +259,87 @@ static void take_string(struct insn *out, const struct source *s)
     }
 }
 
+static u64 vector_class(const ZydisDecodedOperand *o)
+{
+    switch (operand_class(o)) {
+    case ZYDIS_REGCLASS_XMM: return VECTOR_XMM;
+    case ZYDIS_REGCLASS_MMX: return VECTOR_MMX;
+    case ZYDIS_REGCLASS_INVALID: return VECTOR_NONE;
+    default: return VECTOR_GPR;
+    }
+}
+
+static u64 mandatory_prefix(const struct source *s)
+{
+    for (unsigned i = 0; i < s->insn.raw.prefix_count; i++) {
+        if (s->insn.raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY) {
+            u8 value = s->insn.raw.prefixes[i].value;
+            return value == 0x66 ? 1 : value == 0xF3 ? 2 : 3;
+        }
+    }
+    return 0;
+}
+
+static void take_vector_operand(struct insn *out, const ZydisDecodedOperand *o, union vector_key *key)
+{
+    bool written = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE, read = o->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
+    if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
+        key->has_imm8 = 1;
+        key->imm8 = o->imm.value.u & 0xFF;
+    } else if (o->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) {
+        out->reg = register_number(o->reg.value);
+        key->reg_class = vector_class(o) & 3;
+        key->reg_written = written;
+        key->has_extension = 0;
+    } else if (o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
+        take_memory(out, o);
+        key->memory = 1;
+        key->mem_size = (o->size / 8) & 63;
+        key->rm_written = written;
+        key->rm_read = read;
+    } else {
+        out->rm = register_number(o->reg.value);
+        key->rm_class = vector_class(o) & 3;
+        key->rm_written = written;
+        key->rm_read = read;
+    }
+}
+
+// MMX and SSE instructions: the operands, and in imm the key of the operation (vector_key.h).
+static void take_vector(struct insn *out, const struct source *s, enum x86_op op)
+{
+    union vector_key key = {.bits = 0};
+    key.opcode = s->insn.opcode;
+    key.map = s->insn.opcode_map & 3;
+    key.prefix = mandatory_prefix(s) & 3;
+    key.w = s->insn.raw.rex.W & 1;
+    key.has_extension = 1;
+    key.extension = s->insn.raw.modrm.reg & 7;
+    for (unsigned i = 0; i < s->insn.operand_count_visible; i++) {
+        take_vector_operand(out, &s->operands[i], &key);
+    }
+    if (!key.has_extension) {
+        key.extension = 0;
+    }
+    key.sets_flags = x86_op_info[op].flags_defined != 0;
+    key.aligned = key.memory && key.mem_size == 16 && !(x86_op_info[op].attributes & A_UNALIGNED);
+    out->form = key.memory ? FORM_RM : FORM_RR;
+    out->imm = key.bits;
+}
+
+// x87: the handler dispatches on the opcode itself. imm = opcode << 8 | ModRM.
+static void take_x87(struct insn *out, const struct source *s)
+{
+    out->imm = (u64)s->insn.opcode << 8 | s->insn.raw.modrm.mod << 6 | s->insn.raw.modrm.reg << 3 | s->insn.raw.modrm.rm;
+    out->form = FORM_NONE;
+    for (unsigned i = 0; i < s->insn.operand_count_visible; i++) {
+        if (s->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
+            take_memory(out, &s->operands[i]);
+            out->form = FORM_M;
+        }
+    }
+}
+
 // The width that the handler is chosen by: the first operand's, except where that is not what is operated on.
 static unsigned operation_width(const struct source *s)
 {
@@ -285,6 +367,14 @@ static void take_all(struct insn *out, const struct source *s, enum x86_op op)
     out->width = log2_bytes(operation_width(s)) & 7;
     if (attributes & A_STRING) {
         take_string(out, s);
+        return;
+    }
+    if (attributes & A_VECTOR) {
+        take_vector(out, s, op);
+        return;
+    }
+    if (attributes & A_X87) {
+        take_x87(out, s);
         return;
     }
     take_operands(out, s);

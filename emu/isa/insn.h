@@ -116,6 +116,10 @@ enum x86_op_attribute {
     A_NOT64 = 8,        // #UD in 64-bit code
     A_ONLY64 = 16,      // #UD outside
     A_STRING = 32,      // takes REP/REPNE
+    A_VECTOR = 128,     // MMX, SSE: operands and imm by vector_key.h
+    A_FP = 256,         // reads and raises through MXCSR
+    A_UNALIGNED = 512,  // a 16-byte memory operand need not be aligned
+    A_X87 = 1024,       // imm = opcode << 8 | ModRM
     A_STACK = 64,       // operand size defaults to the stack's: 64 in 64-bit code
 };
 

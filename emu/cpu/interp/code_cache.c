@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The decode cache: runs of struct insn by physical page, dropped by the stores that overlap them.
 #include "cpu/interp/code_cache.h"
+#include "cpu/interp/vector_unit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -24,6 +25,7 @@ struct code_cache {
     struct physmem *mem;
     struct mmu_shared *mmu;
     struct decoder *decoder;
+    struct vector_unit *vector;
     unsigned users;
     u64 bytes;               // of all pages and their instructions
     struct code_page *first; // all pages
@@ -41,6 +43,7 @@ struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu, c
         cache->mem = mem;
         cache->mmu = mmu;
         cache->decoder = decoder_create(options);
+        cache->vector = vector_unit_create();
         cache->pages = xcalloc(mem->ram_bytes >> PAGE_SHIFT, sizeof(*cache->pages));
         mem->on_store.code = code_cache_store;
         mem->on_store.code_ctx = cache;
@@ -84,6 +87,7 @@ void code_cache_put(struct code_cache *cache)
     cache->mem->on_store.code = NULL;
     cache->mem->on_store.code_ctx = NULL;
     decoder_destroy(cache->decoder);
+    vector_unit_destroy(cache->vector);
     free(cache->pages);
     free(cache);
 }
@@ -145,6 +149,12 @@ static enum decode_result decode_and_bind(struct code_cache *cache, enum insn_co
 {
     enum decode_result result = insn_decode(cache->decoder, code, bytes, available, offset, out);
     out->fn = result == DECODE_TOO_LONG ? op_too_long : interp_bind(out);
+    if (x86_op_info[out->op].attributes & A_VECTOR) {
+        // From here on imm is the operation's trampoline.
+        const struct vector_op *op = vector_unit_find(cache->vector, (union vector_key){.bits = out->imm});
+        out->imm = (u64)(uintptr_t)op;
+        out->fn = op ? out->fn : op_undefined;
+    }
     out->remaining = 1;
     return result;
 }

@@ -148,12 +148,13 @@ static const struct insn *fetch(struct cpu *cpu)
         return NULL;
     }
     const struct insn *insn = NULL;
-    if (rpn != PHYSMEM_NO_RPN) {
+    // What must not be remembered (--tlb off) is decoded from its bytes each time: a machine without any cache.
+    if (rpn != PHYSMEM_NO_RPN && !cpu->mmu->translations_dropped) {
         struct code_page *page = code_cache_page(cpu->code, rpn, code_size(cpu));
         insn = code_cache_at(cpu->code, page, linear & PAGE_MASK);
         // A code segment limit must be looked at for each instruction: no page then, so one at a time.
         bool limited = !cpu->long_mode && cpu->seg[CPU_CS].limit != UINT32_MAX;
-        if (insn && !cpu->mmu->translations_dropped && !limited) {
+        if (insn && !limited) {
             cpu->page = page;
         }
     }
