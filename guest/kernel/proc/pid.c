@@ -46,6 +46,26 @@ static int alloc_number(struct pid *p, struct pid_namespace *ns)
     return nr == -ENOSPC ? -EAGAIN : nr;
 }
 
+struct pid *alloc_init_pid(void)
+{
+    struct pid *p = alloc_pid(&init_pid_ns);
+    if (IS_ERR(p))
+        return p;
+    unsigned long flags;
+    spin_lock_irqsave(&init_pid_ns.lock, flags);
+    int nr = idr_alloc(&init_pid_ns.idr, p, 1, 2);
+    if (nr == 1) {
+        idr_remove(&init_pid_ns.idr, (unsigned)p->numbers[0].nr);
+        p->numbers[0].nr = 1;
+        init_pid_ns.idr.next = 2;
+    }
+    spin_unlock_irqrestore(&init_pid_ns.lock, flags);
+    if (nr == 1)
+        return p;
+    free_pid(p);
+    return ERR_PTR(nr == -ENOSPC ? -EAGAIN : nr);
+}
+
 struct pid *alloc_pid(struct pid_namespace *ns)
 {
     struct pid *p = kmalloc(sizeof(*p) + (ns->level + 1) * sizeof(struct upid), GFP_KERNEL);
@@ -261,6 +281,11 @@ void pid_init(void)
     t->thread_pid = p;
     for (int i = PIDTYPE_TGID; i < PIDTYPE_MAX; i++)
         t->signal->pids[i] = p;
+    // Linked in every role, so that pid 0 outlives the kernel threads and init's setsid.
+    for (int i = 0; i < PIDTYPE_MAX; i++)
+        attach_pid(t, (enum pid_type)i);
+    t->signal->leader_task = t;
+    init_pid_ns.idr.next = 2; // 1 is kept for init (alloc_init_pid)
     list_add_tail(&t->thread_node, &t->signal->thread_head);
     init_nsproxy.pid_ns_for_children = &init_pid_ns;
 }

@@ -24,6 +24,8 @@ static inline bool is_global_init(const struct task_struct *t)
     return t->tgid == 1;
 }
 
+// Number 1 of the first namespace; ERR_PTR if it is taken.
+struct pid *alloc_init_pid(void);
 // proc/pid.c: with tasklist_lock held.
 // Gives `to` the identity of `from` (PID and TGID) and the other way round; exec by a thread that is not the leader.
 void exchange_tids(struct task_struct *to, struct task_struct *from);
@@ -64,4 +66,3 @@ void itimers_init(struct signal_struct *s);
 void itimers_exit(struct signal_struct *s);    // last thread gone; may wait for a callback
 void itimer_real_rearm(struct signal_struct *s); // SIGALRM was dequeued; siglock held
 void cpu_timer_update(struct task_struct *t);  // an expiry or RLIMIT_CPU changed; siglock held
-u64 alarm_set_seconds(unsigned seconds);       // returns the seconds that were left

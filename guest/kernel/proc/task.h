@@ -21,8 +21,6 @@ void do_group_exit(int code) __noreturn;  // whole group
 void release_task(struct task_struct *t);
 void mm_release(struct task_struct *t);   // CLEARTID, robust list, vfork_done
 void fork_init(void);
-// put_task_struct calls it for the last reference, before the memory goes: signal_struct, cred, pid references.
-void proc_task_free(struct task_struct *t);
 extern int max_threads;
 extern atomic_t nr_threads; // tasks alive or zombies, kernel threads included
 u64 total_forks(void);      // for /proc/stat "processes"

@@ -242,6 +242,8 @@ int kill_pgrp(struct pid *pgrp, int sig, int priv)
 
 int check_kill_permission(int sig, struct linux_siginfo *info, struct task_struct *t)
 {
+    if ((unsigned)sig > LINUX_NSIG)
+        return -EINVAL;
     if (!info_is_special(info) && info->si_code > 0)
         return 0; // from the kernel
     const struct cred *mine = current_cred();
