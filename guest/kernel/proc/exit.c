@@ -318,6 +318,16 @@ static void exit_notify(struct task_struct *t, bool group_dead)
     }
 }
 
+void proc_exit_kthread(struct task_struct *t)
+{
+    exit_signals(t);
+    atomic_dec(&t->signal->live);
+    exit_fs(t);
+    task_work_close(t);
+    put_nsproxy(t->nsproxy);
+    exit_notify(t, true);
+}
+
 void do_exit(long code)
 {
     struct task_struct *t = current;

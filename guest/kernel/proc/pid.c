@@ -17,10 +17,8 @@ struct pid_namespace init_pid_ns = {
     .pid_max = PID_MAX_DEFAULT,
 };
 
-static struct {
-    struct pid pid;
-    struct upid number;
-} init_struct_pid;
+// Pid 0: a struct pid with one number.
+static u64 init_struct_pid[DIV_ROUND_UP(sizeof(struct pid) + sizeof(struct upid), sizeof(u64))];
 
 static void free_numbers(struct pid *p, unsigned below_level)
 {
@@ -262,7 +260,7 @@ struct task_struct *next_process(struct task_struct *p)
 void pid_init(void)
 {
     idr_init(&init_pid_ns.idr);
-    struct pid *p = &init_struct_pid.pid;
+    struct pid *p = (struct pid *)init_struct_pid;
     atomic_set(&p->count, 1);
     p->numbers[0] = (struct upid){0, &init_pid_ns};
     init_waitqueue_head(&p->wait_pidfd);
