@@ -147,12 +147,10 @@ static struct mm_struct *replace_current_mm(struct mm_struct *mm)
     flags = local_irq_save();
     current->mm = mm;
     current->active_mm = mm ? mm : &init_mm;
-    if (!mm)
-        mmgrab(&init_mm);
     mm_switch(current->active_mm);
     local_irq_restore(flags);
     spin_unlock(&current->alloc_lock);
-    if (!old && old_active) // was borrowed by a kernel thread
+    if (!old && old_active && old_active != &init_mm) // was borrowed by a kernel thread
         mmdrop(old_active);
     return old;
 }
