@@ -80,7 +80,7 @@ static bool is_large(u64 entry, unsigned level, u32 mode)
     if (!(entry & PTE_PS)) {
         return false;
     }
-    return (mode & MODE_FORMAT) != PAGING_32BIT ? level <= 3 : level == 2 && (mode & MODE_PSE);
+    return (mode & MODE_FORMAT) != PAGING_32BIT ? level == 2 || level == 3 : level == 2 && (mode & MODE_PSE);
 }
 
 // Bits that must be zero in a present entry (SDM 3A tables 4-5, 4-9 to 4-11, 4-15 to 4-20).
