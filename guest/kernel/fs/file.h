@@ -21,7 +21,7 @@ struct file *fget(unsigned fd);
 struct file *fget_raw(unsigned fd);
 struct fd {
     struct file *file;
-    bool need_put;
+    bool need_put, pos_locked;
 };
 // Without counting while the table is not shared (fdput undoes).
 struct fd fdget(unsigned fd);

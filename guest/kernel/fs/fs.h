@@ -69,6 +69,10 @@ struct super_block {
     struct list_head s_inodes, s_dirty; // all; dirty by i_dirty_since
     void *s_fs_info;
     char s_id[32];
+    bool s_writeback;   // dirty inodes are written back (not in memory-only file systems)
+    bool s_dying;       // being shut down: unused inodes are not kept
+    atomic_t s_writers; // files open for writing and changes in progress; remounting read-only asks for 0
+    struct kmem_cache *s_inode_cache; // default allocator if set
 };
 struct file_system_type {
     const char *name;
@@ -387,14 +391,8 @@ void txn_end(struct super_block *sb);
 // s_maxbytes. Bytes to write (0 = nothing) or -errno. generic_file_write calls it first, then file_remove_privs.
 ssize_t generic_write_checks(struct file *f, struct iov_iter *from, loff_t *pos);
 int file_remove_privs(struct file *f); // suid and sgid bits; inode lock held
-// Write-back of dirty inodes (data pages, then the inode itself), oldest first: those dirtied before `older_than`
-// (ktime; KTIME_MAX = all), up to nr_pages. For the flusher thread. Returns pages written; sleeps.
-long writeback_inodes(u64 older_than, long nr_pages);
-int write_inode_now(struct inode *i, bool wait); // data and inode; 0 or the first error
-int sync_inode_metadata(struct inode *i, bool wait);
-void sync_inodes_sb(struct super_block *sb, bool wait);
-extern struct list_head super_blocks; // lock: sb_lock
-extern spinlock_t sb_lock;
+int sync_inode_metadata(struct inode *i, bool wait); // the inode only, if dirty
+struct inode *igrab(struct inode *i);                 // one more reference, or NULL if it is being freed
 
 void sync_filesystems(bool wait);
 void emergency_remount_ro(void); // reboot path

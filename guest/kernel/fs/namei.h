@@ -33,6 +33,7 @@ int kern_mknod(const char *path, umode_t mode, dev_t dev);
 int kern_symlink(const char *target, const char *path);
 int kern_link(const char *old, const char *path);
 int kern_unlink(const char *path);
+int kern_rmdir(const char *path);
 int kern_mount(const char *source, const char *target, const char *type, unsigned flags, const char *data);
 int kern_chdir(const char *path);
 int kern_chroot(const char *path);
