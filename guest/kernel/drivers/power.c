@@ -18,6 +18,7 @@
 #define PORT_RESET 0xcf9
 
 static u16 exit_port;
+static bool exit_port_known;
 static u16 pm1a_port;
 static u16 pm1a_sleep_type;
 
@@ -25,6 +26,11 @@ void debug_exit(u32 value)
 {
     if (exit_port)
         outl(exit_port, value);
+}
+
+bool debug_exit_present(void)
+{
+    return exit_port_known;
 }
 
 static void stop(void) __noreturn;
@@ -67,6 +73,7 @@ void machine_halt(void)
 static int debug_exit_probe(const struct platform_node *node)
 {
     exit_port = node->port;
+    exit_port_known = true;
     return 0;
 }
 

@@ -22,7 +22,7 @@
 // Parts that a build may leave out. In this order; each may use those before it.
 #define EARLY_STEPS(X)                                                                             \
     X(mm_init) X(page_cache_init) X(pid_init) X(fork_init) X(signal_init) X(futex_init) X(syscall_init)
-#define LATE_STEPS(X) X(fs_init) X(block_init) X(tty_init) X(chardev_init) X(drivers_init) X(mm_late_init)
+#define LATE_STEPS(X) X(fs_init) X(block_init) X(tty_init) X(drivers_init) X(chardev_init) X(mm_late_init)
 #define DECLARE(step) void __weak step(void);
 EARLY_STEPS(DECLARE)
 LATE_STEPS(DECLARE)
@@ -178,5 +178,8 @@ void kernel_main(void)
         if (IS_ERR(t))
             panic("cannot start the self-test");
     }
+#ifdef FERN_DEBUG_LOCKS
+    scheduler_running = true;
+#endif
     cpu_idle_loop();
 }

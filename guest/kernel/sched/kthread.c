@@ -2,6 +2,7 @@
 // Kernel threads (made by kthreadd), the bottom-half thread with its work and deferred frees, task work.
 #include "sched/kthread.h"
 
+#include "abi/sched.h"
 #include "lib/bitops.h"
 #include "lib/printf.h"
 #include "lib/printk.h"
@@ -160,6 +161,7 @@ static LIST_HEAD(deferred_list);
 static DEFINE_SPINLOCK(work_lock); // both lists; interrupts off
 static DECLARE_WAIT_QUEUE_HEAD(work_wait);
 static DECLARE_WAIT_QUEUE_HEAD(work_done);
+static DECLARE_WAIT_QUEUE_HEAD(deferred_wait);
 static struct work_struct *work_running;
 
 bool schedule_work(struct work_struct *w)
@@ -191,7 +193,7 @@ void defer_free(struct deferred *d, void (*free)(struct deferred *d))
     list_add_tail(&d->entry, &deferred_list);
     spin_unlock_irqrestore(&work_lock, flags);
     if (first)
-        wake_up(&work_wait);
+        wake_up(&deferred_wait);
 }
 
 static void run_work(void)
@@ -229,18 +231,30 @@ static int bottom_half(void *unused)
 {
     (void)unused;
     for (;;) {
-        wait_event_state(work_wait, !list_empty(&work_list) || !list_empty(&deferred_list), TASK_INTERRUPTIBLE, 0);
+        wait_event_state(work_wait, !list_empty(&work_list), TASK_INTERRUPTIBLE, 0);
         run_work();
+    }
+    return 0;
+}
+
+static int deferred_thread(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        wait_event_state(deferred_wait, !list_empty(&deferred_list), TASK_INTERRUPTIBLE, 0);
         run_deferred();
     }
     return 0;
 }
 
+// Work of interrupts goes before everything but urgent real-time tasks; frees have time.
 void kthread_init(void)
 {
-    struct task_struct *t = kthread_run(bottom_half, NULL, "kbottomhalf");
-    if (IS_ERR(t))
-        panic("no memory for the bottom-half thread");
+    struct task_struct *work = kthread_run(bottom_half, NULL, "kbottomhalf");
+    struct task_struct *frees = kthread_run(deferred_thread, NULL, "kdeferred");
+    if (IS_ERR(work) || IS_ERR(frees))
+        panic("no memory for the bottom-half threads");
+    sched_setscheduler(work, SCHED_FIFO, 50);
 }
 
 // A list head of ~0 says closed.

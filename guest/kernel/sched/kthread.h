@@ -27,7 +27,7 @@ static inline void work_init(struct work_struct *w, void (*fn)(struct work_struc
 bool schedule_work(struct work_struct *w); // any context; false if already queued
 void flush_work(struct work_struct *w);    // waits until it is not queued or running
 
-// Frees later, when no lookup can still hold the pointer (today: from the bottom-half thread). Any context.
+// Frees later, when no lookup can still hold the pointer (today: from the kdeferred thread). Any context.
 struct deferred {
     struct list_head entry;
     void (*free)(struct deferred *d);

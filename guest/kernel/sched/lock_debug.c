@@ -6,8 +6,12 @@
 
 #ifdef FERN_DEBUG_LOCKS
 
+bool scheduler_running; // before that, one thread boots with interrupts off
+
 void might_sleep_check(const char *file, int line)
 {
+    if (!scheduler_running)
+        return;
     if (preempt_count() || irqs_disabled())
         panic("sleeping function called at %s:%d with preempt count %#x, interrupts %s", file, line,
               (unsigned)preempt_count(), irqs_disabled() ? "off" : "on");

@@ -36,6 +36,7 @@ static inline bool in_atomic(void)
 }
 // Debug builds panic when a function that may sleep is called with preemption or interrupts off.
 #ifdef FERN_DEBUG_LOCKS
+extern bool scheduler_running;
 void might_sleep_check(const char *file, int line);
 #define might_sleep() might_sleep_check(__FILE__, __LINE__)
 #else

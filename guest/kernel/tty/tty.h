@@ -6,19 +6,20 @@
 #include "fs/fs.h"
 #include "proc/pid.h"
 
-#define TTY_READ_BUF 4096
-#define TTY_WRITE_BUF 2048
+#define TTY_READ_BUF 4096 // bytes; a power of two
+#define TTY_FLIP_BUF 1024
 
 struct tty_struct;
-// Called with tty->write_lock held or from the ioctl path; may not sleep unless noted.
+// Driver operations. write, throttle and unthrottle: any context. The others: task context, may sleep.
 struct tty_operations {
-    int (*open)(struct tty_struct *tty);   // first open; may sleep
-    void (*close)(struct tty_struct *tty); // last close; may sleep
+    int (*open)(struct tty_struct *tty);   // first open
+    void (*close)(struct tty_struct *tty); // last close
     size_t (*write_room)(struct tty_struct *tty);
     size_t (*write)(struct tty_struct *tty, const u8 *buf, size_t n); // how many were taken
-    size_t (*chars_in_buffer)(struct tty_struct *tty);
-    void (*flush_buffer)(struct tty_struct *tty);
-    void (*set_termios)(struct tty_struct *tty, const struct linux_termios *old);
+    size_t (*chars_in_buffer)(struct tty_struct *tty);                // not yet on the wire
+    void (*flush_buffer)(struct tty_struct *tty);                     // forgets what is not yet on the wire
+    void (*set_termios)(struct tty_struct *tty);
+    void (*start)(struct tty_struct *tty);      // output goes on after tty->stopped
     void (*throttle)(struct tty_struct *tty);   // the reader is full: drop RTS
     void (*unthrottle)(struct tty_struct *tty); // room again: raise RTS
     int (*tiocmget)(struct tty_struct *tty);    // TIOCM_*
@@ -26,35 +27,51 @@ struct tty_operations {
     void (*send_break)(struct tty_struct *tty, bool on);
 };
 
+enum tty_flag { TTY_NORMAL, TTY_BREAK, TTY_FRAME, TTY_PARITY, TTY_OVERRUN };
+
 struct tty_struct {
     char name[16];
     dev_t dev;
     const struct tty_operations *ops;
     void *driver_data;
-    atomic_t open_count;
-    struct linux_termios termios;
+    atomic_t open_count;         // under open_lock
+    struct mutex open_lock;
+    struct linux_termios termios; // written under termios_lock and lock
     struct linux_winsize winsize;
-    struct mutex termios_lock;  // termios, winsize
-    struct mutex write_lock;    // one writer at a time
-    struct mutex read_lock;     // one reader at a time
+    struct mutex termios_lock;
+    struct mutex write_lock;     // one writer at a time
+    struct mutex read_lock;      // one reader at a time
     wait_queue_head_t read_wait, write_wait;
-    spinlock_t lock;            // everything below; interrupts off
-    u8 read_buf[TTY_READ_BUF];  // ring; canonical: complete lines up to canon_head
-    u32 read_head, read_tail, canon_head, line_start;
-    DECLARE_BITMAP(line_flags, TTY_READ_BUF); // delimiters
-    u32 column, canon_column;
-    bool literal_next, erasing, stopped, throttled, hung_up, eof_pending;
-    struct pid *pgrp, *session; // counted
-    unsigned packet;
+    struct pid *pgrp, *session;  // counted; lock: tasklist_lock
+    bool exclusive;              // TIOCEXCL
+
+    // Driver to bottom half; interrupts off.
+    spinlock_t flip_lock;
+    u8 flip_buf[TTY_FLIP_BUF], flip_flags[TTY_FLIP_BUF];
+    u32 flip_head, flip_tail;
+    bool carrier;                // DCD as last seen
+    bool carrier_dropped;        // to be handled by the bottom half
+    struct work_struct work;
+
+    // Line discipline; lock: lock (task context).
+    spinlock_t lock;
+    u8 read_buf[TTY_READ_BUF];   // ring by free-running indices
+    DECLARE_BITMAP(delimiters, TTY_READ_BUF); // ends of lines (canonical)
+    u32 read_head, read_tail;    // all input is in [tail, head)
+    u32 canon_head;              // complete lines are in [tail, canon_head)
+    u32 column, canon_column;    // of the cursor; where the line being typed starts
+    bool literal_next, erasing_reprint;
+    bool stopped;                // ^S
+    bool throttled;
 };
 extern struct tty_struct *console_tty; // /dev/console
 
-// Driver side, hard interrupt context: received bytes with flags; carrier changes.
-enum tty_flag { TTY_NORMAL, TTY_BREAK, TTY_FRAME, TTY_PARITY, TTY_OVERRUN };
+// Driver side, any context: received bytes (all with one flag), room to write, carrier changes. Processed by the bottom half.
 void tty_receive(struct tty_struct *tty, const u8 *buf, size_t n, enum tty_flag flag);
 void tty_write_wakeup(struct tty_struct *tty);
 void tty_carrier(struct tty_struct *tty, bool up); // down without CLOCAL: hang-up, reads end
-int tty_register(struct tty_struct *tty, const char *name, dev_t dev, const struct tty_operations *ops, void *data);
+// Makes the node /dev/<name>. ERR_PTR(-ENOMEM...).
+struct tty_struct *tty_register(const char *name, dev_t dev, const struct tty_operations *ops, void *data);
 
 extern const struct file_operations tty_fops;
 struct tty_struct *get_current_tty(void);   // counted or NULL
