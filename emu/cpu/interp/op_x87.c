@@ -57,6 +57,13 @@ static void pop(struct cpu_fpu *fpu)
     rotate(fpu, 1);
 }
 
+static bool is_nan(const struct x87_value *v)
+{
+    u64 significand;
+    memcpy(&significand, v->bytes, 8);
+    return (v->bytes[8] & v->bytes[9] & 0x7F) == 0x7F && v->bytes[8] == 0xFF && significand << 1;
+}
+
 // ES and B follow the unmasked flags.
 static void update_summary(struct cpu_fpu *fpu)
 {
@@ -119,6 +126,13 @@ static void push_value(struct cpu_fpu *fpu, const struct x87_value *value, u16 s
     set_st(fpu, 0, &result);
 }
 
+// A denormal memory operand goes unnoticed beside a NaN, an invalid operation or a division by zero (SDM 1 table 8-10).
+static u16 without_masked_denormal(u16 status, u16 loading, const struct x87_value *a, const struct x87_value *b)
+{
+    bool stronger = (status & (X87_IE | X87_ZE)) || is_nan(a) || is_nan(b);
+    return (loading & X87_DE) && stronger ? (u16)(status & ~X87_DE) : status;
+}
+
 // dst = a op b with pops, an empty operand answered by the indefinite value.
 static void arithmetic(struct cpu_fpu *fpu, unsigned dst, enum x87_op op, const struct x87_value *a,
                        const struct x87_value *b, bool empty, u16 loading, unsigned pops)
@@ -131,6 +145,7 @@ static void arithmetic(struct cpu_fpu *fpu, unsigned dst, enum x87_op op, const 
         x87_constant(X87_INDEFINITE, fpu->fcw, &result);
     } else {
         status |= x87_run(op, fpu->fcw, a, b, &result);
+        status = without_masked_denormal(status, loading, a, b);
         store = take_status(fpu, status, X87_C1);
     }
     if (!store) {
@@ -151,6 +166,7 @@ static void compare(struct cpu_fpu *fpu, const struct x87_value *b, bool b_empty
         fpu->fsw |= status;
     } else {
         status = x87_run(quiet ? X87_UCOMPARE : X87_COMPARE, fpu->fcw, st(fpu, 0), b, NULL) | loading;
+        status = without_masked_denormal(status, loading, st(fpu, 0), b);
         done = take_status(fpu, status, X87_CC);
     }
     for (; done && pops; pops--) {
@@ -182,6 +198,10 @@ static void group_operation(struct cpu_fpu *fpu, unsigned reg, const struct x87_
     static const u8 ops[] = {X87_ADD, X87_MUL, 0, 0, X87_SUB, X87_SUB, X87_DIV, X87_DIV};
     if (reg == 2 || reg == 3) {
         compare(fpu, b, b_empty, false, loading, reg == 3);
+        return;
+    }
+    if ((loading & X87_IE) && !is_empty(fpu, 0) && is_nan(st(fpu, 0)) && (st(fpu, 0)->bytes[7] & 0x40)) {
+        take_status(fpu, loading, X87_C1); // a signalling NaN in memory yields to the quiet one (SDM 1 table 4-7)
         return;
     }
     bool reversed = reg & 1 & (reg >> 2);
@@ -223,7 +243,7 @@ static bool op_register_arithmetic(struct cpu *cpu, const struct insn *insn)
     note_pointers(cpu, insn, 0);
     struct x87_value other = *st(fpu, i);
     if (reg == 2 || reg == 3) { // DE D9 is FCOMPP
-        compare(fpu, &other, is_empty(fpu, i), false, 0, opcode == 6 ? 2 : reg == 3);
+        compare(fpu, &other, is_empty(fpu, i), false, 0, opcode == 6 && reg == 3 ? 2 : opcode == 6 || reg == 3);
     } else if (opcode == 0) {
         group_operation(fpu, reg, &other, is_empty(fpu, i), 0);
     } else {
@@ -505,18 +525,16 @@ static void logarithm_or_angle(struct cpu_fpu *fpu, unsigned opcode)
 static void extract(struct cpu_fpu *fpu)
 {
     struct x87_value exponent, significand;
-    if (is_empty(fpu, 0)) {
-        unary(fpu, X87_SQRT);
-        return;
-    }
     u16 status = x87_extract(fpu->fcw, st(fpu, 0), &exponent, &significand);
-    if (!is_empty(fpu, 7)) {
-        if (!stack_overflow(fpu)) {
-            return;
-        }
+    bool store, misplaced = is_empty(fpu, 0) || !is_empty(fpu, 7);
+    if (misplaced) {
+        store = is_empty(fpu, 0) ? stack_underflow(fpu) : stack_overflow(fpu);
         x87_constant(X87_INDEFINITE, fpu->fcw, &significand);
         exponent = significand;
-    } else if (!take_status(fpu, status, X87_C1)) {
+    } else {
+        store = take_status(fpu, status, X87_C1);
+    }
+    if (!store) {
         return;
     }
     set_st(fpu, 0, &exponent);
@@ -704,8 +722,9 @@ static bool register_operation(struct cpu *cpu, const struct insn *insn)
     unsigned i = rm_field(insn), reg = reg_field(insn), modrm = insn->imm & 0xFF;
     switch (opcode_of(insn) << 4 | reg) {
     case 0x10: load_register(fpu, i); return true;
-    case 0x11: exchange(fpu, i); return true;
+    case 0x11: case 0x51: case 0x71: exchange(fpu, i); return true;
     case 0x12: return modrm == 0xD0; // FNOP
+    case 0x13: case 0x72: case 0x73: store_register(fpu, i, true); return true;
     case 0x14: case 0x15: case 0x16: case 0x17: return d9_function(fpu, modrm);
     case 0x20: case 0x21: case 0x22: case 0x23: conditional_move(fpu, i, condition(cpu, reg)); return true;
     case 0x25: {

@@ -14,7 +14,7 @@ static u16 host_control(u16 guest)
 
 // Loads b, then a (so ST0 = a, ST1 = b), runs the bytes, pops the result, leaves the host's x87 as it was.
 #define RUN2(op)                                                                                                           \
-    __asm__ volatile("fldt %[b]\n\tfldt %[a]\n\tfnclex\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]" \
+    __asm__ volatile("fninit\n\tfldt %[b]\n\tfldt %[a]\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]" \
                      "\n\tfstpt %[r]\n\tfstp %%st(0)"                                                                      \
                      : [r] "=m"(*r), [sw] "=m"(sw)                                                                         \
                      : [a] "m"(*a), [b] "m"(*b), [cw] "m"(cw), [old] "m"(old)                                              \
@@ -53,7 +53,7 @@ u16 x87_run(enum x87_op op, u16 control, const struct x87_value *a, const struct
 u16 x87_extract(u16 control, const struct x87_value *a, struct x87_value *exponent, struct x87_value *significand)
 {
     u16 cw = host_control(control), old = 0x37F, sw = 0;
-    __asm__ volatile("fldt %[a]\n\tfnclex\n\tfldcw %[cw]\n\tfxtract\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]\n\t"
+    __asm__ volatile("fninit\n\tfldt %[a]\n\tfldcw %[cw]\n\tfxtract\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]\n\t"
                      "fstpt %[s]\n\tfstpt %[e]"
                      : [s] "=m"(*significand), [e] "=m"(*exponent), [sw] "=m"(sw)
                      : [a] "m"(*a), [cw] "m"(cw), [old] "m"(old)
@@ -68,7 +68,7 @@ unsigned x87_format_size(enum x87_format format)
 }
 
 #define LOAD(op)                                                                                                           \
-    __asm__ volatile("fnclex\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]\n\tfstpt %[r]"             \
+    __asm__ volatile("fninit\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]\n\tfstpt %[r]"             \
                      : [r] "=m"(*r), [sw] "=m"(sw)                                                                         \
                      : [m] "m"(value), [cw] "m"(cw), [old] "m"(old)                                                        \
                      : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory")
@@ -93,7 +93,7 @@ u16 x87_load(enum x87_format format, u16 control, const void *memory, struct x87
 }
 
 #define STORE(op)                                                                                                          \
-    __asm__ volatile("fldt %[a]\n\tfnclex\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]"             \
+    __asm__ volatile("fninit\n\tfldt %[a]\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]"             \
                      : [m] "=m"(value), [sw] "=m"(sw)                                                                      \
                      : [a] "m"(*a), [cw] "m"(cw), [old] "m"(old)                                                           \
                      : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory")
