@@ -104,9 +104,16 @@ static int debug_exit_status(u32 value, char line[300])
     return STATUS_GUEST_FAILED;
 }
 
+// Output that was lost turns every other outcome into a failure.
+static bool output_failed(const struct session *s)
+{
+    int detail;
+    return posix_door_why(s->door, &detail) == POSIX_DOOR_OUTPUT_FAILED;
+}
+
 static int end_status(const struct session *s, const struct machine_result *r, char line[300])
 {
-    switch (r->exit) {
+    switch (output_failed(s) ? MACHINE_EXIT_HOST : r->exit) {
     case MACHINE_EXIT_UNTIL:
         snprintf(line, 300, "stopped at step %llu (--until)",
                  (unsigned long long)machine_clock(s->machine)->step);

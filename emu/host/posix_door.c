@@ -194,7 +194,7 @@ static u64 idle_door(void *ctx, u64 now_ns, u64 deadline_ns)
     struct posix_door *door = ctx;
     posix_door_flush(door);
     bool attached = door->terminal && !door->terminal->eof;
-    if (attached && posix_line_pump(door->terminal)) {
+    if ((attached && posix_line_pump(door->terminal)) || door->end != POSIX_DOOR_OPEN) {
         return now_ns;
     }
     if (deadline_ns == UINT64_MAX && !attached) {
