@@ -136,6 +136,7 @@ static void outside_create(struct fixture *f)
         f->disk.bytes[i] = (u8)(i * 7 + (i >> 9));
     }
     f->host.disk[0] = (struct host_block){&disk_ops, &f->disk, FIXTURE_DISK_BYTES, false, "VIV0001"};
+    f->host.disk[2] = f->host.disk[0];
 }
 
 static void bus_create(struct fixture *f)

@@ -421,6 +421,59 @@ static void intx(void **state)
 }
 
 // 10.6.2: a port that asks again while its bit is being cleared gets its own message.
+// And clearing one bit of the HBA's while another stands sends one more.
+static void msi_per_port(void **state)
+{
+    struct fixture *f = *state;
+    start(f, true);
+    mmio_write(f, PORT(SERR) + 0x100, 0xFFFFFFFF);
+    mmio_write(f, PORT(IE) + 0x100, 0x40);
+    command(f, 0x25, 0, 1);
+    acknowledge(f, 0);
+    lapic_put(f, 0, 0xB0, 0);
+    assert_false(f->cpu[0].intr);
+    mmio_write(f, PORT(SCTL) + 0x100, 1); // port 2's link goes down and up
+    mmio_write(f, PORT(SCTL) + 0x100, 0);
+    assert_int_equal(mmio_read(f, ABAR + HBA_IS), 5);
+    assert_int_equal(acknowledge(f, 0), 0x61);
+    lapic_put(f, 0, 0xB0, 0);
+    mmio_write(f, PORT(IS), 1);
+    mmio_write(f, ABAR + HBA_IS, 1);
+    assert_true(f->cpu[0].intr);
+}
+
+static void read_only_disk(void **state)
+{
+    struct fixture *f = *state;
+    f->host.disk[0].read_only = true;
+    start(f, false);
+    command(f, 0x35, 0, 1);
+    assert_int_equal(mmio_read(f, PORT(TFD)), 0x0451);
+    assert_int_equal(f->disk.writes, 0);
+    recover(f);
+    command(f, 0x25, 0, 1);
+    assert_int_equal(mmio_read(f, PORT(TFD)), 0x50);
+}
+
+// A byte count is always even: its lowest bit counts as set. The table's largest entry is 4 MiB.
+static void byte_counts(void **state)
+{
+    struct fixture *f = *state;
+    start(f, false);
+    prepare(f, 0, 0x25, 0, 256, 4096);
+    put32(f, HEADERS, 2 << 16 | 5);
+    put32(f, TABLES + 0x8C, 4094);
+    put32(f, TABLES + 0x90, DATA + 8192);
+    put32(f, TABLES + 0x9C, 0x7FE00000 | 0x3FFFFF);
+    issue(f, 1);
+    finish(f);
+    assert_int_equal(mmio_read(f, PORT(TFD)), 0x50);
+    u8 byte;
+    assert_true(physmem_read(f->bus.mem, DATA + 8192, &byte, 1));
+    assert_int_equal(byte, f->disk.bytes[4096]);
+    assert_int_equal(get32(f, HEADERS + 4), 256 * 512);
+}
+
 static void msi_repeats(void **state)
 {
     struct fixture *f = *state;
@@ -492,7 +545,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(identity), T(identify), T(read_dma), T(write_dma), T(queued), T(queued_error), T(errors),
-        T(bad_tables), T(table_loop), T(resets), T(intx), T(msi_repeats), T(bus_master),
+        T(bad_tables), T(table_loop), T(resets), T(intx), T(msi_repeats), T(msi_per_port), T(read_only_disk), T(byte_counts), T(bus_master),
         T(random_driver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

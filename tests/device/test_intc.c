@@ -149,6 +149,38 @@ static void pic_special_mask(void **state)
     assert_int_equal(inta(f), 0x26);
 }
 
+// A masked in-service bit is not what a non-specific EOI ends in special mask mode.
+static void pic_special_mask_eoi(void **state)
+{
+    struct fixture *f = *state;
+    pic_initialise(f);
+    isa_set(f, 3, true);
+    inta(f);
+    out(f, 0x21, 0x08, 1);
+    out(f, 0x20, 0x68, 1);
+    isa_set(f, 6, true);
+    inta(f);
+    out(f, 0x20, 0x20, 1);
+    out(f, 0x20, 0x0B, 1);
+    assert_int_equal(in(f, 0x20, 1), 0x08);
+}
+
+// Special fully nested mode: a higher request of the slave interrupts a lower one of the slave.
+static void pic_special_fully_nested(void **state)
+{
+    struct fixture *f = *state;
+    pic_initialise(f);
+    out(f, 0x20, 0x11, 1);
+    out(f, 0x21, 0x20, 1);
+    out(f, 0x21, 0x04, 1);
+    out(f, 0x21, 0x11, 1);
+    isa_set(f, 14, true);
+    assert_int_equal(inta(f), 0x2E);
+    isa_set(f, 9, true);
+    assert_true(f->cpu[0].intr);
+    assert_int_equal(inta(f), 0x29);
+}
+
 static void pic_poll(void **state)
 {
     struct fixture *f = *state;
@@ -183,7 +215,9 @@ static void ioapic_edge(void **state)
 {
     struct fixture *f = *state;
     lapic_put(f, 2, 0xF0, 0x1FF);
+    ioapic_put(f, 2, UINT64_C(2) << 56 | 0x10031);
     isa_set(f, 0, true); // masked: the edge is lost
+    assert_false(f->cpu[2].intr);
     ioapic_put(f, 2, UINT64_C(2) << 56 | 0x31);
     assert_false(f->cpu[2].intr);
     isa_set(f, 0, false);
@@ -263,7 +297,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(pic_priorities), T(pic_mask), T(pic_slave), T(pic_spurious), T(pic_level), T(pic_auto_eoi),
-        T(pic_rotation), T(pic_special_mask), T(pic_poll), T(ioapic_registers), T(ioapic_edge),
+        T(pic_rotation), T(pic_special_mask), T(pic_special_mask_eoi),
+        T(pic_special_fully_nested), T(pic_poll), T(ioapic_registers), T(ioapic_edge),
         T(ioapic_level), T(ioapic_eoi_register), T(ioapic_edge_clears_remote_irr), T(ioapic_extint),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

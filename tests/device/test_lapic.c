@@ -40,8 +40,9 @@ static void priorities(void **state)
 {
     struct fixture *f = *state;
     enable_all(f);
-    send(f, 1, 0, 0x4051);
+    send(f, 1, 0, 0xC051); // the trigger mode of an IPI counts for nothing
     assert_true(f->cpu[0].intr);
+    assert_int_equal(lapic_get(f, 0, 0x1A0), 0);
     assert_int_equal(lapic_get(f, 0, IRR + 0x20), 1 << 0x11);
     assert_int_equal(acknowledge(f, 0), 0x51);
     assert_int_equal(lapic_get(f, 0, ISR + 0x20), 1 << 0x11);
@@ -319,8 +320,10 @@ static void base_msr(void **state)
     assert_true(apic->ops->write_msr(apic->apic, 0x1B, 0xFED00900));
     assert_int_equal(mmio_read(f, LAPIC_BASE + 0x30), 0xFFFFFFFF);
     assert_int_equal(mmio_read(f, 0xFED00030), 0x50014);
+    apic->ops->set_cr8(apic->apic, 3);
     assert_true(apic->ops->write_msr(apic->apic, 0x1B, 0xFED00100)); // off: its pins are INTR and NMI
     assert_int_equal(mmio_read(f, 0xFED00030), 0xFFFFFFFF);
+    assert_int_equal(apic->ops->get_cr8(apic->apic), 0); // and its state is gone
     pic_initialise(f);
     isa_set(f, 4, true);
     assert_true(f->cpu[0].intr);

@@ -335,6 +335,7 @@ static void pci_interrupts(void **state)
     assert_int_equal(f->wires.address, UINT64_C(0x12FEE00FFC));
     assert_int_equal(f->wires.data, 0x4041);
     pci_set_interrupt(f->function, true);
+    pci_config_write(f->bus, DEVFN, 0x3C, 9, 1);
     assert_int_equal(f->wires.messages, 1);
     pci_set_interrupt(f->function, false);
     pci_set_interrupt(f->function, true);
