@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // struct pid: allocation per namespace level, the number table, links between tasks and pids.
+#include "fs/file.h"
 #include "proc/pid.h"
 
 #include "mm/slab.h"
@@ -275,6 +276,8 @@ void pid_init(void)
     t->sighand = &init_sighand;
     t->signal = &init_signals;
     t->cred = &init_cred;
+    t->fs = &init_fs;
+    t->files = &init_files;
     t->nsproxy = &init_nsproxy;
     t->thread_pid = p;
     for (int i = PIDTYPE_TGID; i < PIDTYPE_MAX; i++)
