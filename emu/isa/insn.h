@@ -13,6 +13,8 @@ struct insn;
 // - true: the instruction has retired. The loop advances RIP past it, unless its row says SETS_RIP: then the handler
 //   has stored the new RIP in cpu->rip.
 // - false: cpu->fault holds what to deliver, nothing was committed, RIP stays at the instruction.
+// - cpu->current is the instruction, cpu->run_end the one before which the loop will stop: cut it to insn + 1 to leave
+//   after this one. A hot handler may go on to the next one itself (cpu/interp/handler.h).
 // - cpu->rip is NOT current while a handler runs: use insn_rip() and insn_next_rip() (cpu/interp/operand.h).
 // - What may change mode, privilege, paging, RIP rules, pending work or the clock's reader carries END in its row: the
 //   loop then runs it as a run of its own, and re-derives everything (page, context, boundary) afterwards. Only such
@@ -77,8 +79,9 @@ enum insn_code_size { CODE_64, CODE_32, CODE_16 };
 // 32 bytes. Memory address = gpr[base] + (gpr[index] << scale) + disp (mod 2^64), plus what INSN_EA_GENERAL asks for.
 struct insn {
     insn_fn fn;
-    u64 imm; // immediate, sign-extended to 64 bits as the operation wants it; jumps: displacement relative to the next RIP;
-             // far pointers: selector << 32 | offset; enter: nesting << 16 | size; VEX: see E-vec's rows
+    // Immediate, sign-extended to 64 bits as the operation wants it. Near relative branches: distance of the target from
+    // the start of the code page (SLOT_CODE). Far pointers: selector << 32 | offset. ENTER: nesting << 16 | size.
+    u64 imm;
     s32 disp;
     u8 base, index; // gpr slots
     u8 scale;       // 0..3
@@ -121,6 +124,7 @@ enum x86_op_attribute {
     A_UNALIGNED = 512,  // a 16-byte memory operand need not be aligned
     A_X87 = 1024,       // imm = opcode << 8 | ModRM
     A_STACK = 64,       // operand size defaults to the stack's: 64 in 64-bit code
+    A_CONDITIONAL = 2048, // with A_SETS_RIP: may fall through, so the run goes on; the handler cuts it when it jumps
 };
 
 extern const struct x86_op_info x86_op_info[X86_OP_COUNT];

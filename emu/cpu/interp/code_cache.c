@@ -172,7 +172,8 @@ static unsigned decode_run(struct code_cache *cache, const struct code_page *pag
             break;
         }
         offset += run[n].length;
-        bool ends = (run[n].flags & (INSN_END | INSN_SETS_RIP)) || run[n].op == OP_INVALID;
+        bool falls = x86_op_info[run[n].op].attributes & A_CONDITIONAL;
+        bool ends = ((run[n].flags & (INSN_END | INSN_SETS_RIP)) && !falls) || run[n].op == OP_INVALID;
         n++;
         if (ends) {
             break;

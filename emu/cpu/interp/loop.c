@@ -183,9 +183,10 @@ static void deliver(struct cpu *cpu)
     cpu->boundary = true;
 }
 
-// The run ended after last. RIP, steps and page as they are now.
-static inline void leave_run(struct cpu *cpu, const struct insn *last)
+// The run ended after cpu->current. RIP, steps and page as they are now.
+static inline void leave_run(struct cpu *cpu)
 {
+    const struct insn *last = cpu->current;
     cpu->steps_left += last->remaining - 1;
     if (!(last->flags & INSN_SETS_RIP)) {
         cpu->rip = insn_next_rip(cpu, last);
@@ -197,8 +198,10 @@ static inline void leave_run(struct cpu *cpu, const struct insn *last)
     }
 }
 
-static void stop_run(struct cpu *cpu, const struct insn *at)
+// cpu->current did not retire.
+static void stop_run(struct cpu *cpu)
 {
+    const struct insn *at = cpu->current;
     cpu->steps_left += at->remaining;
     cpu->rip = insn_rip(cpu, at);
     cpu->current = NULL;
@@ -206,6 +209,22 @@ static void stop_run(struct cpu *cpu, const struct insn *at)
     if (cpu->fault.vector != FAULT_VECTOR_NONE) {
         deliver(cpu);
     }
+}
+
+// Executes count instructions from first on. A hot handler calls the next one by itself, so current tells how far it
+// came; the others return after each.
+static inline bool execute(struct cpu *cpu, const struct insn *first, s64 count)
+{
+    cpu->current = first;
+    cpu->run_end = first + count;
+    while (first->fn(cpu, first)) {
+        first = cpu->current + 1;
+        if (first == cpu->run_end) {
+            return true;
+        }
+        cpu->current = first;
+    }
+    return false;
 }
 
 // At a boundary with something to look at. False: leave with *why.
@@ -260,17 +279,11 @@ static enum cpu_exit run(struct cpu *cpu)
         n = n < cpu->steps_left ? n : cpu->steps_left;
         n = UNLIKELY(single || !cpu->page) ? 1 : n;
         cpu->steps_left -= insn->remaining;
-        cpu->current = insn;
-        cpu->run_end = insn + n;
-        do {
-            if (UNLIKELY(!insn->fn(cpu, insn))) {
-                stop_run(cpu, insn);
-                goto next;
-            }
-            insn++;
-        } while (insn != cpu->run_end);
-        leave_run(cpu, insn - 1);
-    next:;
+        if (LIKELY(execute(cpu, insn, n))) {
+            leave_run(cpu);
+        } else {
+            stop_run(cpu);
+        }
     }
     return why;
 }

@@ -1,114 +1,31 @@
 // SPDX-License-Identifier: MIT
 // ADD OR ADC SBB AND SUB XOR CMP TEST, INC DEC NEG NOT, XADD (SDM 2).
 #include "base/check.h"
-#include "cpu/interp/alu.h"
-#include "cpu/interp/operand.h"
+#include "cpu/interp/handler.h"
 
 // Handlers that write their first operand, for one operation and width.
 #define ALU_WRITE(name, bits)                                                                      \
-    static bool name##bits##_rr(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        gpr_set##bits(cpu, insn->reg,                                                              \
-                      alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), gpr_get##bits(cpu, insn->rm))); \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_ri(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        gpr_set##bits(cpu, insn->reg,                                                              \
-                      alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), (u##bits)insn->imm));   \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_rm(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits b;                                                                                 \
-        if (UNLIKELY(!operand_load(cpu, insn, &b, sizeof(b)))) {                                   \
-            return false;                                                                          \
-        }                                                                                          \
-        gpr_set##bits(cpu, insn->reg, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), b));    \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_to_memory(struct cpu *cpu, const struct insn *insn, u##bits b)        \
-    {                                                                                              \
-        u8 *p = operand_rmw(cpu, insn, sizeof(b));                                                 \
-        if (UNLIKELY(p == NULL)) {                                                                 \
-            return false;                                                                          \
-        }                                                                                          \
-        u##bits a;                                                                                 \
-        __builtin_memcpy(&a, p, sizeof(a));                                                        \
-        a = alu_##name##bits(cpu, a, b);                                                           \
-        __builtin_memcpy(p, &a, sizeof(a));                                                        \
-        operand_rmw_end(cpu, insn, p);                                                             \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_mr(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        return name##bits##_to_memory(cpu, insn, gpr_get##bits(cpu, insn->reg));                   \
-    }                                                                                              \
-    static bool name##bits##_mi(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        return name##bits##_to_memory(cpu, insn, (u##bits)insn->imm);                              \
-    }
+    HANDLER(name##bits##_rr, gpr_set##bits(cpu, insn->reg, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg),\
+                                                                            gpr_get##bits(cpu, insn->rm))))\
+    HANDLER(name##bits##_ri, gpr_set##bits(cpu, insn->reg, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg),\
+                                                                            (u##bits)insn->imm)))  \
+    HANDLER_LOAD(name##bits##_rm, bits,                                                            \
+                 gpr_set##bits(cpu, insn->reg, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), value)))\
+    HANDLER_MODIFY(name##bits##_mr, bits, value = alu_##name##bits(cpu, value, gpr_get##bits(cpu, insn->reg)), (void)0)\
+    HANDLER_MODIFY(name##bits##_mi, bits, value = alu_##name##bits(cpu, value, (u##bits)insn->imm), (void)0)
 
 // CMP and TEST.
 #define ALU_COMPARE(name, bits)                                                                    \
-    static bool name##bits##_rr(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), gpr_get##bits(cpu, insn->rm));        \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_ri(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), (u##bits)insn->imm);                  \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_rm(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits b;                                                                                 \
-        if (UNLIKELY(!operand_load(cpu, insn, &b, sizeof(b)))) {                                   \
-            return false;                                                                          \
-        }                                                                                          \
-        alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), b);                                   \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_mr(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits a;                                                                                 \
-        if (UNLIKELY(!operand_load(cpu, insn, &a, sizeof(a)))) {                                   \
-            return false;                                                                          \
-        }                                                                                          \
-        alu_##name##bits(cpu, a, gpr_get##bits(cpu, insn->reg));                                   \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_mi(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits a;                                                                                 \
-        if (UNLIKELY(!operand_load(cpu, insn, &a, sizeof(a)))) {                                   \
-            return false;                                                                          \
-        }                                                                                          \
-        alu_##name##bits(cpu, a, (u##bits)insn->imm);                                              \
-        return true;                                                                               \
-    }
+    HANDLER(name##bits##_rr, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), gpr_get##bits(cpu, insn->rm)))\
+    HANDLER(name##bits##_ri, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), (u##bits)insn->imm))\
+    HANDLER_LOAD(name##bits##_rm, bits, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg), value))\
+    HANDLER_LOAD(name##bits##_mr, bits, alu_##name##bits(cpu, value, gpr_get##bits(cpu, insn->reg)))\
+    HANDLER_LOAD(name##bits##_mi, bits, alu_##name##bits(cpu, value, (u##bits)insn->imm))
 
 // INC, DEC, NEG, NOT.
 #define ALU_UNARY(name, bits)                                                                      \
-    static bool name##bits##_r(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        gpr_set##bits(cpu, insn->reg, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg)));       \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_m(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        u##bits a;                                                                                 \
-        u8 *p = operand_rmw(cpu, insn, sizeof(a));                                                 \
-        if (UNLIKELY(p == NULL)) {                                                                 \
-            return false;                                                                          \
-        }                                                                                          \
-        __builtin_memcpy(&a, p, sizeof(a));                                                        \
-        a = alu_##name##bits(cpu, a);                                                              \
-        __builtin_memcpy(p, &a, sizeof(a));                                                        \
-        operand_rmw_end(cpu, insn, p);                                                             \
-        return true;                                                                               \
-    }
+    HANDLER(name##bits##_r, gpr_set##bits(cpu, insn->reg, alu_##name##bits(cpu, gpr_get##bits(cpu, insn->reg))))\
+    HANDLER_MODIFY(name##bits##_m, bits, value = alu_##name##bits(cpu, value), (void)0)
 
 #define XADD(bits)                                                                                 \
     static bool xadd##bits##_rr(struct cpu *cpu, const struct insn *insn)                          \
@@ -118,20 +35,8 @@
         gpr_set##bits(cpu, insn->reg, alu_add##bits(cpu, a, b));                                   \
         return true;                                                                               \
     }                                                                                              \
-    static bool xadd##bits##_mr(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits a, sum;                                                                            \
-        u8 *p = operand_rmw(cpu, insn, sizeof(a));                                                 \
-        if (UNLIKELY(p == NULL)) {                                                                 \
-            return false;                                                                          \
-        }                                                                                          \
-        __builtin_memcpy(&a, p, sizeof(a));                                                        \
-        sum = alu_add##bits(cpu, a, gpr_get##bits(cpu, insn->reg));                                \
-        __builtin_memcpy(p, &sum, sizeof(sum));                                                    \
-        operand_rmw_end(cpu, insn, p);                                                             \
-        gpr_set##bits(cpu, insn->reg, a);                                                          \
-        return true;                                                                               \
-    }
+    HANDLER_MODIFY(xadd##bits##_mr, bits, value = alu_add##bits(cpu, value, gpr_get##bits(cpu, insn->reg)),\
+                   gpr_set##bits(cpu, insn->reg, old))
 
 #define ALL_WIDTHS(macro, name) macro(name, 8) macro(name, 16) macro(name, 32) macro(name, 64)
 ALL_WIDTHS(ALU_WRITE, add)

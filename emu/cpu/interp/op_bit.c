@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // BT BTS BTR BTC, BSF BSR TZCNT LZCNT POPCNT CRC32 (SDM 2), and the instructions on flags. Profile: BT keeps OF SF AF PF;
 // BSF and BSR clear all but ZF, and of a zero source keep the whole destination; TZCNT and LZCNT clear OF SF AF PF.
-#include "cpu/interp/alu.h"
-#include "cpu/interp/operand.h"
+#include "cpu/interp/handler.h"
 
 static u64 bit_result(enum x86_op op, u64 value, u64 mask)
 {
@@ -162,10 +161,7 @@ static bool salc(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(salc, salc)
 
-static bool nop(struct cpu *cpu, const struct insn *insn)
-{
-    return true;
-}
+HANDLER(nop, (void)0)
 BIND_ONE(nop, nop)
 
 static bool ud(struct cpu *cpu, const struct insn *insn)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Near control transfer: Jcc JMP CALL RET JrCXZ LOOPcc, and BOUND and INTO of 32-bit code (SDM 2).
-#include "cpu/flags.h"
-#include "cpu/interp/operand.h"
+#include "cpu/interp/handler.h"
 
 bool operand_jump(struct cpu *cpu, const struct insn *insn, u64 target)
 {
@@ -22,19 +21,41 @@ bool operand_jump(struct cpu *cpu, const struct insn *insn, u64 target)
 
 static bool jump_relative(struct cpu *cpu, const struct insn *insn)
 {
-    return operand_jump(cpu, insn, insn_next_rip(cpu, insn) + insn->imm);
+    return operand_jump(cpu, insn, cpu->gpr[SLOT_CODE] + insn->imm);
 }
 
-static bool not_taken(struct cpu *cpu, const struct insn *insn)
+// The conditional ones stand within a run: taken, they cut it; not taken, it goes on.
+static OUT_OF_LINE bool take_far(struct cpu *cpu, const struct insn *insn)
 {
-    cpu->rip = insn_next_rip(cpu, insn);
+    cpu->run_end = insn + 1;
+    return jump_relative(cpu, insn);
+}
+
+static inline bool take(struct cpu *cpu, const struct insn *insn)
+{
+    if (UNLIKELY(insn->imm >= PAGE_SIZE || insn->code != CODE_64)) {
+        return take_far(cpu, insn);
+    }
+    cpu->rip = cpu->gpr[SLOT_CODE] + insn->imm; // in this page: canonical
+    cpu->run_end = insn + 1;
     return true;
+}
+
+static inline bool fall_through(struct cpu *cpu, const struct insn *insn)
+{
+    const struct insn *next = insn + 1;
+    if (UNLIKELY(next == cpu->run_end)) {
+        cpu->rip = insn_next_rip(cpu, insn);
+        return true;
+    }
+    cpu->current = next;
+    return next->fn(cpu, next);
 }
 
 #define JCC(cc)                                                                                    \
     static bool jcc##cc(struct cpu *cpu, const struct insn *insn)                                  \
     {                                                                                              \
-        return flags_condition(cpu->flags, 0x##cc) ? jump_relative(cpu, insn) : not_taken(cpu, insn); \
+        return flags_condition(cpu->flags, 0x##cc) ? take(cpu, insn) : fall_through(cpu, insn);    \
     }
 JCC(0) JCC(1) JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7)
 JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E) JCC(F)
@@ -66,7 +87,7 @@ static bool call_to(struct cpu *cpu, const struct insn *insn, u64 target)
 
 static bool call_relative(struct cpu *cpu, const struct insn *insn)
 {
-    return call_to(cpu, insn, insn_next_rip(cpu, insn) + insn->imm);
+    return call_to(cpu, insn, cpu->gpr[SLOT_CODE] + insn->imm);
 }
 
 static bool call_operand(struct cpu *cpu, const struct insn *insn)
@@ -99,7 +120,7 @@ static unsigned counter_width(const struct insn *insn)
 
 static bool jcxz(struct cpu *cpu, const struct insn *insn)
 {
-    return reg_read(cpu, CPU_RCX, counter_width(insn)) == 0 ? jump_relative(cpu, insn) : not_taken(cpu, insn);
+    return reg_read(cpu, CPU_RCX, counter_width(insn)) == 0 ? take(cpu, insn) : fall_through(cpu, insn);
 }
 BIND_ONE(jcxz, jcxz)
 
@@ -108,12 +129,12 @@ static bool loop(struct cpu *cpu, const struct insn *insn)
     unsigned width = counter_width(insn);
     u64 count = bits_truncate(reg_read(cpu, CPU_RCX, width) - 1, 1u << width);
     bool zero = cpu->flags & FLAGS_Z;
-    bool take = count != 0 && (insn->op == OP_LOOP || (insn->op == OP_LOOPE) == zero);
-    if (take && !jump_relative(cpu, insn)) {
+    bool jump = count != 0 && (insn->op == OP_LOOP || (insn->op == OP_LOOPE) == zero);
+    if (jump && !take(cpu, insn)) {
         return false;
     }
     reg_write(cpu, CPU_RCX, width, count);
-    return take ? true : not_taken(cpu, insn);
+    return jump || fall_through(cpu, insn);
 }
 BIND_ONE(loop, loop)
 
@@ -122,7 +143,8 @@ static bool into(struct cpu *cpu, const struct insn *insn)
     if (cpu->flags & FLAGS_O) {
         return cpu_soft_interrupt(cpu, EXC_OF, DELIVER_INTO, insn_next_rip(cpu, insn));
     }
-    return not_taken(cpu, insn);
+    cpu->rip = insn_next_rip(cpu, insn);
+    return true;
 }
 BIND_ONE(into, into)
 

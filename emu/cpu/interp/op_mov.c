@@ -1,39 +1,14 @@
 // SPDX-License-Identifier: MIT
 // Moves: MOV MOVZX MOVSX MOVSXD MOVNTI LEA XCHG CMPXCHG CMPXCHG8B/16B BSWAP XLAT CMOVcc SETcc (SDM 2).
 #include "base/check.h"
-#include "cpu/interp/alu.h"
-#include "cpu/interp/operand.h"
+#include "cpu/interp/handler.h"
 
 #define MOV(bits)                                                                                  \
-    static bool mov##bits##_rr(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        gpr_set##bits(cpu, insn->reg, gpr_get##bits(cpu, insn->rm));                               \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool mov##bits##_ri(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        gpr_set##bits(cpu, insn->reg, (u##bits)insn->imm);                                         \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool mov##bits##_rm(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        u##bits value;                                                                             \
-        if (UNLIKELY(!operand_load(cpu, insn, &value, sizeof(value)))) {                           \
-            return false;                                                                          \
-        }                                                                                          \
-        gpr_set##bits(cpu, insn->reg, value);                                                      \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool mov##bits##_mr(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        u##bits value = gpr_get##bits(cpu, insn->reg);                                             \
-        return operand_store(cpu, insn, &value, sizeof(value));                                    \
-    }                                                                                              \
-    static bool mov##bits##_mi(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        u##bits value = (u##bits)insn->imm;                                                        \
-        return operand_store(cpu, insn, &value, sizeof(value));                                    \
-    }
+    HANDLER(mov##bits##_rr, gpr_set##bits(cpu, insn->reg, gpr_get##bits(cpu, insn->rm)))           \
+    HANDLER(mov##bits##_ri, gpr_set##bits(cpu, insn->reg, (u##bits)insn->imm))                     \
+    HANDLER_LOAD(mov##bits##_rm, bits, gpr_set##bits(cpu, insn->reg, value))                       \
+    HANDLER_STORE(mov##bits##_mr, bits, gpr_get##bits(cpu, insn->reg))                             \
+    HANDLER_STORE(mov##bits##_mi, bits, insn->imm)
 MOV(8)
 MOV(16)
 MOV(32)
@@ -73,20 +48,8 @@ static bool mov_moffs(struct cpu *cpu, const struct insn *insn)
 BIND_ONE(mov_moffs, mov_moffs)
 
 #define MOVX(name, from, to, cast)                                                                 \
-    static bool name##from##_##to##_rr(struct cpu *cpu, const struct insn *insn)                   \
-    {                                                                                              \
-        gpr_set##to(cpu, insn->reg, (u##to)(cast)gpr_get##from(cpu, insn->rm));                    \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##from##_##to##_rm(struct cpu *cpu, const struct insn *insn)                   \
-    {                                                                                              \
-        u##from value;                                                                             \
-        if (UNLIKELY(!operand_load(cpu, insn, &value, sizeof(value)))) {                           \
-            return false;                                                                          \
-        }                                                                                          \
-        gpr_set##to(cpu, insn->reg, (u##to)(cast)value);                                           \
-        return true;                                                                               \
-    }
+    HANDLER(name##from##_##to##_rr, gpr_set##to(cpu, insn->reg, (u##to)(cast)gpr_get##from(cpu, insn->rm)))\
+    HANDLER_LOAD(name##from##_##to##_rm, from, gpr_set##to(cpu, insn->reg, (u##to)(cast)value))
 #define MOVX_FROM(from)                                                                            \
     MOVX(movzx, from, 16, u##from)                                                                 \
     MOVX(movzx, from, 32, u##from)                                                                 \
@@ -113,12 +76,7 @@ insn_fn bind_movx(const struct insn *insn)
     return table[insn->op != OP_MOVZX][insn->imm][insn->width & 3][insn->form == FORM_RM];
 }
 
-#define LEA(bits)                                                                                  \
-    static bool lea##bits(struct cpu *cpu, const struct insn *insn)                                \
-    {                                                                                              \
-        gpr_set##bits(cpu, insn->reg, (u##bits)operand_offset(cpu, insn));                         \
-        return true;                                                                               \
-    }
+#define LEA(bits) HANDLER(lea##bits, gpr_set##bits(cpu, insn->reg, (u##bits)operand_offset(cpu, insn)))
 LEA(16)
 LEA(32)
 LEA(64)
@@ -137,19 +95,7 @@ insn_fn bind_lea(const struct insn *insn)
         gpr_set##bits(cpu, insn->rm, a);                                                           \
         return true;                                                                               \
     }                                                                                              \
-    static bool xchg##bits##_mr(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits a, b = gpr_get##bits(cpu, insn->reg);                                              \
-        u8 *p = operand_rmw(cpu, insn, sizeof(a));                                                 \
-        if (UNLIKELY(p == NULL)) {                                                                 \
-            return false;                                                                          \
-        }                                                                                          \
-        __builtin_memcpy(&a, p, sizeof(a));                                                        \
-        __builtin_memcpy(p, &b, sizeof(b));                                                        \
-        operand_rmw_end(cpu, insn, p);                                                             \
-        gpr_set##bits(cpu, insn->reg, a);                                                          \
-        return true;                                                                               \
-    }                                                                                              \
+    HANDLER_MODIFY(xchg##bits##_mr, bits, value = gpr_get##bits(cpu, insn->reg), gpr_set##bits(cpu, insn->reg, old))\
     static bool cmpxchg##bits##_rr(struct cpu *cpu, const struct insn *insn)                       \
     {                                                                                              \
         u##bits a = gpr_get##bits(cpu, CPU_RAX), dst = gpr_get##bits(cpu, insn->reg);              \
@@ -161,23 +107,17 @@ insn_fn bind_lea(const struct insn *insn)
         }                                                                                          \
         return true;                                                                               \
     }                                                                                              \
-    static bool cmpxchg##bits##_mr(struct cpu *cpu, const struct insn *insn)                       \
+    static inline u##bits cmpxchg##bits(struct cpu *cpu, const struct insn *insn, u##bits old)     \
     {                                                                                              \
-        u##bits a = gpr_get##bits(cpu, CPU_RAX), dst, src = gpr_get##bits(cpu, insn->reg);         \
-        u8 *p = operand_rmw(cpu, insn, sizeof(a));                                                 \
-        if (UNLIKELY(p == NULL)) {                                                                 \
-            return false;                                                                          \
+        u##bits a = gpr_get##bits(cpu, CPU_RAX);                                                   \
+        alu_cmp##bits(cpu, a, old);                                                                \
+        if (a == old) {                                                                            \
+            return gpr_get##bits(cpu, insn->reg);                                                  \
         }                                                                                          \
-        __builtin_memcpy(&dst, p, sizeof(dst));                                                    \
-        alu_cmp##bits(cpu, a, dst);                                                                \
-        if (a == dst) {                                                                            \
-            __builtin_memcpy(p, &src, sizeof(src));                                                \
-        } else {                                                                                   \
-            gpr_set##bits(cpu, CPU_RAX, dst);                                                      \
-        }                                                                                          \
-        operand_rmw_end(cpu, insn, p);                                                             \
-        return true;                                                                               \
-    }
+        gpr_set##bits(cpu, CPU_RAX, old);                                                          \
+        return old;                                                                                \
+    }                                                                                              \
+    HANDLER_MODIFY(cmpxchg##bits##_mr, bits, value = cmpxchg##bits(cpu, insn, value), (void)0)
 XCHG(8)
 XCHG(16)
 XCHG(32)
@@ -287,22 +227,14 @@ BIND_ONE(xlat, xlat)
 
 // CMOVcc reads its source, and clears the upper half of a 32-bit destination, whatever the condition.
 #define CMOV(bits)                                                                                 \
-    static bool cmov##bits##_rr(struct cpu *cpu, const struct insn *insn)                          \
+    static inline bool cmov##bits##_taken(const struct cpu *cpu, const struct insn *insn)          \
     {                                                                                              \
-        bool take = flags_condition(cpu->flags, (insn->op - OP_CMOVO) & 15u);                      \
-        gpr_set##bits(cpu, insn->reg, gpr_get##bits(cpu, take ? insn->rm : insn->reg));            \
-        return true;                                                                               \
+        return flags_condition(cpu->flags, (insn->op - OP_CMOVO) & 15u);                           \
     }                                                                                              \
-    static bool cmov##bits##_rm(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits value;                                                                             \
-        if (UNLIKELY(!operand_load(cpu, insn, &value, sizeof(value)))) {                           \
-            return false;                                                                          \
-        }                                                                                          \
-        bool take = flags_condition(cpu->flags, (insn->op - OP_CMOVO) & 15u);                      \
-        gpr_set##bits(cpu, insn->reg, take ? value : gpr_get##bits(cpu, insn->reg));               \
-        return true;                                                                               \
-    }
+    HANDLER(cmov##bits##_rr, gpr_set##bits(cpu, insn->reg,                                         \
+                                           gpr_get##bits(cpu, cmov##bits##_taken(cpu, insn) ? insn->rm : insn->reg)))\
+    HANDLER_LOAD(cmov##bits##_rm, bits,                                                            \
+                 gpr_set##bits(cpu, insn->reg, cmov##bits##_taken(cpu, insn) ? value : gpr_get##bits(cpu, insn->reg)))
 CMOV(16)
 CMOV(32)
 CMOV(64)
@@ -315,17 +247,8 @@ insn_fn bind_cmov(const struct insn *insn)
     return table[insn->width & 3][insn->form == FORM_RM];
 }
 
-static bool setcc_r(struct cpu *cpu, const struct insn *insn)
-{
-    gpr_set8(cpu, insn->reg, flags_condition(cpu->flags, (insn->op - OP_SETO) & 15u));
-    return true;
-}
-
-static bool setcc_m(struct cpu *cpu, const struct insn *insn)
-{
-    u8 value = flags_condition(cpu->flags, (insn->op - OP_SETO) & 15u);
-    return operand_store(cpu, insn, &value, 1);
-}
+HANDLER(setcc_r, gpr_set8(cpu, insn->reg, flags_condition(cpu->flags, (insn->op - OP_SETO) & 15u)))
+HANDLER_STORE(setcc_m, 8, flags_condition(cpu->flags, (insn->op - OP_SETO) & 15u))
 
 insn_fn bind_setcc(const struct insn *insn)
 {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: MIT
 // MUL IMUL DIV IDIV, CBW..CQO, and the decimal adjustments of 32-bit code (SDM 2). Profile: a multiplication sets SF
 // and PF from the low half and clears ZF and AF; a division sets ZF and PF and keeps the rest.
-#include "cpu/interp/alu.h"
-#include "cpu/interp/operand.h"
+#include "cpu/interp/handler.h"
 
 typedef unsigned __int128 u128;
 typedef __int128 s128;
@@ -63,26 +62,10 @@ static bool imul_wide(struct cpu *cpu, const struct insn *insn)
         gpr_set##bits(cpu, insn->reg, (u##bits)r);                                                 \
         multiply_flags(cpu, (u##bits)r, wide, overflow);                                           \
     }                                                                                              \
-    static bool imul##bits##_rr(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        imul##bits(cpu, insn, gpr_get##bits(cpu, insn->reg), gpr_get##bits(cpu, insn->rm));        \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool imul##bits##_rri(struct cpu *cpu, const struct insn *insn)                         \
-    {                                                                                              \
-        imul##bits(cpu, insn, gpr_get##bits(cpu, insn->rm), (u##bits)insn->imm);                   \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool imul##bits##_rm(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        u##bits b;                                                                                 \
-        if (UNLIKELY(!operand_load(cpu, insn, &b, sizeof(b)))) {                                   \
-            return false;                                                                          \
-        }                                                                                          \
-        u##bits a = insn->form == FORM_RMI ? (u##bits)insn->imm : gpr_get##bits(cpu, insn->reg);   \
-        imul##bits(cpu, insn, a, b);                                                               \
-        return true;                                                                               \
-    }
+    HANDLER(imul##bits##_rr, imul##bits(cpu, insn, gpr_get##bits(cpu, insn->reg), gpr_get##bits(cpu, insn->rm)))\
+    HANDLER(imul##bits##_rri, imul##bits(cpu, insn, gpr_get##bits(cpu, insn->rm), (u##bits)insn->imm))\
+    HANDLER_LOAD(imul##bits##_rm, bits,                                                            \
+                 imul##bits(cpu, insn, insn->form == FORM_RMI ? (u##bits)insn->imm : gpr_get##bits(cpu, insn->reg), value))
 IMUL(16, 1)
 IMUL(32, 2)
 IMUL(64, 3)

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
 // SHL SHR SAR ROL ROR RCL RCR SHLD SHRD (SDM 2). Profile for what is undefined: AF clear after shifts; OF as for a
 // count of one whatever the count (SAR: clear); CF of a shift by more than the width is that of the widened value.
-#include "cpu/interp/alu.h"
-#include "cpu/interp/operand.h"
+#include "cpu/interp/handler.h"
 
 // Each takes the masked count, not zero, and sets the flags.
 #define SHIFTS(bits)                                                                               \
-    static u##bits do_shl##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_shl##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
     {                                                                                              \
         u##bits r = n < bits ? (u##bits)(a << n) : 0;                                              \
         unsigned cf = n <= bits ? (a >> (bits - n)) & 1u : 0;                                      \
@@ -14,7 +13,7 @@
         cpu->flags = (u16)(alu_flags_szp##bits(r) | cf << 8 | of);                                 \
         return r;                                                                                  \
     }                                                                                              \
-    static u##bits do_shr##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_shr##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
     {                                                                                              \
         u##bits r = n < bits ? (u##bits)(a >> n) : 0;                                              \
         unsigned cf = n <= bits ? (a >> (n - 1)) & 1u : 0;                                         \
@@ -22,7 +21,7 @@
         cpu->flags = (u16)(alu_flags_szp##bits(r) | cf << 8 | of);                                 \
         return r;                                                                                  \
     }                                                                                              \
-    static u##bits do_sar##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_sar##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
     {                                                                                              \
         unsigned m = n < bits ? n : bits - 1;                                                      \
         u##bits r = (u##bits)((s##bits)a >> m);                                                    \
@@ -30,7 +29,7 @@
         cpu->flags = (u16)(alu_flags_szp##bits(r) | cf << 8);                                      \
         return r;                                                                                  \
     }                                                                                              \
-    static u##bits do_rol##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_rol##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
     {                                                                                              \
         n &= bits - 1;                                                                             \
         u##bits r = n ? (u##bits)(a << n | a >> (bits - n)) : a;                                   \
@@ -38,7 +37,7 @@
         flags_update(cpu, FLAGS_C | FLAGS_O, (u16)(cf << 8 | (cf ^ (unsigned)(r >> (bits - 1))))); \
         return r;                                                                                  \
     }                                                                                              \
-    static u##bits do_ror##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_ror##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
     {                                                                                              \
         n &= bits - 1;                                                                             \
         u##bits r = n ? (u##bits)(a >> n | a << (bits - n)) : a;                                   \
@@ -47,7 +46,7 @@
         return r;                                                                                  \
     }                                                                                              \
     /* Through carry: a rotation of bits + 1 bits, done one by one (rare). */                      \
-    static u##bits do_rcl##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_rcl##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
     {                                                                                              \
         unsigned cf = (cpu->flags & FLAGS_C) != 0;                                                 \
         for (n %= bits + 1; n; n--) {                                                              \
@@ -58,7 +57,7 @@
         flags_update(cpu, FLAGS_C | FLAGS_O, (u16)(cf << 8 | (cf ^ (unsigned)(a >> (bits - 1))))); \
         return a;                                                                                  \
     }                                                                                              \
-    static u##bits do_rcr##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_rcr##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
     {                                                                                              \
         unsigned cf = (cpu->flags & FLAGS_C) != 0;                                                 \
         for (n %= bits + 1; n; n--) {                                                              \
@@ -78,35 +77,16 @@ SHIFTS(64)
 // The count is CL (second operand a register) or the immediate; zero after masking changes nothing, but the memory
 // operand is still checked for writing.
 #define SHIFT_HANDLERS(name, bits)                                                                 \
-    static bool name##bits##_rc(struct cpu *cpu, const struct insn *insn)                          \
+    static inline u##bits name##bits(struct cpu *cpu, u##bits a, u64 count)                        \
     {                                                                                              \
-        unsigned n = (u8)cpu->gpr[CPU_RCX] & (bits == 64 ? 63 : 31);                               \
-        u##bits a = gpr_get##bits(cpu, insn->reg);                                                 \
-        gpr_set##bits(cpu, insn->reg, n ? do_##name##bits(cpu, a, n) : a);                         \
-        return true;                                                                               \
+        unsigned n = count & (bits == 64 ? 63 : 31);                                               \
+        return n ? do_##name##bits(cpu, a, n) : a;                                                 \
     }                                                                                              \
-    static bool name##bits##_ri(struct cpu *cpu, const struct insn *insn)                          \
-    {                                                                                              \
-        unsigned n = (u8)insn->imm & (bits == 64 ? 63 : 31);                                       \
-        u##bits a = gpr_get##bits(cpu, insn->reg);                                                 \
-        gpr_set##bits(cpu, insn->reg, n ? do_##name##bits(cpu, a, n) : a);                         \
-        return true;                                                                               \
-    }                                                                                              \
-    static bool name##bits##_m(struct cpu *cpu, const struct insn *insn)                           \
-    {                                                                                              \
-        unsigned n = insn->form == FORM_MI ? (u8)insn->imm : (u8)cpu->gpr[CPU_RCX];                \
-        n &= bits == 64 ? 63 : 31;                                                                 \
-        u##bits a;                                                                                 \
-        u8 *p = operand_rmw(cpu, insn, sizeof(a));                                                 \
-        if (UNLIKELY(p == NULL)) {                                                                 \
-            return false;                                                                          \
-        }                                                                                          \
-        __builtin_memcpy(&a, p, sizeof(a));                                                        \
-        a = n ? do_##name##bits(cpu, a, n) : a;                                                    \
-        __builtin_memcpy(p, &a, sizeof(a));                                                        \
-        operand_rmw_end(cpu, insn, p);                                                             \
-        return true;                                                                               \
-    }
+    HANDLER(name##bits##_rc,                                                                       \
+            gpr_set##bits(cpu, insn->reg, name##bits(cpu, gpr_get##bits(cpu, insn->reg), cpu->gpr[CPU_RCX])))\
+    HANDLER(name##bits##_ri, gpr_set##bits(cpu, insn->reg, name##bits(cpu, gpr_get##bits(cpu, insn->reg), insn->imm)))\
+    HANDLER_MODIFY(name##bits##_m, bits,                                                           \
+                   value = name##bits(cpu, value, insn->form == FORM_MI ? insn->imm : cpu->gpr[CPU_RCX]), (void)0)
 #define ALL_WIDTHS(name)                                                                           \
     SHIFT_HANDLERS(name, 8) SHIFT_HANDLERS(name, 16) SHIFT_HANDLERS(name, 32) SHIFT_HANDLERS(name, 64)
 ALL_WIDTHS(rol)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // PUSH POP PUSHA POPA ENTER LEAVE (SDM 2), and the stack accesses of operand.h.
-#include "cpu/interp/operand.h"
+#include "cpu/interp/handler.h"
 
 // Width of the stack pointer: 8 bytes in 64-bit code, else SS.B decides (SDM 1 6.2.3).
 static unsigned stack_width(const struct cpu *cpu)
@@ -56,35 +56,53 @@ bool stack_pop(struct cpu *cpu, const struct insn *insn, unsigned width, u64 *va
     return true;
 }
 
+// 64-bit code, 64-bit operand.
+static OUT_OF_LINE bool push64_slow(struct cpu *cpu, const struct insn *insn, u64 value)
+{
+    return stack_push(cpu, insn, 3, value) && insn_chain(cpu, insn);
+}
+
+static inline bool push64(struct cpu *cpu, const struct insn *insn, u64 value)
+{
+    u64 linear = cpu->gpr[CPU_RSP] - 8;
+    u8 *p = tlb_lookup(&cpu->mmu->tables->write, linear, 8);
+    if (UNLIKELY(p == NULL)) {
+        return push64_slow(cpu, insn, value);
+    }
+    __builtin_memcpy(p, &value, 8);
+    cpu->gpr[CPU_RSP] = linear;
+    return insn_chain(cpu, insn);
+}
+
 static bool push_r64(struct cpu *cpu, const struct insn *insn)
 {
-    u64 linear = cpu->gpr[CPU_RSP] - 8, value = cpu->gpr[insn->reg];
-    if (UNLIKELY(!operand_write_stack(cpu, insn, linear, &value, 8))) {
-        return false;
-    }
-    cpu->gpr[CPU_RSP] = linear;
-    return true;
+    return push64(cpu, insn, cpu->gpr[insn->reg]);
 }
 
 static bool push_i64(struct cpu *cpu, const struct insn *insn)
 {
-    u64 linear = cpu->gpr[CPU_RSP] - 8;
-    if (UNLIKELY(!operand_write_stack(cpu, insn, linear, &insn->imm, 8))) {
+    return push64(cpu, insn, insn->imm);
+}
+
+static OUT_OF_LINE bool pop_r64_slow(struct cpu *cpu, const struct insn *insn)
+{
+    u64 value;
+    if (!stack_pop(cpu, insn, 3, &value)) {
         return false;
     }
-    cpu->gpr[CPU_RSP] = linear;
-    return true;
+    cpu->gpr[insn->reg] = value;
+    return insn_chain(cpu, insn);
 }
 
 static bool pop_r64(struct cpu *cpu, const struct insn *insn)
 {
-    u64 value;
-    if (UNLIKELY(!operand_read_stack(cpu, insn, cpu->gpr[CPU_RSP], &value, 8))) {
-        return false;
+    const u8 *p = tlb_lookup(&cpu->mmu->tables->read, cpu->gpr[CPU_RSP], 8);
+    if (UNLIKELY(p == NULL)) {
+        return pop_r64_slow(cpu, insn);
     }
     cpu->gpr[CPU_RSP] += 8;
-    cpu->gpr[insn->reg] = value;
-    return true;
+    __builtin_memcpy(&cpu->gpr[insn->reg], p, 8);
+    return insn_chain(cpu, insn);
 }
 
 static bool push_any(struct cpu *cpu, const struct insn *insn)
