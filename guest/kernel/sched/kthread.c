@@ -42,8 +42,6 @@ static struct task_struct *make(struct create_request *r)
     if (!t)
         return ERR_PTR(-ENOMEM);
     kstrlcpy(t->comm, r->name, sizeof(t->comm));
-    t->kthread_fn = r->fn;
-    t->kthread_arg = r->arg;
     sched_fork(t);
     copy_thread(t, kthread_main, NULL, 0, false, 0);
     int err = proc_adopt_kthread(t);
@@ -51,6 +49,8 @@ static struct task_struct *make(struct create_request *r)
         task_discard(t);
         return ERR_PTR(err);
     }
+    t->kthread_fn = r->fn; // proc/ has cleared what a fork does not inherit
+    t->kthread_arg = r->arg;
     return t;
 }
 

@@ -2,6 +2,7 @@
 // Task structures: the first one, copies, the end.
 #include "abi/sched.h"
 #include "arch/x86_64/fpu.h"
+#include "fs/file.h"
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "mm/slab.h"
@@ -26,6 +27,8 @@ struct task_struct init_task = {
     .parent = &init_task,
     .group_leader = &init_task,
     .active_mm = &init_mm,
+    .fs = &init_fs,
+    .files = &init_files,
     .timer_slack_ns = 50000,
 };
 

@@ -164,7 +164,9 @@ entry_common:
     orq TASK_WORK(%rax), %rcx
     jnz return_to_user_slow
     jmp restore_and_iret
-1:  call interrupt_from_kernel
+1:  cmpq $iret_to_user, REGS_IP(%rsp)
+    je 3f
+    call interrupt_from_kernel
     cmpl $0, %gs:CPU_PREEMPT_COUNT
     jne 2f
     cmpl $0, %gs:CPU_NEED_RESCHED
@@ -175,6 +177,12 @@ entry_common:
 2:  POP_REGS
     addq $8, %rsp
     iretq
+    /* IRETQ to user mode faulted: GS is the user's already. The user frame is rebuilt, the program gets a signal. */
+3:  swapgs
+    call iret_fault
+    movq %rax, %rsp
+    cli
+    jmp return_to_user_slow
 
 /* NMI, double fault, machine check: own stacks; GS may be either one whatever CS says. */
 entry_paranoid:

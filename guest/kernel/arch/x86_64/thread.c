@@ -27,7 +27,7 @@ void copy_thread(struct task_struct *p, int (*fn)(void *), void *arg, u64 sp, bo
 {
     struct pt_regs *regs = task_pt_regs(p);
     struct {
-        u64 r15, r14, r13, r12, bx, bp, ret, pad;
+        u64 r15, r14, r13, r12, bx, bp, ret; // then the user frame: ret_from_fork returns through it
     } *frame = (void *)((u64)regs - sizeof(*frame));
     memset(frame, 0, sizeof(*frame));
     frame->ret = (u64)ret_from_fork;

@@ -6,6 +6,7 @@
 #include "arch/x86_64/thread.h"
 #include "arch/x86_64/uaccess.h"
 #include "lib/printk.h"
+#include "lib/string.h"
 #include "mm/mm.h"
 #include "mm/vmalloc.h"
 #include "proc/signal.h"
@@ -20,6 +21,7 @@
 void interrupt_from_user(struct pt_regs *regs, unsigned vector);
 void interrupt_from_kernel(struct pt_regs *regs, unsigned vector);
 void interrupt_paranoid(struct pt_regs *regs, unsigned vector);
+struct pt_regs *iret_fault(struct pt_regs *regs);
 void return_to_user_work(struct pt_regs *regs);
 void check_return_to_user(struct pt_regs *regs);
 
@@ -169,6 +171,18 @@ void interrupt_paranoid(struct pt_regs *regs, unsigned vector)
     if (vector == 8 && is_stack_guard(read_cr2()))
         panic_regs(regs, "kernel stack overflow in %s at %#lx", current->comm, read_cr2());
     kernel_fault(regs, vector, regs->orig_ax, read_cr2());
+}
+
+// The return to user mode failed (a non-canonical address from sigreturn, for one). The general registers of the fault are
+// the user's; the frame that IRETQ refused is still at the top of the stack.
+struct pt_regs *iret_fault(struct pt_regs *regs)
+{
+    struct pt_regs *user = current_pt_regs();
+    memmove(user, regs, offset_of(struct pt_regs, orig_ax));
+    user->orig_ax = ~0UL;
+    local_irq_enable();
+    user_signal(user, 13, 0, SIGSEGV, SI_KERNEL, 0);
+    return user;
 }
 
 // On the way to user mode with interrupts off and something to do.
