@@ -328,6 +328,19 @@ void proc_exit_kthread(struct task_struct *t)
     exit_notify(t, true);
 }
 
+// The last thread's status is the process's, when nobody called exit_group.
+static void set_group_exit_code(struct task_struct *t, int code)
+{
+    struct signal_struct *s = t->signal;
+    spin_lock_irq(&t->sighand->siglock);
+    if (!(s->flags & SIGNAL_GROUP_EXIT)) {
+        s->flags |= SIGNAL_GROUP_EXIT;
+        s->group_exit_code = code;
+        s->group_stop_count = 0;
+    }
+    spin_unlock_irq(&t->sighand->siglock);
+}
+
 void do_exit(long code)
 {
     struct task_struct *t = current;
@@ -338,6 +351,7 @@ void do_exit(long code)
     exit_signals(t);
     bool group_dead = atomic_dec_and_test(&t->signal->live);
     if (group_dead) {
+        set_group_exit_code(t, (int)code);
         if (is_global_init(t))
             panic("init ended, status 0x%x",
                   t->signal->group_exit_code ? (unsigned)t->signal->group_exit_code : (unsigned)code);

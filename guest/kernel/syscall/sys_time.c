@@ -221,8 +221,6 @@ SYSCALL_DEFINE(clock_nanosleep)
     case CLOCK_MONOTONIC:
     case CLOCK_BOOTTIME:
         break;
-    case CLOCK_THREAD_CPUTIME_ID:
-        return -EINVAL;
     default:
         return read_clock(id, &ns) ? -EINVAL : -ENOTSUP; // CPU clocks, coarse, raw and alarm clocks
     }
