@@ -449,7 +449,7 @@ static bool op_memory(struct cpu *cpu, const struct insn *insn)
 // One operand in ST0, one result there.
 static void unary(struct cpu_fpu *fpu, enum x87_op op)
 {
-    arithmetic(fpu, 0, op, st(fpu, 0), NULL, is_empty(fpu, 0), 0, 0);
+    arithmetic(fpu, 0, op, st(fpu, 0), st(fpu, 0), is_empty(fpu, 0), 0, 0);
 }
 
 // Results of the functions that also set condition codes (FPREM, FSIN...).
