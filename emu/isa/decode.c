@@ -189,7 +189,7 @@ static void take_immediate(struct insn *out, const ZydisDecodedOperand *o, unsig
     if (o->type == ZYDIS_OPERAND_TYPE_POINTER) {
         out->imm = (u64)o->ptr.segment << 32 | o->ptr.offset;
     } else if (nth == 0) {
-        out->imm = o->imm.value.u + (o->imm.is_relative ? out->offset + out->length : 0u);
+        out->imm = o->imm.value.u + (o->imm.is_relative ? (u64)out->offset + out->length : 0);
     } else {
         out->imm |= o->imm.value.u << 16; // enter
     }
