@@ -127,7 +127,7 @@ static void begin_call_line(struct text *line, const struct task *t, const struc
     if (t->pid) {
         text_add(line, "[pid %d] ", t->pid);
     }
-    if (t->call.row) {
+    if (t->call.row->name) {
         text_add(line, "%s", t->call.row->name);
     } else {
         text_add(line, "syscall_0x%llx", (unsigned long long)t->call.number);
@@ -140,7 +140,7 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
     struct text line = {0};
     begin_call_line(&line, t, event);
     text_char(&line, '(');
-    unsigned count = t->call.row ? syscall_shown_count(&t->call) : 0;
+    unsigned count = syscall_shown_count(&t->call);
     for (unsigned i = 0; i < count; i++) {
         text_add(&line, i ? ", " : "");
         syscall_show_arg(&t->call, i, true, &line);

@@ -76,22 +76,17 @@ static void on_named(void *ctx, struct task *t)
 
 static void add_name(struct text *line, const struct syscall_view *call)
 {
-    if (call->row) {
+    if (call->row->name) {
         text_add(line, "%s", call->row->name);
     } else {
         text_add(line, "syscall_0x%llx", (unsigned long long)call->number);
     }
 }
 
-static unsigned shown_count(const struct syscall_view *call)
-{
-    return call->row ? syscall_shown_count(call) : 0;
-}
-
 // Fills the arguments that can be shown now; last: all of them.
 static void show_args(struct task_lines *tl, const struct syscall_view *call, bool last)
 {
-    unsigned count = shown_count(call);
+    unsigned count = syscall_shown_count(call);
     for (unsigned i = 0; i < count; i++) {
         if (!tl->shown[i]) {
             tl->shown[i] = syscall_show_arg(call, i, last, &tl->args[i]);
@@ -122,7 +117,7 @@ static void interrupt_open(struct strace *s)
     s->open = NOBODY;
     add_name(&line, &t->call);
     text_char(&line, '(');
-    tl->written = add_args(&line, tl, 0, shown_count(&t->call));
+    tl->written = add_args(&line, tl, 0, syscall_shown_count(&t->call));
     tl->begun = true;
     text_add(&line, " <unfinished ...>");
     put(s, t, text_get(&line));
@@ -185,7 +180,7 @@ static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
         add_name(&line, &t->call);
         text_char(&line, '(');
     }
-    add_args(&line, tl, tl->written, shown_count(&t->call));
+    add_args(&line, tl, tl->written, syscall_shown_count(&t->call));
     finish_line(&line, &t->call);
     if (how == TASK_RESTART) {
         text_add(&line, "? ERESTARTSYS (To be restarted if SA_RESTART is set)");

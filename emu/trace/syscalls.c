@@ -36,6 +36,13 @@ const struct syscall_row *syscall_row(u64 number)
     return number < ROWS && table[number].name ? &table[number] : NULL;
 }
 
+const struct syscall_row *syscall_row_unknown(void)
+{
+    static const struct syscall_row unknown = {
+        NULL, KIND_LONG, {KIND_HEX, KIND_HEX, KIND_HEX, KIND_HEX, KIND_HEX, KIND_HEX}};
+    return &unknown;
+}
+
 enum syscall_direction syscall_direction(enum syscall_kind kind)
 {
     return (enum syscall_direction)directions[kind];
@@ -94,7 +101,7 @@ unsigned syscall_shown_count(const struct syscall_view *v)
 
 void syscall_show_extra(const struct syscall_view *v, struct text *out)
 {
-    if (syscall_failed(v) || !v->row) {
+    if (syscall_failed(v)) {
         return;
     }
     if (v->number == NR_FCNTL && decode_int(v, 1) == F_GETFL) {
@@ -239,9 +246,9 @@ void syscall_show_result(const struct syscall_view *v, struct text *out)
         show_failure(v, out);
         return;
     }
-    enum syscall_kind kind = v->row ? (enum syscall_kind)v->row->result : KIND_LONG;
+    enum syscall_kind kind = (enum syscall_kind)v->row->result;
     u64 value = (u64)v->result;
-    if (kind == KIND_HEX) {
+    if (kind == KIND_HEX || (v->number == NR_FCNTL && decode_int(v, 1) == F_GETFL)) {
         text_add(out, value ? "0x%llx" : "0", (unsigned long long)value);
     } else if (kind == KIND_MODE) {
         decode_mode(out, (u32)value);

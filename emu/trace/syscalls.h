@@ -16,13 +16,15 @@ enum syscall_kind {
 enum syscall_direction { SYSCALL_VALUE, SYSCALL_IN, SYSCALL_OUT, SYSCALL_INOUT };
 
 struct syscall_row {
-    const char *name; // NULL: no such call
+    const char *name; // NULL: unknown call
     u8 result;        // enum syscall_kind
     u8 args[6];
 };
 
 // The row of a number, NULL if Linux has no such call.
 const struct syscall_row *syscall_row(u64 number);
+// The row for numbers that have none: six hexadecimal arguments, no name.
+const struct syscall_row *syscall_row_unknown(void);
 enum syscall_direction syscall_direction(enum syscall_kind kind);
 
 // One call in the making.

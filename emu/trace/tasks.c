@@ -299,6 +299,7 @@ static void fill_call(struct tasks *ts, struct task *t, const struct cpu_regs *r
         .read = read_current,
         .ctx = ts,
     };
+    t->call.row = t->call.row ? t->call.row : syscall_row_unknown();
     t->in_call = true;
     t->claimed = false;
     t->child = -1;
