@@ -192,11 +192,12 @@ struct status boot_elf(struct machine *m, const struct boot_params *params)
     struct pvh_module modules[2];
     unsigned count = 0;
     u64 top = align_down(machine_memory(m)->low_bytes, PAGE_SIZE);
-    if (status_ok(&s) && params->tree.bytes) {
-        s = load_module(&l, &params->tree, &top, &modules[count++]);
-    }
+    // The initramfs comes first: Linux takes module 0 for it. fern tells the two apart by their magic.
     if (status_ok(&s) && params->initrd.bytes) {
         s = load_module(&l, &params->initrd, &top, &modules[count++]);
+    }
+    if (status_ok(&s) && params->tree.bytes) {
+        s = load_module(&l, &params->tree, &top, &modules[count++]);
     }
     if (status_ok(&s)) {
         s = pvh_write_start_info(m, params->command_line, modules, count);
