@@ -142,6 +142,16 @@ static void set_window_size(int fd)
     ioctl(fd, TIOCSWINSZ, &size);
 }
 
+// The end of the host's input is carrier loss: without CLOCAL it ends the shell's input.
+static void follow_carrier(int fd)
+{
+    struct termios t;
+    if (tcgetattr(fd, &t) == 0) {
+        t.c_cflag &= ~(tcflag_t)CLOCAL;
+        tcsetattr(fd, TCSANOW, &t);
+    }
+}
+
 // A session of its own on the console.
 static pid_t start_on_console(char *const argv[])
 {
@@ -157,6 +167,7 @@ static pid_t start_on_console(char *const argv[])
     }
     ioctl(fd, TIOCSCTTY, 0);
     set_window_size(fd);
+    follow_carrier(fd);
     for (int i = 0; i < 3; i++) {
         dup2(fd, i);
     }
