@@ -206,7 +206,13 @@ int simple_setattr(struct dentry *d, struct iattr *a)
 
 void truncate_setsize(struct inode *i, loff_t size)
 {
-    truncate_pagecache(i, size);
+    bool shrinks = size < i->i_size;
+
+    // The new size first: a fault that comes after the unmapping below sees it.
+    i_size_write(i, size);
+    if (shrinks) {
+        truncate_pagecache(i, size);
+    }
 }
 
 int file_remove_privs(struct file *f)
@@ -296,28 +302,4 @@ int deny_write_access(struct file *f)
 void allow_write_access(struct file *f)
 {
     atomic_inc(&f->f_inode->i_writecount);
-}
-
-ssize_t generic_write_checks(struct file *f, struct iov_iter *from, loff_t *pos)
-{
-    struct inode *i = f->f_inode;
-    if (!iov_iter_count(from)) {
-        return 0;
-    }
-    if (f->f_flags & O_APPEND) {
-        *pos = i->i_size;
-    }
-    u64 limit = rlimit(RLIMIT_FSIZE);
-    if (limit != RLIM_INFINITY) {
-        if ((u64)*pos >= limit) {
-            send_sig(SIGXFSZ, current, 0);
-            return -EFBIG;
-        }
-        iov_iter_truncate(from, limit - (u64)*pos);
-    }
-    if (*pos >= i->i_sb->s_maxbytes) {
-        return -EFBIG;
-    }
-    iov_iter_truncate(from, (size_t)(i->i_sb->s_maxbytes - *pos));
-    return (ssize_t)iov_iter_count(from);
 }
