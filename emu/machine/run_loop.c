@@ -5,7 +5,6 @@
 
 #include <stdio.h>
 
-#define CHAOS_DELAY_NS 4096   // an event is at most this late
 #define IDLE_ROUNDS_MAX 4096  // idle jumps between looks at the door
 
 // A number that depends on the seed and on when, so that no state is needed (SplitMix64's mixing).
@@ -22,7 +21,9 @@ static u64 next_deadline(const struct machine *m)
 {
     u64 deadline = event_queue_next(m->events);
     if (m->chaos && deadline != EVENT_NEVER) {
-        u64 late = chaos_number(m, deadline) % CHAOS_DELAY_NS;
+        static const u64 ranges_ns[] = {64, 4096, 65536}; // a few instructions late, or many
+        u64 number = chaos_number(m, deadline);
+        u64 late = (number >> 2) % ranges_ns[(number & 3) % ARRAY_LEN(ranges_ns)];
         deadline = deadline < EVENT_NEVER - late ? deadline + late : deadline;
     }
     return deadline;

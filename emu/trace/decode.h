@@ -27,6 +27,9 @@ bool decode_flag_kind(const struct syscall_view *v, unsigned i, struct text *out
 bool decode_struct(const struct syscall_view *v, unsigned i, struct text *out);
 
 bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out); // {si_signo=..., ...}
+// The third argument of ioctl and fcntl (decode_control.c).
+bool decode_ioctl_arg(const struct syscall_view *v, u64 address, struct text *out);
+bool decode_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out);
 bool decode_poll_results(const struct syscall_view *v, struct text *out);
 bool decode_select_results(const struct syscall_view *v, struct text *out);
 

@@ -33,6 +33,22 @@ void decode_bytes(struct text *out, const u8 *bytes, size_t size, bool cut)
     text_add(out, cut ? "\"..." : "\"");
 }
 
+// Random bytes are shown in hexadecimal throughout.
+static bool hex_buffer(const struct syscall_view *v, u64 address, u64 size, struct text *out)
+{
+    u8 bytes[STRING_MAX];
+    u64 part = size < STRING_MAX ? size : STRING_MAX;
+    if (!v->read(v->ctx, address, bytes, part)) {
+        return false;
+    }
+    text_char(out, '"');
+    for (u64 i = 0; i < part; i++) {
+        text_add(out, "\\x%02x", bytes[i]);
+    }
+    text_add(out, size > part ? "\"..." : "\"");
+    return true;
+}
+
 bool decode_buffer(const struct syscall_view *v, u64 address, u64 size, struct text *out)
 {
     u8 bytes[STRING_MAX];
@@ -192,6 +208,9 @@ bool decode_memory_kind(const struct syscall_view *v, unsigned i, struct text *o
     case KIND_BUF_IN:
         return decode_buffer(v, address, next, out);
     case KIND_BUF_OUT:
+        if (v->number == 318) { // getrandom
+            return hex_buffer(v, address, result, out);
+        }
         return decode_buffer(v, address, result, out);
     case KIND_IOV_IN:
         return io_vector(v, address, next, UINT64_MAX, out);

@@ -561,100 +561,6 @@ static bool show_sockaddr(const struct syscall_view *v, u64 address, u64 length,
     return true;
 }
 
-static bool show_winsize(const struct syscall_view *v, u64 address, struct text *out)
-{
-    u16 w[4];
-    if (!READ(v, address, w)) {
-        return false;
-    }
-    text_add(out, "{ws_row=%u, ws_col=%u, ws_xpixel=%u, ws_ypixel=%u}", w[0], w[1], w[2], w[3]);
-    return true;
-}
-
-static bool show_termios(const struct syscall_view *v, u64 address, struct text *out)
-{
-    u32 f[4]; // iflag oflag cflag lflag
-    if (!READ(v, address, f)) {
-        return false;
-    }
-    text_add(out, "{c_iflag=0x%x, c_oflag=0x%x, c_cflag=0x%x, c_lflag=0x%x, ...}", f[0], f[1], f[2], f[3]);
-    return true;
-}
-
-static bool show_ioctl_arg(const struct syscall_view *v, u64 address, struct text *out)
-{
-    u32 n;
-    switch ((u32)v->arg[1]) {
-    case 0x5401: // TCGETS
-        return v->done && !syscall_failed(v) && show_termios(v, address, out);
-    case 0x5402: // TCSETS, TCSETSW, TCSETSF
-    case 0x5403:
-    case 0x5404:
-        return show_termios(v, address, out);
-    case 0x5413: // TIOCGWINSZ
-        return v->done && !syscall_failed(v) && show_winsize(v, address, out);
-    case 0x5414: // TIOCSWINSZ
-        return show_winsize(v, address, out);
-    case 0x540F: // TIOCGPGRP, TIOCGSID, FIONREAD, TIOCOUTQ, TIOCMGET
-    case 0x5429:
-    case 0x541B:
-    case 0x5411:
-    case 0x5415:
-        if (!v->done || syscall_failed(v)) {
-            return false;
-        }
-        break;
-    case 0x5410: // TIOCSPGRP, TIOCMBIS, TIOCMBIC, TIOCMSET, FIONBIO
-    case 0x5416:
-    case 0x5417:
-    case 0x5418:
-    case 0x5421:
-        break;
-    default:
-        text_add(out, "0x%llx", (unsigned long long)address);
-        return true;
-    }
-    if (!READ(v, address, n)) {
-        return false;
-    }
-    text_add(out, "[%d]", (int)n);
-    return true;
-}
-
-static bool show_flock(const struct syscall_view *v, u64 address, struct text *out)
-{
-    static const struct flag_name types[] = {N(F_RDLCK), N(F_WRLCK), N(F_UNLCK), {0, NULL}};
-    struct flock lock;
-    if (!READ(v, address, lock)) {
-        return false;
-    }
-    text_add(out, "{l_type=");
-    decode_choice(out, types, (u16)lock.l_type, "F_???");
-    text_add(out, ", l_whence=%d, l_start=%lld, l_len=%lld}", lock.l_whence, (long long)lock.l_start,
-             (long long)lock.l_len);
-    return true;
-}
-
-static bool show_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out)
-{
-    int command = decode_int(v, 1);
-    if (command == F_SETFD) {
-        text_add(out, value == FD_CLOEXEC ? "FD_CLOEXEC" : "0x%llx", (unsigned long long)value);
-    } else if (command == F_SETFL) {
-        static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
-        text_add(out, "%s", access[value & 3]);
-        if (value & ~UINT64_C(3)) {
-            text_char(out, '|');
-            decode_flags(out, decode_open_flags, value & ~UINT64_C(3), "O_???");
-        }
-    } else if ((command >= 5 && command <= 7) || (command >= F_OFD_GETLK && command <= F_OFD_SETLKW)) {
-        return show_flock(v, value, out);
-    } else {
-        text_add(out, "%lld", (long long)value);
-    }
-    return true;
-}
-
 static const struct_fn plain[SYSCALL_KIND_COUNT] = {
     [KIND_TIMESPEC_IN] = show_timespec,     [KIND_TIMESPEC_OUT] = show_timespec,
     [KIND_FUTEX_TIMEOUT] = show_timespec,   [KIND_TIMESPEC2_IN] = show_timespec2,
@@ -675,7 +581,7 @@ static const struct_fn plain[SYSCALL_KIND_COUNT] = {
     [KIND_EPOLL_EVENTS_OUT] = show_epoll_list, [KIND_DIRENTS_OUT] = show_dirents,
     [KIND_WSTATUS_OUT] = show_wait_status,  [KIND_SCHED_PARAM_IN] = show_sched_param,
     [KIND_SCHED_PARAM_OUT] = show_sched_param, [KIND_CLONE_ARGS_IN] = show_clone_args,
-    [KIND_IOCTL_ARG] = show_ioctl_arg,      [KIND_FCNTL_ARG] = show_fcntl_arg,
+    [KIND_IOCTL_ARG] = decode_ioctl_arg,      [KIND_FCNTL_ARG] = decode_fcntl_arg,
 };
 
 bool decode_struct(const struct syscall_view *v, unsigned i, struct text *out)

@@ -140,10 +140,11 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
     struct text line = {0};
     begin_call_line(&line, t, event);
     text_char(&line, '(');
-    unsigned count = syscall_shown_count(&t->call);
+    u8 order[6];
+    unsigned count = syscall_shown(&t->call, order);
     for (unsigned i = 0; i < count; i++) {
         text_add(&line, i ? ", " : "");
-        syscall_show_arg(&t->call, i, true, &line);
+        syscall_show_arg(&t->call, order[i], true, &line);
     }
     text_char(&line, ')');
     line_queue_add(s->lines, text_get(&line));

@@ -19,7 +19,9 @@ struct waiting {
 };
 
 struct task_lines {
-    struct text args[6];
+    u8 order[6]; // of the arguments; count of them are shown
+    unsigned count;
+    struct text args[6]; // by position
     bool shown[6];
     bool begun;       // "<unfinished ...>" was written
     unsigned written; // arguments before it
@@ -86,20 +88,19 @@ static void add_name(struct text *line, const struct syscall_view *call)
 // Fills the arguments that can be shown now; last: all of them.
 static void show_args(struct task_lines *tl, const struct syscall_view *call, bool last)
 {
-    unsigned count = syscall_shown_count(call);
-    for (unsigned i = 0; i < count; i++) {
+    for (unsigned i = 0; i < tl->count; i++) {
         if (!tl->shown[i]) {
-            tl->shown[i] = syscall_show_arg(call, i, last, &tl->args[i]);
+            tl->shown[i] = syscall_show_arg(call, tl->order[i], last, &tl->args[i]);
         }
     }
 }
 
 // Appends arguments from first on, up to the first unshown one; returns where it stopped.
-static unsigned add_args(struct text *line, const struct task_lines *tl, unsigned first, unsigned count)
+static unsigned add_args(struct text *line, const struct task_lines *tl, unsigned first)
 {
     unsigned i = first;
-    while (i < count && tl->shown[i]) {
-        text_add(line, "%s%s", text_get(&tl->args[i]), i + 1 < count ? ", " : "");
+    while (i < tl->count && tl->shown[i]) {
+        text_add(line, "%s%s", text_get(&tl->args[i]), i + 1 < tl->count ? ", " : "");
         i++;
     }
     return i;
@@ -117,7 +118,7 @@ static void interrupt_open(struct strace *s)
     s->open = NOBODY;
     add_name(&line, &t->call);
     text_char(&line, '(');
-    tl->written = add_args(&line, tl, 0, syscall_shown_count(&t->call));
+    tl->written = add_args(&line, tl, 0);
     tl->begun = true;
     text_add(&line, " <unfinished ...>");
     put(s, t, text_get(&line));
@@ -144,6 +145,7 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
     }
     tl->begun = false;
     tl->written = 0;
+    tl->count = syscall_shown(&t->call, tl->order);
     show_args(tl, &t->call, false);
     s->open = (int)t->index;
     if (t->call.number == 60 || t->call.number == 231) { // exit, exit_group
@@ -151,7 +153,7 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
         s->open = NOBODY;
         add_name(&line, &t->call);
         text_char(&line, '(');
-        add_args(&line, tl, 0, 1);
+        add_args(&line, tl, 0);
         finish_line(&line, &t->call);
         text_add(&line, "?");
         put(s, t, text_get(&line));
@@ -180,7 +182,7 @@ static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
         add_name(&line, &t->call);
         text_char(&line, '(');
     }
-    add_args(&line, tl, tl->written, syscall_shown_count(&t->call));
+    add_args(&line, tl, tl->written);
     finish_line(&line, &t->call);
     if (how == TASK_RESTART) {
         text_add(&line, "? ERESTARTSYS (To be restarted if SA_RESTART is set)");

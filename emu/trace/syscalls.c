@@ -6,6 +6,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/prctl.h>
+#include <sched.h>
 #include <string.h>
 
 #define ROWS 512
@@ -48,7 +50,13 @@ enum syscall_direction syscall_direction(enum syscall_kind kind)
     return (enum syscall_direction)directions[kind];
 }
 
-enum { NR_POLL = 7, NR_SELECT = 23, NR_FCNTL = 72, NR_PSELECT6 = 270, NR_PPOLL = 271 };
+enum {
+    NR_POLL = 7, NR_RT_SIGRETURN = 15, NR_SELECT = 23, NR_CLONE = 56, NR_FCNTL = 72, NR_PRCTL = 157,
+    NR_PSELECT6 = 270, NR_PPOLL = 271,
+};
+
+// struct ucontext on the stack at rt_sigreturn: flags, link, stack, registers, fpregs, reserved; then the mask.
+#define UCONTEXT_SIGMASK 296
 
 static bool makes_file(u64 flags)
 {
@@ -75,28 +83,123 @@ static bool futex_has(const struct syscall_view *v, enum syscall_kind kind)
     }
 }
 
-unsigned syscall_shown_count(const struct syscall_view *v)
+// Whether argument n, whose kind may make it optional, is there.
+static bool has_arg(const struct syscall_view *v, unsigned n)
+{
+    enum syscall_kind kind = (enum syscall_kind)v->row->args[n];
+    int command = decode_int(v, 1);
+    switch (kind) {
+    case KIND_CREATE_MODE:
+        return makes_file(v->arg[n - 1]);
+    case KIND_MREMAP_ADDR:
+        return v->arg[n - 1] & 2; // MREMAP_FIXED
+    case KIND_FUTEX_TIMEOUT:
+    case KIND_FUTEX_ADDR2:
+    case KIND_FUTEX_VAL3:
+        return futex_has(v, kind);
+    case KIND_FCNTL_ARG:
+        return command != F_GETFD && command != F_GETFL && command != F_GETOWN && command != F_GETSIG &&
+               command != F_GETLEASE && command != F_GETPIPE_SZ;
+    default:
+        return true;
+    }
+}
+
+// clone shows its flags by name, and only the pointers that they call for.
+static unsigned clone_order(u64 flags, u8 order[6])
 {
     unsigned n = 0;
-    for (; n < 6 && v->row->args[n] != KIND_NONE; n++) {
-        enum syscall_kind kind = (enum syscall_kind)v->row->args[n];
-        bool has = true;
-        if (kind == KIND_CREATE_MODE) {
-            has = makes_file(v->arg[n - 1]);
-        } else if (kind == KIND_MREMAP_ADDR) {
-            has = v->arg[n - 1] & 2; // MREMAP_FIXED
-        } else if (kind == KIND_FUTEX_TIMEOUT || kind == KIND_FUTEX_ADDR2 || kind == KIND_FUTEX_VAL3) {
-            has = futex_has(v, kind);
-        } else if (kind == KIND_FCNTL_ARG) {
-            int command = decode_int(v, 1);
-            has = command != F_GETFD && command != F_GETFL && command != F_GETOWN &&
-                  command != F_GETSIG && command != F_GETLEASE && command != F_GETPIPE_SZ;
-        }
-        if (!has) {
-            break;
-        }
+    order[n++] = 1; // child_stack
+    order[n++] = 0; // flags
+    if (flags & CLONE_PARENT_SETTID) {
+        order[n++] = 2;
+    }
+    if (flags & CLONE_SETTLS) {
+        order[n++] = 4;
+    }
+    if (flags & (CLONE_CHILD_SETTID | CLONE_CHILD_CLEARTID)) {
+        order[n++] = 3;
     }
     return n;
+}
+
+static unsigned prctl_count(int operation)
+{
+    switch (operation) {
+    case PR_GET_DUMPABLE:
+    case PR_GET_KEEPCAPS:
+    case PR_GET_TIMERSLACK:
+    case PR_GET_SECCOMP:
+        return 1;
+    case PR_SET_NAME:
+    case PR_GET_NAME:
+    case PR_SET_PDEATHSIG:
+    case PR_GET_PDEATHSIG:
+    case PR_SET_DUMPABLE:
+    case PR_SET_KEEPCAPS:
+    case PR_SET_TIMERSLACK:
+    case PR_SET_CHILD_SUBREAPER:
+    case PR_GET_CHILD_SUBREAPER:
+    case PR_CAPBSET_READ:
+    case PR_CAPBSET_DROP:
+        return 2;
+    default:
+        return 5;
+    }
+}
+
+unsigned syscall_shown(const struct syscall_view *v, u8 order[6])
+{
+    unsigned n = 0;
+    if (v->number == NR_CLONE) {
+        return clone_order(v->arg[0], order);
+    }
+    if (v->number == NR_RT_SIGRETURN) {
+        order[0] = 0; // the mask in the frame
+        return 1;
+    }
+    unsigned max = v->number == NR_PRCTL ? prctl_count(decode_int(v, 0)) : 6;
+    while (n < max && v->row->args[n] != KIND_NONE && has_arg(v, n)) {
+        order[n] = (u8)n;
+        n++;
+    }
+    return n;
+}
+
+// Arguments that are not what their row says, or carry a label. False: nothing special about it.
+static bool show_special(const struct syscall_view *v, unsigned i, bool last, struct text *out, bool *shown)
+{
+    static const char *const clone_labels[] = {"flags=", "child_stack=", "parent_tid=", "child_tidptr=", "tls="};
+    u64 mask;
+    if (v->number == NR_CLONE && i < ARRAY_LEN(clone_labels)) {
+        struct syscall_view plain = *v;
+        struct text value = {0};
+        plain.number = UINT64_MAX;
+        *shown = syscall_show_arg(&plain, i, last, &value);
+        text_add(out, "%s%s", *shown ? clone_labels[i] : "", text_get(&value));
+        text_free(&value);
+        return true;
+    }
+    if (v->number == NR_RT_SIGRETURN) {
+        *shown = true;
+        if (v->read(v->ctx, v->rsp + UCONTEXT_SIGMASK, &mask, sizeof(mask))) {
+            text_add(out, "{mask=");
+            decode_signal_set(out, mask);
+            text_char(out, '}');
+        }
+        return true;
+    }
+    if (v->number == NR_PRCTL && i == 1 &&
+        (decode_int(v, 0) == PR_SET_NAME || decode_int(v, 0) == PR_GET_NAME)) {
+        bool now = decode_int(v, 0) == PR_SET_NAME || v->done;
+        *shown = now && decode_string(v, v->arg[1], 15, out);
+        if (!*shown && last) {
+            decode_pointer(out, v->arg[1]);
+            *shown = true;
+        }
+        return true;
+    }
+    return false;
 }
 
 void syscall_show_extra(const struct syscall_view *v, struct text *out)
@@ -209,6 +312,10 @@ static bool show_number(const struct syscall_view *v, unsigned i, struct text *o
 bool syscall_show_arg(const struct syscall_view *v, unsigned i, bool last, struct text *out)
 {
     enum syscall_kind kind = (enum syscall_kind)v->row->args[i];
+    bool shown;
+    if (show_special(v, i, last, out, &shown)) {
+        return shown;
+    }
     if (show_number(v, i, out) || decode_flag_kind(v, i, out)) {
         return true;
     }

@@ -296,6 +296,7 @@ static void fill_call(struct tasks *ts, struct task *t, const struct cpu_regs *r
         .row = syscall_row(regs->gpr[CPU_RAX]),
         .arg = {regs->gpr[CPU_RDI], regs->gpr[CPU_RSI], regs->gpr[CPU_RDX], regs->gpr[10],
                 regs->gpr[CPU_R8], regs->gpr[9]},
+        .rsp = regs->gpr[CPU_RSP],
         .read = read_current,
         .ctx = ts,
     };

@@ -305,8 +305,10 @@ static void test_every_row(void **state)
             for (u64 i = 0; i < 6; i++) {
                 v.arg[i] = values[(trial * 7 + i * (trial + 3)) % ARRAY_LEN(values)] + trial % 2;
             }
-            for (unsigned i = 0; i < syscall_shown_count(&v); i++) {
-                assert_true(syscall_show_arg(&v, i, true, &out));
+            u8 order[6];
+            unsigned count = syscall_shown(&v, order);
+            for (unsigned i = 0; i < count; i++) {
+                assert_true(syscall_show_arg(&v, order[i], true, &out));
             }
             syscall_show_result(&v, &out);
             syscall_show_extra(&v, &out);
