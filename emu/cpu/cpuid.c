@@ -194,6 +194,12 @@ static void extended_leaf(const struct cpu *cpu, u32 leaf, u32 out[4])
     }
 }
 
+// All other leaves ignore ECX (SDM 2A, CPUID).
+static bool has_subleaves(u32 leaf)
+{
+    return leaf == 4 || leaf == 7 || leaf == 0xB || leaf == 0xD;
+}
+
 void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
 {
     memset(out, 0, 4 * sizeof(out[0]));
@@ -201,7 +207,7 @@ void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
         // Intel: beyond the maximum, the highest basic leaf answers.
         leaf = MAX_LEAF;
     }
-    feature_bits(cpu, leaf, subleaf, out);
+    feature_bits(cpu, leaf, has_subleaves(leaf) ? subleaf : 0, out);
     if (leaf >= 0x80000000) {
         extended_leaf(cpu, leaf, out);
     } else {
