@@ -356,6 +356,8 @@ static void release_range(u64 start, u64 end)
 
 void page_alloc_init(void)
 {
+    memset(&zone, 0, sizeof(zone)); // host tests start over
+    memset(pcp, 0, sizeof(pcp));
     spin_lock_init_rank(&zone.lock, LOCK_ZONE);
     for (int o = 0; o < MAX_ORDER; o++)
         INIT_LIST_HEAD(&zone.free[o]);

@@ -16,6 +16,7 @@ struct cpu {
     struct mm_struct *active_mm;
 };
 extern struct cpu host_cpu;
+extern unsigned nr_cpus_online;
 extern struct task_struct *host_current;
 
 #define this_cpu_read(field) (host_cpu.field)
