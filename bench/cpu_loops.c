@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Speed of the CPU alone: an integer loop, a sieve, calls, a copy loop. Prints M instructions per second, best of three.
+// Speed of the CPU alone: an integer loop, a sieve, calls, a copy loop. Prints M instructions per second, best of five, in CPU time.
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -21,7 +21,7 @@ static const struct workload {
 static double seconds(void)
 {
     struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
+    clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
 
@@ -35,7 +35,7 @@ static double measure(const struct workload *w, u64 steps)
     r.gpr[CPU_RSI] = BARE_USER + 0x400000;
     cpu_set_regs(b->cpu, &r);
     double best = 0;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 5; i++) {
         double start = seconds();
         enum cpu_exit why = cpu_run(b->cpu, steps);
         double rate = (double)steps / (seconds() - start) / 1e6;
@@ -51,7 +51,7 @@ static double measure(const struct workload *w, u64 steps)
 int main(void)
 {
     for (unsigned i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
-        printf("%-12s %7.1f M instructions/s\n", workloads[i].name, measure(&workloads[i], 100000000));
+        printf("%-12s %7.1f M instructions/s\n", workloads[i].name, measure(&workloads[i], 50000000));
     }
     return 0;
 }

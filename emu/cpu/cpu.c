@@ -147,6 +147,7 @@ void cpu_context_changed(struct cpu *cpu)
     memcpy(context.pdpte, cpu->pdpte, sizeof(context.pdpte));
     cpu->long_mode = (cpu->efer & EFER_LMA) && (cpu->seg[CPU_CS].attributes & SEGMENT_L);
     mmu_set_context(cpu->mmu, &context);
+    cpu->tables = cpu->mmu->tables;
 }
 
 bool cpu_has_work(const struct cpu *cpu)

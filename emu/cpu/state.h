@@ -130,6 +130,7 @@ struct cpu {
     bool boundary;  // look at pending work before the next instruction (INTR, NMI, kick, shadow end, TF)
     struct fault fault; // of the instruction that just returned "fault"
     struct mmu *mmu;
+    struct tlb_tables *tables; // mmu->tables; cpu_context_changed() keeps it so
     // Of cpu_run()'s budget, with the whole current run of instructions already charged (so it may be negative);
     // clock->step is brought up to date from it and current (cpu_sync_clock).
     s64 steps_left;
@@ -166,6 +167,7 @@ struct cpu {
     const struct cpu_model *model;
     u64 features; // BIT(enum cpu_feature): what CPUID advertises
     struct code_cache *code;
+    struct code_page **code_pages; // of it, by RAM page
     struct cpu_counters counters;
     bool kicked;
     u64 run_budget, run_start_step;

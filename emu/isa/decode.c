@@ -179,7 +179,10 @@ static void take_memory(struct insn *out, const ZydisDecodedOperand *o)
         }
     }
     out->disp = (s32)disp;
-    if (out->code != CODE_64 || out->seg >= 4) {
+    bool override = out->seg >= 4 && o->mem.type != ZYDIS_MEMOP_TYPE_AGEN;
+    if (override && out->code == CODE_64 && out->index == SLOT_ZERO && !(out->flags & INSN_EA_GENERAL)) {
+        out->index = out->seg == 4 ? SLOT_FS : SLOT_GS;
+    } else if (override || out->code != CODE_64) {
         out->flags |= INSN_EA_GENERAL;
     }
 }

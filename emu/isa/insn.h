@@ -71,7 +71,9 @@ enum {
     SLOT_ZERO = 16, // always 0: no base, no index
     SLOT_CODE = 17, // linear-space RIP of the start of the running code page: base of RIP-relative operands
     SLOT_8192 = 18, // always 8192: keeps disp of a RIP-relative operand in 32 bits
-    GPR_SLOTS = 19
+    SLOT_FS = 19,   // segment bases: the index of FS: and GS: operands of 64-bit code that have none
+    SLOT_GS = 20,
+    GPR_SLOTS = 21
 };
 
 enum insn_code_size { CODE_64, CODE_32, CODE_16 };

@@ -52,6 +52,11 @@ struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu, c
     return cache;
 }
 
+struct code_page **code_cache_pages(struct code_cache *cache)
+{
+    return cache->pages;
+}
+
 static void page_free(struct code_cache *cache, struct code_page *page)
 {
     struct code_page **link = &cache->pages[page->rpn];

@@ -29,6 +29,9 @@ struct code_cache;
 struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu, const struct decoder_options *options);
 void code_cache_put(struct code_cache *cache);
 
+// By RAM page number; a page's code sizes are chained. Owned by the cache, for the loop's fast lookup.
+struct code_page **code_cache_pages(struct code_cache *cache);
+
 // Only between runs: may free pages. Never NULL.
 struct code_page *code_cache_page(struct code_cache *cache, u32 rpn, enum insn_code_size code);
 

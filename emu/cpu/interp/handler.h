@@ -24,13 +24,13 @@ static inline bool insn_chain(struct cpu *cpu, const struct insn *insn)
 static inline u8 *operand_fast_read(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     u64 linear = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
-    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL : tlb_lookup(&cpu->mmu->tables->read, linear, size);
+    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL : tlb_lookup(&cpu->tables->read, linear, size);
 }
 
 static inline u8 *operand_fast_write(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
     u64 linear = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
-    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL : tlb_lookup(&cpu->mmu->tables->write, linear, size);
+    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL : tlb_lookup(&cpu->tables->write, linear, size);
 }
 
 // A handler that reads memory: body is an expression statement on "value", the operand.

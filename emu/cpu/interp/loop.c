@@ -13,6 +13,7 @@ void interp_create(struct cpu *cpu)
 {
     struct decoder_options options = {.tzcnt = false, .lzcnt = false};
     cpu->code = code_cache_get(cpu->config.mem, cpu->config.mmu, &options);
+    cpu->code_pages = code_cache_pages(cpu->code);
 }
 
 void interp_destroy(struct cpu *cpu)
@@ -21,14 +22,22 @@ void interp_destroy(struct cpu *cpu)
     interp_free_undefined(cpu);
 }
 
+// After anything that may have changed mode, context or segments.
+static void refresh(struct cpu *cpu)
+{
+    cpu->page = NULL;
+    cpu->gpr[SLOT_FS] = cpu->seg[CPU_FS].base;
+    cpu->gpr[SLOT_GS] = cpu->seg[CPU_GS].base;
+}
+
 void interp_reset(struct cpu *cpu)
 {
     cpu->gpr[SLOT_ZERO] = 0;
     cpu->gpr[SLOT_8192] = 8192;
     cpu->gpr[SLOT_CODE] = cpu->rip & ~PAGE_MASK;
-    cpu->page = NULL;
     cpu->current = NULL;
     cpu->run_end = NULL;
+    refresh(cpu);
 }
 
 void cpu_sync_clock(struct cpu *cpu)
@@ -141,7 +150,7 @@ static const struct insn *fetch(struct cpu *cpu)
     }
     cpu->gpr[SLOT_CODE] = cpu->rip - (linear & PAGE_MASK);
     u32 rpn;
-    const u8 *host = tlb_lookup(&cpu->mmu->tables->fetch, linear, 1);
+    const u8 *host = tlb_lookup(&cpu->tables->fetch, linear, 1);
     if (host) {
         rpn = (u32)((u64)(host - cpu->config.mem->ram) >> PAGE_SHIFT);
     } else if (!mmu_fetch_page(cpu->mmu, linear, &rpn, &cpu->fault)) {
@@ -161,23 +170,34 @@ static const struct insn *fetch(struct cpu *cpu)
     return check_code_limit(cpu, insn ? insn : fetch_loose(cpu, linear));
 }
 
-static inline const struct insn *next_insn(struct cpu *cpu)
+// The same where everything is at hand: 64-bit code, translation and decoded instruction cached.
+static inline const struct insn *fetch_fast(struct cpu *cpu)
 {
-    u64 offset = cpu->rip - cpu->gpr[SLOT_CODE];
-    if (LIKELY(cpu->page && offset < PAGE_SIZE)) {
-        unsigned position = cpu->page->index[offset];
-        if (LIKELY(position)) {
-            return &cpu->page->insns[position - 1];
-        }
+    const u8 *host = tlb_lookup(&cpu->tables->fetch, cpu->rip, 1);
+    if (UNLIKELY(!host || !cpu->long_mode)) {
+        return fetch(cpu);
     }
-    return fetch(cpu);
+    struct code_page *page = cpu->code_pages[(u64)(host - cpu->config.mem->ram) >> PAGE_SHIFT];
+    if (UNLIKELY(!page || page->code != CODE_64 || page->doomed)) {
+        return fetch(cpu);
+    }
+    u64 offset = cpu->rip & PAGE_MASK;
+    unsigned position = page->index[offset];
+    if (UNLIKELY(!position)) {
+        return fetch(cpu);
+    }
+    cpu->mmu->translations_dropped = false;
+    cpu->gpr[SLOT_CODE] = cpu->rip - offset;
+    cpu->page = page;
+    page->stores = 0;
+    return &page->insns[position - 1];
 }
 
 static void deliver(struct cpu *cpu)
 {
     struct fault fault = cpu->fault;
-    cpu->page = NULL;
     cpu_deliver_fault(cpu, &fault);
+    refresh(cpu);
     cpu->steps_left--;
     cpu->not_instructions++;
     cpu->boundary = true;
@@ -193,7 +213,7 @@ static inline void leave_run(struct cpu *cpu)
     }
     cpu->current = NULL;
     if (UNLIKELY(last->flags & INSN_END)) {
-        cpu->page = NULL;
+        refresh(cpu);
         cpu->boundary |= cpu->halted || cpu->shutdown;
     }
 }
@@ -227,65 +247,88 @@ static inline bool execute(struct cpu *cpu, const struct insn *first, s64 count)
     return false;
 }
 
-// At a boundary with something to look at. False: leave with *why.
-static bool look(struct cpu *cpu, enum cpu_exit *why)
+// At a boundary with something to look at. True: *why is the reason to leave; else whether a step was spent on it.
+static bool look(struct cpu *cpu, enum cpu_exit *why, bool *spent)
 {
-    if (cpu->kicked) {
-        *why = CPU_EXIT_KICK;
-        return false;
-    }
-    cpu->page = NULL;
-    if (cpu->shutdown) {
-        *why = CPU_EXIT_SHUTDOWN;
-        return false;
+    *spent = false;
+    if (cpu->kicked || cpu->shutdown) {
+        *why = cpu->kicked ? CPU_EXIT_KICK : CPU_EXIT_SHUTDOWN;
+        return true;
     }
     if (cpu_take_pending(cpu)) {
+        *spent = true;
         cpu->steps_left--;
         cpu->not_instructions++;
         cpu->boundary = true;
-    } else if (cpu->halted) {
-        *why = CPU_EXIT_HALTED;
-        return false;
     }
-    return true;
+    refresh(cpu);
+    *why = CPU_EXIT_HALTED;
+    return !*spent && cpu->halted;
+}
+
+// Runs one after the other as long as nothing but instructions is to be done, beginning with the one at cpu->rip.
+// Returns at a boundary where cpu->page is NULL, the budget ends, or a fault was delivered.
+static void run_pages(struct cpu *cpu)
+{
+    const struct insn *insn = fetch_fast(cpu);
+    if (UNLIKELY(!insn)) {
+        deliver(cpu);
+        return;
+    }
+    bool single = cpu->boundary || !cpu->page;
+    if (single) {
+        cpu->page = NULL;
+    }
+    while (true) {
+        s64 n = insn->remaining;
+        if (UNLIKELY(single || n > cpu->steps_left)) {
+            n = single ? 1 : cpu->steps_left;
+        }
+        cpu->steps_left -= insn->remaining;
+        if (UNLIKELY(!execute(cpu, insn, n))) {
+            stop_run(cpu);
+            return;
+        }
+        leave_run(cpu);
+        if (UNLIKELY(!cpu->page || cpu->steps_left <= 0)) {
+            return;
+        }
+        u64 offset = cpu->rip - cpu->gpr[SLOT_CODE];
+        unsigned position = offset < PAGE_SIZE ? cpu->page->index[offset] : 0;
+        if (LIKELY(position)) {
+            insn = &cpu->page->insns[position - 1];
+            continue;
+        }
+        insn = fetch_fast(cpu);
+        if (UNLIKELY(!insn)) {
+            deliver(cpu);
+            return;
+        }
+        single = !cpu->page;
+    }
 }
 
 static enum cpu_exit run(struct cpu *cpu)
 {
-    enum cpu_exit why = CPU_EXIT_BUDGET;
+    enum cpu_exit why;
     while (cpu->steps_left > 0) {
         if (UNLIKELY(cpu->accounted_cpl != cpu->cpl)) {
             account(cpu);
         }
-        bool single = false;
         if (UNLIKELY(cpu->boundary)) {
-            s64 before = cpu->steps_left;
-            if (!look(cpu, &why)) {
+            bool spent;
+            if (look(cpu, &why, &spent)) {
                 return why;
             }
-            if (cpu->steps_left != before) {
+            if (spent) {
                 continue;
             }
-            single = cpu->boundary;
-            cpu->shadow = SHADOW_NONE;
+            cpu->shadow = SHADOW_NONE; // an instruction begins
             cpu->rflags &= ~RFLAGS_RF;
         }
-        const struct insn *insn = next_insn(cpu);
-        if (UNLIKELY(!insn)) {
-            deliver(cpu);
-            continue;
-        }
-        s64 n = insn->remaining;
-        n = n < cpu->steps_left ? n : cpu->steps_left;
-        n = UNLIKELY(single || !cpu->page) ? 1 : n;
-        cpu->steps_left -= insn->remaining;
-        if (LIKELY(execute(cpu, insn, n))) {
-            leave_run(cpu);
-        } else {
-            stop_run(cpu);
-        }
+        run_pages(cpu);
     }
-    return why;
+    return CPU_EXIT_BUDGET;
 }
 
 enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)

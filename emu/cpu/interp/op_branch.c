@@ -96,9 +96,25 @@ static bool call_operand(struct cpu *cpu, const struct insn *insn)
     return operand_get(cpu, insn, true, &target) && call_to(cpu, insn, target);
 }
 
+// 64-bit code, with the stack in the TLB.
+static bool call_relative64(struct cpu *cpu, const struct insn *insn)
+{
+    u64 target = cpu->gpr[SLOT_CODE] + insn->imm, linear = cpu->gpr[CPU_RSP] - 8;
+    u8 *p = tlb_lookup(&cpu->tables->write, linear, 8);
+    if (UNLIKELY(p == NULL || !is_canonical(target))) {
+        return call_relative(cpu, insn);
+    }
+    u64 next = cpu->gpr[SLOT_CODE] + insn->offset + insn->length;
+    __builtin_memcpy(p, &next, 8);
+    cpu->gpr[CPU_RSP] = linear;
+    cpu->rip = target;
+    return true;
+}
+
 insn_fn bind_call(const struct insn *insn)
 {
-    return insn->form == FORM_I ? call_relative : call_operand;
+    bool fast = insn->code == CODE_64 && insn->width == 3;
+    return insn->form != FORM_I ? call_operand : fast ? call_relative64 : call_relative;
 }
 
 static bool ret(struct cpu *cpu, const struct insn *insn)
@@ -110,7 +126,27 @@ static bool ret(struct cpu *cpu, const struct insn *insn)
     stack_adjust(cpu, (s64)insn_width_bytes(insn) + (s64)(insn->imm & 0xFFFF));
     return true;
 }
-BIND_ONE(ret, ret)
+
+static bool ret64(struct cpu *cpu, const struct insn *insn)
+{
+    u64 target;
+    const u8 *p = tlb_lookup(&cpu->tables->read, cpu->gpr[CPU_RSP], 8);
+    if (UNLIKELY(p == NULL)) {
+        return ret(cpu, insn);
+    }
+    __builtin_memcpy(&target, p, 8);
+    if (UNLIKELY(!is_canonical(target))) {
+        return ret(cpu, insn);
+    }
+    cpu->gpr[CPU_RSP] += 8 + (insn->imm & 0xFFFF);
+    cpu->rip = target;
+    return true;
+}
+
+insn_fn bind_ret(const struct insn *insn)
+{
+    return insn->code == CODE_64 && insn->width == 3 ? ret64 : ret;
+}
 
 // Address size chooses the counter.
 static unsigned counter_width(const struct insn *insn)

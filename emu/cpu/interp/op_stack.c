@@ -65,7 +65,7 @@ static OUT_OF_LINE bool push64_slow(struct cpu *cpu, const struct insn *insn, u6
 static inline bool push64(struct cpu *cpu, const struct insn *insn, u64 value)
 {
     u64 linear = cpu->gpr[CPU_RSP] - 8;
-    u8 *p = tlb_lookup(&cpu->mmu->tables->write, linear, 8);
+    u8 *p = tlb_lookup(&cpu->tables->write, linear, 8);
     if (UNLIKELY(p == NULL)) {
         return push64_slow(cpu, insn, value);
     }
@@ -96,7 +96,7 @@ static OUT_OF_LINE bool pop_r64_slow(struct cpu *cpu, const struct insn *insn)
 
 static bool pop_r64(struct cpu *cpu, const struct insn *insn)
 {
-    const u8 *p = tlb_lookup(&cpu->mmu->tables->read, cpu->gpr[CPU_RSP], 8);
+    const u8 *p = tlb_lookup(&cpu->tables->read, cpu->gpr[CPU_RSP], 8);
     if (UNLIKELY(p == NULL)) {
         return pop_r64_slow(cpu, insn);
     }

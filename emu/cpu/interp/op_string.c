@@ -146,8 +146,8 @@ static u64 bulk(struct cpu *cpu, const struct insn *insn, bool copy, u64 limit)
     if (n < 2) {
         return 0;
     }
-    u8 *host_to = tlb_lookup(&cpu->mmu->tables->write, to, (unsigned)bytes);
-    u8 *host_from = copy ? tlb_lookup(&cpu->mmu->tables->read, from, (unsigned)bytes) : NULL;
+    u8 *host_to = tlb_lookup(&cpu->tables->write, to, (unsigned)bytes);
+    u8 *host_from = copy ? tlb_lookup(&cpu->tables->read, from, (unsigned)bytes) : NULL;
     if (!host_to || (copy && !host_from)) {
         return 0;
     }

@@ -57,6 +57,10 @@ bool operand_ea_general(struct cpu *cpu, const struct insn *insn, unsigned size,
 bool operand_ea_plus(struct cpu *cpu, const struct insn *insn, s64 extra, unsigned size, bool write, u64 *linear)
 {
     u64 offset = operand_offset(cpu, insn) + (u64)extra;
+    if (!(insn->flags & INSN_EA_GENERAL)) {
+        *linear = offset;
+        return true;
+    }
     if (insn->flags & (INSN_ADDR32 | INSN_ADDR16)) {
         offset = (insn->flags & INSN_ADDR32) ? (u32)offset : (u16)offset;
     }
@@ -105,7 +109,7 @@ bool operand_stack_slow(struct cpu *cpu, const struct insn *insn, u64 linear, vo
 
 bool operand_probe_write(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size)
 {
-    if (LIKELY(tlb_lookup(&cpu->mmu->tables->write, linear, size) != NULL)) {
+    if (LIKELY(tlb_lookup(&cpu->tables->write, linear, size) != NULL)) {
         return true;
     }
     cpu->current = insn;

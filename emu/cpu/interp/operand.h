@@ -78,7 +78,7 @@ static inline void reg_write(struct cpu *cpu, u8 n, unsigned width, u64 value)
 // #GP(0) or #SS(0) by segment rules outside 64-bit code. Canonical addresses are checked by the access itself.
 bool operand_ea_general(struct cpu *cpu, const struct insn *insn, unsigned size, bool write, u64 *linear);
 
-// The address as LEA sees it: no segment, truncated to the address size.
+// The address as LEA sees it: truncated to the address size, no segment (but the base of a SLOT_FS or SLOT_GS index).
 static inline u64 operand_offset(const struct cpu *cpu, const struct insn *insn)
 {
     u64 ea = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
@@ -116,7 +116,7 @@ bool operand_probe_write(struct cpu *cpu, const struct insn *insn, u64 linear, u
 
 static inline bool operand_read(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size)
 {
-    u8 *host = tlb_lookup(&cpu->mmu->tables->read, linear, size);
+    u8 *host = tlb_lookup(&cpu->tables->read, linear, size);
     if (LIKELY(host != NULL)) {
         __builtin_memcpy(out, host, size);
         return true;
@@ -126,7 +126,7 @@ static inline bool operand_read(struct cpu *cpu, const struct insn *insn, u64 li
 
 static inline bool operand_write(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in, unsigned size)
 {
-    u8 *host = tlb_lookup(&cpu->mmu->tables->write, linear, size);
+    u8 *host = tlb_lookup(&cpu->tables->write, linear, size);
     if (LIKELY(host != NULL)) {
         __builtin_memcpy(host, in, size);
         return true;
@@ -139,7 +139,7 @@ bool operand_stack_slow(struct cpu *cpu, const struct insn *insn, u64 linear, vo
 
 static inline bool operand_read_stack(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size)
 {
-    u8 *host = tlb_lookup(&cpu->mmu->tables->read, linear, size);
+    u8 *host = tlb_lookup(&cpu->tables->read, linear, size);
     if (LIKELY(host != NULL)) {
         __builtin_memcpy(out, host, size);
         return true;
@@ -150,7 +150,7 @@ static inline bool operand_read_stack(struct cpu *cpu, const struct insn *insn, 
 static inline bool operand_write_stack(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in,
                                        unsigned size)
 {
-    u8 *host = tlb_lookup(&cpu->mmu->tables->write, linear, size);
+    u8 *host = tlb_lookup(&cpu->tables->write, linear, size);
     if (LIKELY(host != NULL)) {
         __builtin_memcpy(host, in, size);
         return true;
@@ -175,7 +175,7 @@ static inline bool operand_store(struct cpu *cpu, const struct insn *insn, const
 // Not calling end leaves memory as it was only off the fast path, so fault before you change the bytes.
 static inline u8 *operand_rmw_at(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size)
 {
-    u8 *host = tlb_lookup(&cpu->mmu->tables->write, linear, size);
+    u8 *host = tlb_lookup(&cpu->tables->write, linear, size);
     return LIKELY(host != NULL) ? host : operand_rmw_slow(cpu, insn, linear, size);
 }
 
