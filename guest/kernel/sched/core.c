@@ -296,6 +296,11 @@ static void change_params(struct task_struct *t, int policy, int rt_priority, in
     set_load_weight(t);
     if (!was_fair && !rt_priority)
         t->se.vruntime = rq->cfs.min_vruntime;
+    if (running) { // put_prev let go of it, but it goes on running: outside the tree
+        t->se.exec_start = rq->clock;
+        if (class_of(t) == &fair_class)
+            rq->cfs.curr = &t->se;
+    }
     if (queued)
         class_of(t)->enqueue(rq, t, false);
     if (running || queued)
