@@ -158,9 +158,7 @@ static void add_undefined(void *ctx, const char *mnemonic, u64 count)
 static void report_undefined(const struct machine *m)
 {
     struct undefined_list list = {.used = 0};
-    for (unsigned i = 0; i < machine_cpu_count(m); i++) {
-        cpu_each_undefined(machine_cpu(m, i), add_undefined, &list);
-    }
+    machine_each_undefined(m, add_undefined, &list);
     if (list.used) {
         list.text[list.used] = '\0';
         fprintf(stderr, "viv: instructions met that viv does not implement (times): %s\n", list.text);
@@ -170,14 +168,7 @@ static void report_undefined(const struct machine *m)
 static void print_stats(struct machine *m, const struct ledger *ledger, u64 wall_ns)
 {
     const struct vclock *clock = machine_clock(m);
-    struct cpu_counters sum = {0};
-    for (unsigned i = 0; i < machine_cpu_count(m); i++) {
-        struct cpu_counters c;
-        cpu_get_counters(machine_cpu(m, i), &c);
-        sum.instructions += c.instructions;
-        sum.ring0_steps += c.ring0_steps;
-        sum.ring3_steps += c.ring3_steps;
-    }
+    struct cpu_counters sum = machine_counters(m);
     double seconds = (double)wall_ns / 1e9;
     fprintf(stderr, "steps: %llu\n", (unsigned long long)clock->step);
     fprintf(stderr, "instructions: %llu\n", (unsigned long long)sum.instructions);

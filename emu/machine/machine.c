@@ -197,6 +197,27 @@ void machine_reset(struct machine *m)
     m->schedule = (struct schedule){.quantum_left = MACHINE_QUANTUM_STEPS};
 }
 
+struct cpu_counters machine_counters(const struct machine *m)
+{
+    struct cpu_counters sum = {0};
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        struct cpu_counters c;
+        cpu_get_counters(m->cpus[i], &c);
+        sum.instructions += c.instructions;
+        sum.ring0_steps += c.ring0_steps;
+        sum.ring3_steps += c.ring3_steps;
+    }
+    return sum;
+}
+
+void machine_each_undefined(const struct machine *m, void (*fn)(void *ctx, const char *mnemonic, u64 count),
+                            void *ctx)
+{
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_each_undefined(m->cpus[i], fn, ctx);
+    }
+}
+
 const struct vclock *machine_clock(const struct machine *m)
 {
     return &m->clock;

@@ -59,6 +59,11 @@ struct snapshot *machine_save(struct machine *m);
 void machine_load(struct machine *m, const struct snapshot *s); // of a machine built from the same tree
 void snapshot_free(struct snapshot *s);
 
+// Sums over all CPUs of what is counted but no state.
+struct cpu_counters machine_counters(const struct machine *m);
+// Calls fn for each instruction that raised #UD because no CPU here implements it.
+void machine_each_undefined(const struct machine *m, void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx);
+
 const struct vclock *machine_clock(const struct machine *m);
 struct physmem *machine_memory(const struct machine *m);
 struct probes *machine_probes(struct machine *m);
