@@ -1,0 +1,86 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+# Runs the ring-0 kernel on viv with every TLB geometry, and on QEMU where it is installed, and compares what it prints
+# with expected.txt (written from the SDM). QEMU may differ in the tests that qemu_differs.txt names, and in RF.
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def lines_of(path):
+    with open(path, encoding="latin-1") as f:
+        return f.read().splitlines()
+
+
+def report(title, got, want):
+    for n, (a, b) in enumerate(zip(got + [""] * len(want), want + [""] * (len(got) - len(want)))):
+        if a != b:
+            print(f"{title}: line {n + 1}:\n  got      {a}\n  expected {b}")
+            return False
+    return True
+
+
+def run_viv(viv, kernel, geometry, out):
+    command = [viv, "run", "--kernel", kernel, "--serial", "file:" + out, "--tlb", geometry, "--stats"]
+    p = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, text=True)
+    if p.returncode != 0:
+        print(f"viv --tlb {geometry}: exit status {p.returncode}: {p.stderr}")
+        return None
+    return re.search(r"^state_hash: (.*)$", p.stderr, re.M).group(1)
+
+
+def test_viv(viv, kernel, want, folder):
+    good, hashes = True, set()
+    for geometry in ("full", "tiny", "off"):
+        out = os.path.join(folder, "viv-" + geometry)
+        state = run_viv(viv, kernel, geometry, out)
+        if state is None:
+            return False
+        hashes.add(state)
+        good &= report(f"viv --tlb {geometry}", lines_of(out), want)
+    if len(hashes) != 1:
+        print("state hashes depend on the TLB:", hashes)
+        return False
+    return good
+
+
+def test_qemu(kernel, want, folder):
+    qemu = shutil.which("qemu-system-x86_64")
+    if not qemu:
+        print("QEMU is not installed: not compared")
+        return True
+    out = os.path.join(folder, "qemu")
+    subprocess.run([qemu, "-accel", "tcg", "-cpu", "max", "-machine", "q35", "-m", "64", "-display", "none",
+                    "-no-reboot", "-monitor", "none", "-kernel", kernel, "-serial", "file:" + out,
+                    "-device", "isa-debug-exit,iobase=0xf4,iosize=4"],
+                   stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60)
+    differs = set(lines_of(os.path.join(HERE, "qemu_differs.txt")))
+    text = "\n".join(lines_of(out))
+    got = text[text.index("ud2: "):].splitlines()  # firmware talks first
+    last = next(i for i, line in enumerate(want) if line.startswith("cr0 pg without pe"))
+    good = len(got) >= last
+    if not good:
+        print(f"QEMU stopped after {len(got)} lines")
+    for a, b in zip(got[:last], want[:last]):
+        name = b.split(":")[0]
+        if a.replace(" rf", "") != b.replace(" rf", "") and name not in differs:
+            print(f"QEMU differs:\n  QEMU     {a}\n  expected {b}")
+            good = False
+    return good
+
+
+def main():
+    viv, kernel = sys.argv[1:3]
+    want = lines_of(os.path.join(HERE, "expected.txt"))
+    with tempfile.TemporaryDirectory() as folder:
+        good = test_viv(viv, kernel, want, folder)
+        good &= test_qemu(kernel, want, folder)
+    sys.exit(0 if good else 1)
+
+
+main()
