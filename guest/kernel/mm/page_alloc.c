@@ -5,6 +5,7 @@
 #include "arch/x86_64/arch.h"
 #include "lib/printk.h"
 #include "lib/string.h"
+#include "mm/fail_inject.h"
 #include "mm/slab.h"
 #include "sched/lock.h"
 #include "sched/sched.h"
@@ -211,7 +212,7 @@ static struct page *alloc_slow(gfp_t gfp, unsigned order)
 
 struct page *alloc_pages(gfp_t gfp, unsigned order)
 {
-    if (order >= MAX_ORDER)
+    if (order >= MAX_ORDER || should_fail_alloc(gfp))
         return NULL;
     struct page *p = take(gfp, order);
     if (unlikely(zone.free_pages < zone.low))

@@ -3,6 +3,8 @@
 // objects in front. kmalloc is a row of such caches.
 #include "mm/slab.h"
 
+#include "mm/fail_inject.h"
+
 #include "arch/x86_64/percpu.h"
 #include "lib/printk.h"
 #include "lib/string.h"
@@ -165,6 +167,8 @@ void *kmem_cache_alloc(struct kmem_cache *c, gfp_t gfp)
     if (gfp & __GFP_WAIT)
         might_sleep();
     void *obj = NULL;
+    if (should_fail_alloc(gfp))
+        return NULL;
     do {
         unsigned long flags = local_irq_save();
         __auto_type cpu = &c->cpu[smp_processor_id()];

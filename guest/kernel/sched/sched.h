@@ -186,6 +186,7 @@ struct task_struct {
     bool no_new_privs;
     bool in_execve;
     bool oom_victim;
+    unsigned fail_nth;          // allocations until one fails on purpose, 0 = off; self (/proc/self/fail-nth)
     struct { u64 rchar, wchar, syscr, syscw, read_bytes, write_bytes; } io;
     void *journal_info;         // file system transaction of this task
 

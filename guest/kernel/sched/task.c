@@ -60,6 +60,7 @@ struct task_struct *task_dup(struct task_struct *orig)
     t->kthread_exited = NULL;
     t->kthread_stop_asked = false;
     t->oom_victim = false;
+    t->fail_nth = 0;
     t->min_flt = t->maj_flt = 0;
     t->restart_block.fn = NULL;
     memset(&t->io, 0, sizeof(t->io));
