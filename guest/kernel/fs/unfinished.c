@@ -30,3 +30,9 @@ int __weak proc_register(const char *path, umode_t mode, int (*show)(struct seq_
 {
     return -ENOSYS;
 }
+void __weak partitions_show(struct seq_file *m)
+{
+}
+void __weak diskstats_show(struct seq_file *m)
+{
+}
