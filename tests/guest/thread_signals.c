@@ -7,7 +7,7 @@
 
 static volatile int taken_by[2];
 static pthread_t other;
-static volatile int stop;
+static volatile int stop, ready;
 
 static void on_usr1(int sig)
 {
@@ -22,6 +22,7 @@ static void *idle(void *arg)
     sigemptyset(&set);
     sigaddset(&set, SIGUSR1);
     pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+    ready = 1;
     while (!stop) {
         sleep_ms(2);
     }
@@ -97,6 +98,9 @@ int main(void)
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     signal(SIGUSR1, on_usr1);
     pthread_create(&other, NULL, idle, NULL);
+    while (!ready) {
+        sleep_ms(2);
+    }
     for (int i = 0; i < 5; i++) {
         kill(getpid(), SIGUSR1);
         sleep_ms(10);

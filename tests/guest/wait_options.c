@@ -32,6 +32,7 @@ static pid_t child_that_stops(void)
     if (pid == 0) {
         setpgid(0, 0);
         raise(SIGSTOP);
+        sleep_ms(100); // the parent asks for the continuation first
         _exit(9);
     }
     setpgid(pid, pid);
