@@ -24,7 +24,7 @@ static char *build(struct path path, const struct path *root, char *buf, int len
     *reached = true;
     spin_lock(&mount_lock);
     spin_lock(&dcache_lock);
-    while (ok && !(path.dentry == root->dentry && path.mnt == root->mnt)) {
+    while (ok && !(root && path.dentry == root->dentry && path.mnt == root->mnt)) {
         struct dentry *d = path.dentry;
         if (d == path.mnt->mnt_root || d->d_parent == d) {
             if (path.mnt->mnt_parent == path.mnt || d != path.mnt->mnt_root) {
