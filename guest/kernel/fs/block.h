@@ -27,6 +27,8 @@ struct bio {
     bio_end_io_t end_io;
     void *private;
     struct list_head entry; // in the driver's queue
+    u64 start_ns;           // submission, for diskstats
+    u64 flush_number;
     struct bio_vec vecs[];
 };
 struct gendisk;
@@ -46,6 +48,7 @@ struct gendisk {
     void *private;
     struct { u64 ios, sectors, ticks_ns; } stat[2];
     atomic_t in_flight;
+    u64 flush_started, flush_done; // flushes are numbered; flush_done: the youngest one that is through
     struct list_head entry;
 };
 struct block_device {
@@ -70,4 +73,19 @@ struct block_device *blkdev_get_by_path(const char *path, unsigned mode, void *h
 struct block_device *blkdev_get_by_dev(dev_t dev, unsigned mode, void *holder);
 void blkdev_put(struct block_device *bdev);
 extern const struct file_operations def_blk_fops;
+int set_blocksize(struct block_device *bdev, unsigned size); // 512..4096; the page cache is written and dropped
+void diskstats_show(struct seq_file *m);
+void partitions_show(struct seq_file *m);
+
+// I/O of one page in up to PAGE_SIZE / 512 pieces; when the last has ended, a read page is uptodate and unlocked, a
+// written one ends its write-back. done (may be NULL) runs before that, in any context.
+struct page_io;
+struct page_io *page_io_start(struct page *p, bool write, void (*done)(struct page *p, int error)); // NULL: no memory
+void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset, unsigned len);
+void page_io_fail(struct page_io *io, int error);
+void page_io_end(struct page_io *io); // no more pieces; io is gone
+// Ends a multi-page read bio: every page of it becomes uptodate (unless it failed) and unlocked. An end_io.
+void mpage_read_end(struct bio *bio);
+void mpage_write_end(struct bio *bio); // every page of it ends its write-back
+void page_write_failed(struct page *p, int error); // notes the error in the mapping
 void block_init(void);

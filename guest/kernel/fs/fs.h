@@ -285,6 +285,7 @@ struct path {
 void path_get(const struct path *p);
 void path_put(const struct path *p);
 // "/a/b" into buf; returns a pointer inside it or ERR_PTR. root: where "/" is.
+// root NULL: the top of the mount tree.
 char *d_path(const struct path *path, const struct path *root, char *buf, int len);
 
 struct dir_context {
@@ -387,9 +388,6 @@ int txn_begin(struct super_block *sb, unsigned credits);
 void txn_end(struct super_block *sb);
 
 // --- helpers for the page cache's users and its write-back
-// Inode lock held for writing. Places *pos (O_APPEND) and cuts the iterator at RLIMIT_FSIZE (SIGXFSZ, -EFBIG) and
-// s_maxbytes. Bytes to write (0 = nothing) or -errno. generic_file_write calls it first, then file_remove_privs.
-ssize_t generic_write_checks(struct file *f, struct iov_iter *from, loff_t *pos);
 int file_remove_privs(struct file *f); // suid and sgid bits; inode lock held
 int sync_inode_metadata(struct inode *i, bool wait); // the inode only, if dirty
 struct inode *igrab(struct inode *i);                 // one more reference, or NULL if it is being freed

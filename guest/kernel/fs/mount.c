@@ -541,6 +541,7 @@ void mount_init(void)
     m->mnt_ns = &init_mnt_ns;
     list_add_tail(&m->mnt_list, &init_mnt_ns.list);
     init_mnt_ns.root = m;
+    init_nsproxy.mnt_ns = &init_mnt_ns;
     struct path root = {m, m->mnt_root};
     set_fs_root(&init_fs, &root);
     set_fs_pwd(&init_fs, &root);

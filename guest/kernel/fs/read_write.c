@@ -34,10 +34,6 @@ ssize_t vfs_write(struct file *f, struct iov_iter *from, loff_t *pos)
     ssize_t n = f->f_op->write(f, from, pos);
     if (n > 0) {
         current->io.wchar += (u64)n;
-        if (unlikely(f->f_flags & O_DSYNC)) {
-            int error = vfs_fsync(f, (f->f_flags & O_SYNC) != O_SYNC);
-            n = error ? error : n;
-        }
     }
     current->io.syscw++;
     return n;
