@@ -396,7 +396,9 @@ enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_siz
 {
     struct source s;
     *out = (struct insn){.base = SLOT_ZERO, .index = SLOT_ZERO, .offset = insn_offset & 0xFFF, .code = code & 3,
-                         .length = 1, .seg = 3};
+                         .seg = 3};
+    // What fails to decode may depend on any of these bytes: caches must notice a change to each.
+    out->length = available < 15 ? available & 15 : 15;
     ZyanStatus status = ZydisDecoderDecodeFull(&decoder->zydis[code], bytes, available, &s.insn, s.operands);
     if (status == ZYDIS_STATUS_NO_MORE_DATA) {
         return available >= 15 ? DECODE_TOO_LONG : DECODE_SHORT;

@@ -22,7 +22,7 @@ enum decode_result {
 };
 
 // Decodes one instruction at page offset insn_offset. fn and remaining are left 0. What is not an instruction (of the
-// table) is OP_INVALID with imm = its Zydis mnemonic and length as far as known (at least 1).
+// table) is OP_INVALID with imm = its Zydis mnemonic; length is then that of the bytes looked at.
 enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code, const u8 *bytes,
                                size_t available, unsigned insn_offset, struct insn *out);
 
