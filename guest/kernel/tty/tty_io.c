@@ -45,9 +45,12 @@ static void tty_process(struct work_struct *w)
         return;
     spin_lock(&tty->lock);
     ldisc_mode_changed(tty, !(tty->termios.c_lflag & ICANON)); // what was typed of a line becomes readable
+    bool unread = ldisc_input_ready(tty, false);
     spin_unlock(&tty->lock);
     wake_up_interruptible_poll(&tty->read_wait, POLLIN | POLLHUP);
-    tty_hangup_session(tty);
+    // Typed ahead input is still read, to its end: SIGHUP would kill the shell before it has run what it was given.
+    if (!unread)
+        tty_hangup_session(tty);
 }
 
 void tty_receive(struct tty_struct *tty, const u8 *buf, size_t n, enum tty_flag flag)
