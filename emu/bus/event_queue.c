@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The queue of timed events: a flat table searched for its minimum, since a machine has a few dozen of them.
+// The queue of timed events: a flat table searched for its minimum, since a machine has a few dozen
+// of them.
 #include "bus/event_queue.h"
 
 #include "base/check.h"
@@ -67,7 +68,8 @@ void event_set(struct event_queue *q, unsigned handle, u64 deadline_ns)
     if (handle == q->next || deadline_ns <= before_ns) {
         event_queue_rebuild(q);
     }
-    // A later minimum needs no kick: whoever runs up to the old one merely comes back early, to find nothing due.
+    // A later minimum needs no kick: whoever runs up to the old one merely comes back early, to
+    // find nothing due.
     if (q->next_ns < before_ns && q->kick) {
         q->kick(q->kick_ctx);
     }

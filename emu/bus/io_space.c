@@ -125,13 +125,14 @@ struct status io_space_add(struct io_space *s, u64 base, u64 length, const struc
                            void *dev, const char *name)
 {
     if (!length || base >= s->limit || length > s->limit - base) {
-        return status_error(STATUS_BAD_INPUT, "%s: registers at 0x%llx, length 0x%llx, do not fit", name,
-                            (unsigned long long)base, (unsigned long long)length);
+        return status_error(STATUS_BAD_INPUT, "%s: registers at 0x%llx, length 0x%llx, do not fit",
+                            name, (unsigned long long)base, (unsigned long long)length);
     }
     for (unsigned i = 0; i < s->region_count; i++) {
         const struct io_region *r = s->regions[i];
         if (r->enabled && base < r->base + r->length && r->base < base + length) {
-            return status_error(STATUS_BAD_INPUT, "%s and %s both have registers at 0x%llx", r->name, name,
+            return status_error(STATUS_BAD_INPUT, "%s and %s both have registers at 0x%llx",
+                                r->name, name,
                                 (unsigned long long)(base > r->base ? base : r->base));
         }
     }

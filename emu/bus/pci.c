@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PCI bus 0: configuration headers of type 0, base address registers, INTx wires and MSI (PCI Local Bus 3.0, chapter 6).
+// PCI bus 0: configuration headers of type 0, base address registers, INTx wires and MSI (PCI Local
+// Bus 3.0, chapter 6).
 #include "bus/pci.h"
 
 #include "base/bits.h"
@@ -10,7 +11,8 @@
 #include <string.h>
 
 enum {
-    PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06, PCI_REVISION = 0x08,
+    PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06,
+    PCI_REVISION = 0x08,
     PCI_HEADER_TYPE = 0x0E, PCI_BAR0 = 0x10, PCI_SUBSYSTEM_VENDOR = 0x2C, PCI_SUBSYSTEM = 0x2E,
     PCI_CAPABILITIES = 0x34, PCI_INTERRUPT_LINE = 0x3C, PCI_INTERRUPT_PIN = 0x3D,
     // The one capability, section 6.8.1.
@@ -149,7 +151,8 @@ static void interrupt_update(struct pci_function *f)
     bool message = f->state.level && msi_enabled(f);
     bool rising = message && !f->state.message;
     f->state.message = message;
-    // A message is a memory write of the function's own: without bus mastering it is lost (6.8.1.3).
+    // A message is a memory write of the function's own: without bus mastering it is lost
+    // (6.8.1.3).
     if (rising && pci_bus_master_enabled(f) && bus->send) {
         u64 address = config_get(f, PCI_MSI_ADDRESS, 4) |
                       (u64)config_get(f, PCI_MSI_ADDRESS_HIGH, 4) << 32;
@@ -170,8 +173,8 @@ bool pci_bus_master_enabled(const struct pci_function *f)
     return config_get(f, PCI_COMMAND, 2) & COMMAND_MASTER;
 }
 
-// Maps each BAR where its register says, while the command register lets the function decode (6.2.5.1). A BAR of 0
-// counts as unassigned: nothing useful lies there.
+// Maps each BAR where its register says, while the command register lets the function decode
+// (6.2.5.1). A BAR of 0 counts as unassigned: nothing useful lies there.
 static void bars_update(struct pci_function *f)
 {
     u32 command = config_get(f, PCI_COMMAND, 2);
@@ -185,7 +188,8 @@ static void bars_update(struct pci_function *f)
             base |= (u64)config_get(f, PCI_BAR0 + 4 * i + 4, 4) << 32;
         }
         bool decode = command & (bar->is_io ? COMMAND_IO : COMMAND_MEMORY);
-        io_space_map(bar->is_io ? f->bus->ports : f->bus->mmio, f->regions[i], base, decode && base);
+        io_space_map(bar->is_io ? f->bus->ports : f->bus->mmio, f->regions[i], base,
+                     decode && base);
     }
 }
 
@@ -204,8 +208,9 @@ static void function_reset(struct pci_function *f)
     }
     for (unsigned i = 0; i < 6; i++) {
         const struct pci_bar *bar = &f->bars[i];
-        config[PCI_BAR0 + 4 * i] = (u8)((bar->is_io ? BAR_IO : 0) | (bar->is_64bit ? BAR_64BIT : 0) |
-                                        (bar->is_prefetchable ? BAR_PREFETCHABLE : 0));
+        config[PCI_BAR0 + 4 * i] =
+            (u8)((bar->is_io ? BAR_IO : 0) | (bar->is_64bit ? BAR_64BIT : 0) |
+                 (bar->is_prefetchable ? BAR_PREFETCHABLE : 0));
     }
     if (f->msi) {
         config[PCI_STATUS] = STATUS_CAPABILITIES;
@@ -263,8 +268,9 @@ struct pci_function *pci_add(struct pci_bus *bus, unsigned devfn, const struct p
         if (bars[i].size) {
             CHECK(!(bars[i].size & (bars[i].size - 1)) && bars[i].size >= 16);
             CHECK(!bars[i].is_64bit || (i < 5 && !bars[i + 1].size));
-            f->regions[i] = io_space_add_movable(bars[i].is_io ? bus->ports : bus->mmio, bars[i].size,
-                                                 bars[i].ops, bars[i].dev, bars[i].name);
+            f->regions[i] =
+                io_space_add_movable(bars[i].is_io ? bus->ports : bus->mmio, bars[i].size,
+                                     bars[i].ops, bars[i].dev, bars[i].name);
         }
     }
     writable_init(f);
@@ -303,7 +309,8 @@ u32 pci_config_read(struct pci_bus *bus, unsigned devfn, unsigned offset, unsign
     return value;
 }
 
-void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, u32 value, unsigned size)
+void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, u32 value,
+                      unsigned size)
 {
     struct pci_function *f = devfn < PCI_FUNCTIONS ? bus->functions[devfn] : NULL;
     if (!f || size > PCI_CONFIG_BYTES || offset > PCI_CONFIG_BYTES - size) {
@@ -347,7 +354,8 @@ void pci_state_load(struct pci_bus *bus, const u8 *in)
             bars_update(f);
         }
     }
-    // The interrupt controllers' own state says what they made of the wires: only our view of them is rebuilt.
+    // The interrupt controllers' own state says what they made of the wires: only our view of them
+    // is rebuilt.
     for (unsigned n = 0; n < 4; n++) {
         bus->intx[n].level = wire_level(bus, n);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PCI: configuration space, BARs, INTx and MSI of functions on bus 0. The CF8/CFC host bridge is a device that drives it.
+// PCI: configuration space, BARs, INTx and MSI of functions on bus 0. The CF8/CFC host bridge is a
+// device that drives it.
 #ifndef VIV_BUS_PCI_H
 #define VIV_BUS_PCI_H
 
@@ -30,22 +31,26 @@ struct pci_bus *pci_bus_create(struct io_space *ports, struct io_space *mmio);
 void pci_bus_destroy(struct pci_bus *bus);
 void pci_bus_reset(struct pci_bus *bus);
 
-// Pin p (INTA = 0) of slot s drives line (s + p) mod 4. interrupt_line is what firmware would leave in the function's
-// Interrupt Line register. Call it before pci_add().
+// Pin p (INTA = 0) of slot s drives line (s + p) mod 4. interrupt_line is what firmware would leave
+// in the function's Interrupt Line register. Call it before pci_add().
 void pci_bus_set_intx(struct pci_bus *bus, unsigned n, struct irq_line line, u8 interrupt_line);
 // MSI writes go here (address, data): the machine's message path to the LAPICs.
-void pci_bus_set_msi(struct pci_bus *bus, void (*send)(void *ctx, u64 address, u32 data), void *ctx);
+void pci_bus_set_msi(struct pci_bus *bus, void (*send)(void *ctx, u64 address, u32 data),
+                     void *ctx);
 
-// Adds a function at devfn (slot << 3 | function). bars may be NULL (none); a 64-bit BAR takes two entries, the second
-// left empty. msi: give it an MSI capability (64-bit, one vector). NULL if devfn is taken or above 255.
+// Adds a function at devfn (slot << 3 | function). bars may be NULL (none); a 64-bit BAR takes two
+// entries, the second left empty. msi: give it an MSI capability (64-bit, one vector). NULL if
+// devfn is taken or above 255.
 struct pci_function *pci_add(struct pci_bus *bus, unsigned devfn, const struct pci_identity *id,
                              const struct pci_bar bars[6], bool msi);
 
 // An absent function and offsets beyond 255 read as ones and ignore writes.
 u32 pci_config_read(struct pci_bus *bus, unsigned devfn, unsigned offset, unsigned size);
-void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, u32 value, unsigned size);
+void pci_config_write(struct pci_bus *bus, unsigned devfn, unsigned offset, u32 value,
+                      unsigned size);
 
-// Level of the function's interrupt: INTx while MSI is off, a message on each rising edge while it is on.
+// Level of the function's interrupt: INTx while MSI is off, a message on each rising edge while it
+// is on.
 void pci_set_interrupt(struct pci_function *f, bool level);
 bool pci_bus_master_enabled(const struct pci_function *f);
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The machine's one time (DESIGN.md, invariant 1). Steps count execution; vtime adds idle time and drives every guest clock.
+// The machine's one time (DESIGN.md, invariant 1). Steps count execution; vtime adds idle time and
+// drives every guest clock.
 #ifndef VIV_BUS_VCLOCK_H
 #define VIV_BUS_VCLOCK_H
 
@@ -20,7 +21,8 @@ static inline u64 vclock_ns(const struct vclock *clock)
     return (u64)((unsigned __int128)clock->step * clock->step_ps / 1000) + clock->idle_ns;
 }
 
-// Steps from now until vtime reaches deadline_ns: the smallest n >= 0 for which it has been reached.
+// Steps from now until vtime reaches deadline_ns: the smallest n >= 0 for which it has been
+// reached.
 static inline u64 vclock_steps_until(const struct vclock *clock, u64 deadline_ns)
 {
     if (deadline_ns <= clock->idle_ns) {

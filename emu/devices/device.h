@@ -31,7 +31,8 @@ struct device_bus {
     struct probes *probes;
     unsigned cpu_count;
     unsigned current_cpu; // whose access is being served (banked LAPIC registers)
-    // ISA interrupt n (0-15): drives the 8259 and the IOAPIC pin (0 -> pin 2). Devices get theirs from device_irq().
+    // ISA interrupt n (0-15): drives the 8259 and the IOAPIC pin (0 -> pin 2). Devices get theirs
+    // from device_irq().
     struct irq_line isa_irq[16];
     struct irq_line isa_to_pic[16], isa_to_ioapic[16]; // where isa_irq goes; set by the controllers
     u32 isa_irq_claimed;                               // BIT(n): a device drives it
@@ -44,24 +45,28 @@ struct device_bus {
     void (*apic_eoi_broadcast)(void *ctx, u8 vector);                 // LAPIC EOI -> IOAPIC (level)
     void *apic_eoi_ctx;
     const struct cpu_signal *cpu_signals;                             // [cpu_count]
-    struct cpu_apic *cpu_apics;                                       // [cpu_count], filled in by the LAPIC
+    // [cpu_count], filled in by the LAPIC
+    struct cpu_apic *cpu_apics;
     // Asks the machine to stop at this instruction's end. value: debug-exit's status.
     void (*stop)(void *machine, enum machine_stop why, u32 value);
     void *machine;
 };
 
-// Connects isa_irq to isa_to_pic and isa_to_ioapic. The machine calls it on its zeroed device_bus, before any create().
+// Connects isa_irq to isa_to_pic and isa_to_ioapic. The machine calls it on its zeroed device_bus,
+// before any create().
 void device_bus_init(struct device_bus *bus);
 
 struct device_class {
     const char *name;       // for people: "uart16550"
     const char *compatible; // device tree
     size_t state_size;
-    // Reads the node (libfdt), registers ports, MMIO, events and lines. dev->state is zeroed memory of state_size.
+    // Reads the node (libfdt), registers ports, MMIO, events and lines. dev->state is zeroed memory
+    // of state_size.
     struct status (*create)(struct device *dev, const void *fdt, int node);
     void (*reset)(struct device *dev);          // power-on and platform reset
     void (*destroy)(struct device *dev);        // may be NULL
-    void (*loaded)(struct device *dev);         // after a snapshot load; may be NULL: rebuild what is derived
+    // after a snapshot load; may be NULL: rebuild what is derived
+    void (*loaded)(struct device *dev);
     const struct field *fields;                 // all hashed state, deadlines included
 };
 
@@ -75,8 +80,10 @@ struct device {
 // The class whose compatible string is in the node's list, NULL if none (devices.def).
 const struct device_class *device_class_find(const void *fdt, int node);
 
-// First cell pair of the node's reg: base and length. Status names the node when it is missing or malformed.
-struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base, u64 *length);
+// First cell pair of the node's reg: base and length. Status names the node when it is missing or
+// malformed.
+struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base,
+                         u64 *length);
 // The node's index-th interrupt, an ISA one that no other device drives yet.
 struct status device_irq(const struct device *dev, const void *fdt, int node, unsigned index,
                          struct irq_line *line);

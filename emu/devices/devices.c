@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The table of device classes, and what their create() functions share: reading nodes, ISA interrupt wires.
+// The table of device classes, and what their create() functions share: reading nodes, ISA
+// interrupt wires.
 #include "devices/device.h"
 
 #include <libfdt.h>
@@ -33,7 +34,8 @@ static u64 cells(const u8 *p, int count)
     return value;
 }
 
-struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base, u64 *length)
+struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base,
+                         u64 *length)
 {
     int parent = fdt_parent_offset(fdt, node);
     int address_cells = parent < 0 ? -1 : fdt_address_cells(fdt, parent);
@@ -55,7 +57,8 @@ struct status device_irq(const struct device *dev, const void *fdt, int node, un
     int bytes = 0;
     const u8 *property = fdt_getprop(fdt, node, "interrupts", &bytes);
     if (!property || (unsigned)bytes < 4 * (index + 1)) {
-        return status_error(STATUS_BAD_INPUT, "device tree: %s has no usable \"interrupts\"", dev->path);
+        return status_error(STATUS_BAD_INPUT, "device tree: %s has no usable \"interrupts\"",
+                            dev->path);
     }
     u64 irq = cells(property + 4 * index, 1);
     if (irq > 15 || (dev->bus->isa_irq_claimed & BIT(irq))) {

@@ -36,7 +36,8 @@ static void cpu_kick(void *cpu)
     ((struct fake_cpu *)cpu)->kicks++;
 }
 
-static const struct cpu_signal_ops signal_ops = {cpu_set_intr, cpu_nmi, cpu_init, cpu_sipi, cpu_kick};
+static const struct cpu_signal_ops signal_ops = {cpu_set_intr, cpu_nmi, cpu_init, cpu_sipi,
+                                                 cpu_kick};
 
 static void serial_write(void *ctx, const u8 *bytes, size_t size)
 {
@@ -135,7 +136,8 @@ static void outside_create(struct fixture *f)
     for (u64 i = 0; i < FIXTURE_DISK_BYTES; i++) {
         f->disk.bytes[i] = (u8)(i * 7 + (i >> 9));
     }
-    f->host.disk[0] = (struct host_block){&disk_ops, &f->disk, FIXTURE_DISK_BYTES, false, "VIV0001"};
+    f->host.disk[0] =
+        (struct host_block){&disk_ops, &f->disk, FIXTURE_DISK_BYTES, false, "VIV0001"};
     f->host.disk[2] = f->host.disk[0];
 }
 
@@ -319,8 +321,9 @@ u8 acknowledge(struct fixture *f, unsigned cpu)
 
 void pic_initialise(struct fixture *f)
 {
-    static const u8 words[][2] = {{0x20, 0x11}, {0xA0, 0x11}, {0x21, 0x20}, {0xA1, 0x28}, {0x21, 0x04},
-                                  {0xA1, 0x02}, {0x21, 0x01}, {0xA1, 0x01}, {0x21, 0x00}, {0xA1, 0x00}};
+    static const u8 words[][2] = {{0x20, 0x11}, {0xA0, 0x11}, {0x21, 0x20}, {0xA1, 0x28},
+                                  {0x21, 0x04}, {0xA1, 0x02}, {0x21, 0x01}, {0xA1, 0x01},
+                                  {0x21, 0x00}, {0xA1, 0x00}};
     for (size_t i = 0; i < ARRAY_LEN(words); i++) {
         out(f, words[i][0], words[i][1], 1);
     }

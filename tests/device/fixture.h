@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A board without CPUs for device tests: the devices of pc.dts on a fake machine, whose time the test moves by hand.
+// A board without CPUs for device tests: the devices of pc.dts on a fake machine, whose time the
+// test moves by hand.
 #ifndef VIV_TESTS_DEVICE_FIXTURE_H
 #define VIV_TESTS_DEVICE_FIXTURE_H
 
@@ -62,8 +63,8 @@ struct fixture {
     unsigned device_count;
 };
 
-// The built-in PC (file named by PC_DTB), after reset. edit, if given, changes the tree first; a create() that fails
-// leaves its status in *status and no fixture.
+// The built-in PC (file named by PC_DTB), after reset. edit, if given, changes the tree first; a
+// create() that fails leaves its status in *status and no fixture.
 struct fixture *fixture_create(void);
 struct fixture *fixture_try(void (*edit)(void *fdt), struct status *status);
 void fixture_destroy(struct fixture *f);

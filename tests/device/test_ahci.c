@@ -7,7 +7,8 @@
 enum { DEVFN = 0x10, HEADERS = 0x100000, RECEIVED = 0x101000, TABLES = 0x110000, DATA = 0x200000 };
 #define ABAR UINT64_C(0xE0000000)
 #define PORT(reg) (ABAR + 0x100 + (reg))
-enum { GHC = 0x04, HBA_IS = 0x08, CLB = 0x00, FB = 0x08, IS = 0x10, IE = 0x14, CMD = 0x18, TFD = 0x20, SIG = 0x24,
+enum { GHC = 0x04, HBA_IS = 0x08, CLB = 0x00, FB = 0x08, IS = 0x10, IE = 0x14, CMD = 0x18,
+       TFD = 0x20, SIG = 0x24,
        SSTS = 0x28, SCTL = 0x2C, SERR = 0x30, SACT = 0x34, CI = 0x38 };
 
 static void put32(struct fixture *f, u64 address, u32 value)
@@ -122,7 +123,8 @@ static void identity(void **state)
     assert_int_equal(mmio_read(f, PORT(SSTS)), 0x113);
     assert_int_equal(mmio_read(f, PORT(SIG)), 0x101);
     assert_int_equal(mmio_read(f, PORT(TFD)), 0x150);
-    assert_int_equal(get32(f, RECEIVED + 0x40), 0x01500034); // the signature FIS came once FRE was on
+    // the signature FIS came once FRE was on
+    assert_int_equal(get32(f, RECEIVED + 0x40), 0x01500034);
     assert_int_equal(mmio_read(f, PORT(SSTS) + 0x80), 0); // port 1 is empty
     assert_int_equal(mmio_read(f, PORT(TFD) + 0x80), 0x7F);
 }
@@ -293,7 +295,8 @@ static void errors(void **state)
     assert_int_equal(mmio_read(f, PORT(TFD)), 0x50);
 }
 
-// Tables that make no sense end in the errors of AHCI 6.1, and the port works again after its restart.
+// Tables that make no sense end in the errors of AHCI 6.1, and the port works again after its
+// restart.
 static void bad_tables(void **state)
 {
     struct fixture *f = *state;
@@ -545,7 +548,8 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(identity), T(identify), T(read_dma), T(write_dma), T(queued), T(queued_error), T(errors),
-        T(bad_tables), T(table_loop), T(resets), T(intx), T(msi_repeats), T(msi_per_port), T(read_only_disk), T(byte_counts), T(bus_master),
+        T(bad_tables), T(table_loop), T(resets), T(intx), T(msi_repeats), T(msi_per_port),
+        T(read_only_disk), T(byte_counts), T(bus_master),
         T(random_driver),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

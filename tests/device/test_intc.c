@@ -296,7 +296,8 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        T(pic_priorities), T(pic_mask), T(pic_slave), T(pic_spurious), T(pic_level), T(pic_auto_eoi),
+        T(pic_priorities), T(pic_mask), T(pic_slave), T(pic_spurious), T(pic_level),
+        T(pic_auto_eoi),
         T(pic_rotation), T(pic_special_mask), T(pic_special_mask_eoi),
         T(pic_special_fully_nested), T(pic_poll), T(ioapic_registers), T(ioapic_edge),
         T(ioapic_level), T(ioapic_eoi_register), T(ioapic_edge_clears_remote_irr), T(ioapic_extint),

@@ -2,8 +2,10 @@
 // The local APICs (SDM 3A chapter 11), at register level.
 #include "device/fixture.h"
 
-enum { ID = 0x20, TPR = 0x80, PPR = 0xA0, EOI = 0xB0, LDR = 0xD0, DFR = 0xE0, SVR = 0xF0, ISR = 0x100, IRR = 0x200,
-       ESR = 0x280, ICR = 0x300, ICR2 = 0x310, LVT_TIMER = 0x320, LVT_LINT0 = 0x350, LVT_LINT1 = 0x360,
+enum { ID = 0x20, TPR = 0x80, PPR = 0xA0, EOI = 0xB0, LDR = 0xD0, DFR = 0xE0, SVR = 0xF0,
+       ISR = 0x100, IRR = 0x200,
+       ESR = 0x280, ICR = 0x300, ICR2 = 0x310, LVT_TIMER = 0x320, LVT_LINT0 = 0x350,
+       LVT_LINT1 = 0x360,
        LVT_ERROR = 0x370, INITIAL = 0x380, CURRENT = 0x390, DIVIDE = 0x3E0 };
 
 static void enable_all(struct fixture *f)
@@ -321,7 +323,8 @@ static void base_msr(void **state)
     assert_int_equal(mmio_read(f, LAPIC_BASE + 0x30), 0xFFFFFFFF);
     assert_int_equal(mmio_read(f, 0xFED00030), 0x50014);
     apic->ops->set_cr8(apic->apic, 3);
-    assert_true(apic->ops->write_msr(apic->apic, 0x1B, 0xFED00100)); // off: its pins are INTR and NMI
+    // off: its pins are INTR and NMI
+    assert_true(apic->ops->write_msr(apic->apic, 0x1B, 0xFED00100));
     assert_int_equal(mmio_read(f, 0xFED00030), 0xFFFFFFFF);
     assert_int_equal(apic->ops->get_cr8(apic->apic), 0); // and its state is gone
     pic_initialise(f);

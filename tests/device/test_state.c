@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Device state as a whole: every field is hashed, save and load lose nothing, bad trees are refused; and the two devices
-// that end a run.
+// Device state as a whole: every field is hashed, save and load lose nothing, bad trees are
+// refused; and the two devices that end a run.
 #include "device/fixture.h"
 
 #include "base/hash.h"
@@ -94,7 +94,8 @@ static void saved_state_continues(void **state)
         }
     }
     event_queue_rebuild(copy->bus.events);
-    copy->serial[0] = (struct fake_serial){.ready = copy->serial[0].ready, .ready_dev = copy->serial[0].ready_dev};
+    copy->serial[0] = (struct fake_serial){.ready = copy->serial[0].ready,
+                                           .ready_dev = copy->serial[0].ready_dev};
     memcpy(copy->serial[0].input, f->serial[0].input, sizeof(f->serial[0].input));
     copy->serial[0].input_size = f->serial[0].input_size;
     copy->serial[0].input_read = f->serial[0].input_read;

@@ -275,7 +275,8 @@ static void rtc_set(void **state)
     fixture_advance(f, 300000000);
     cmos_put(f, 0xB, 0x82);
     cmos_put(f, 0xA, 0x76);
-    static const u8 values[][2] = {{0, 0x58}, {2, 0x59}, {4, 0x23}, {6, 5}, {7, 0x31}, {8, 0x12}, {9, 0x99}, {0x32, 0x19}};
+    static const u8 values[][2] = {{0, 0x58}, {2, 0x59}, {4, 0x23}, {6, 5},
+                                   {7, 0x31}, {8, 0x12}, {9, 0x99}, {0x32, 0x19}};
     for (size_t i = 0; i < ARRAY_LEN(values); i++) {
         cmos_put(f, values[i][0], values[i][1]);
     }
@@ -393,8 +394,10 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
-        T(pit_mode0), T(pit_mode0_first_byte), T(pit_mode1), T(pit_mode2), T(pit_mode3), T(pit_mode4),
-        T(pit_port61), T(pit_access_and_bcd), T(port61_refresh), T(rtc_time), T(rtc_uip), T(rtc_set),
+        T(pit_mode0), T(pit_mode0_first_byte), T(pit_mode1), T(pit_mode2), T(pit_mode3),
+        T(pit_mode4),
+        T(pit_port61), T(pit_access_and_bcd), T(port61_refresh), T(rtc_time), T(rtc_uip),
+        T(rtc_set),
         T(rtc_update_interrupt), T(rtc_alarm), T(rtc_periodic), T(rtc_memory_survives_reset),
         T(rtc_nonsense),
     };

@@ -4,7 +4,8 @@
 
 #include <string.h>
 
-enum { COM1 = 0x3F8, RBR = COM1, IER = COM1 + 1, IIR = COM1 + 2, FCR = COM1 + 2, LCR = COM1 + 3, MCR = COM1 + 4,
+enum { COM1 = 0x3F8, RBR = COM1, IER = COM1 + 1, IIR = COM1 + 2, FCR = COM1 + 2, LCR = COM1 + 3,
+       MCR = COM1 + 4,
        LSR = COM1 + 5, MSR = COM1 + 6, SCR = COM1 + 7 };
 
 #define CHARACTER_NS 86806 // ten bits at 115200 baud

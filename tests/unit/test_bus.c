@@ -233,7 +233,11 @@ static int pci_setup(void **state)
     }
     pci_bus_set_msi(f->bus, message, &f->wires);
     const struct pci_bar bars[6] = {
-        {.name = "memory", .size = 0x1000, .is_64bit = true, .ops = &wide_ops, .dev = &f->memory_bar},
+        {.name = "memory",
+         .size = 0x1000,
+         .is_64bit = true,
+         .ops = &wide_ops,
+         .dev = &f->memory_bar},
         [2] = {.name = "ports", .size = 0x20, .is_io = true, .ops = &wide_ops, .dev = &f->port_bar},
     };
     f->function = pci_add(f->bus, 5 << 3, &id, bars, true);
@@ -350,8 +354,13 @@ int main(void)
 {
 #define P(name) cmocka_unit_test_setup_teardown(name, pci_setup, pci_teardown)
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(events_in_order), cmocka_unit_test(io_lookup), cmocka_unit_test(io_overlap),
-        cmocka_unit_test(clock_arithmetic), P(pci_header), P(pci_bars), P(pci_interrupts),
+        cmocka_unit_test(events_in_order),
+        cmocka_unit_test(io_lookup),
+        cmocka_unit_test(io_overlap),
+        cmocka_unit_test(clock_arithmetic),
+        P(pci_header),
+        P(pci_bars),
+        P(pci_interrupts),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

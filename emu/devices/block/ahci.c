@@ -16,11 +16,13 @@ enum { GHC_HR = 1, GHC_IE = 2 };
 
 // 64-bit addresses, NCQ, command list override, AHCI only, 1.5 Gbit/s, 32 slots (3.1.1).
 #define CAP_VALUE                                                                                  \
-    (UINT32_C(1) << 31 | 1 << 30 | 1 << 24 | 1 << 18 | 1 << 20 | (AHCI_SLOTS - 1) << 8 | (AHCI_PORTS - 1))
+    (UINT32_C(1) << 31 | 1 << 30 | 1 << 24 | 1 << 18 | 1 << 20 | (AHCI_SLOTS - 1) << 8 |           \
+     (AHCI_PORTS - 1))
 #define VERSION_VALUE UINT32_C(0x00010300)
 
-// The IS bits follow the ports; they stay until cleared, and come back if the port still asks. One message is sent for
-// each bit that comes up, and one more if a clear leaves others standing (10.6.2).
+// The IS bits follow the ports; they stay until cleared, and come back if the port still asks. One
+// message is sent for each bit that comes up, and one more if a clear leaves others standing
+// (10.6.2).
 static void interrupt_update(struct ahci *a, bool again)
 {
     u32 before = a->is;
@@ -124,16 +126,22 @@ static const struct io_ops ahci_ops = {ahci_read, ahci_write, 4};
 static struct status ahci_create(struct device *dev, const void *fdt, int node)
 {
     static const struct pci_identity identity = {
-        .vendor = 0x8086, .device = 0x2922, .class_code = 0x010601, .revision = 2, .interrupt_pin = 1,
+        .vendor = 0x8086,
+        .device = 0x2922,
+        .class_code = 0x010601,
+        .revision = 2,
+        .interrupt_pin = 1,
     };
-    struct pci_bar bars[6] = {[5] = {.name = "ahci", .size = HBA_BYTES, .ops = &ahci_ops, .dev = dev}};
+    struct pci_bar bars[6] = {
+        [5] = {.name = "ahci", .size = HBA_BYTES, .ops = &ahci_ops, .dev = dev}};
     struct ahci *a = dev->state;
     u32 devfn = device_cell(fdt, node, "reg", UINT32_MAX);
     a->dev = dev;
     a->buffer = xcalloc(1, AHCI_BUFFER_BYTES);
     a->function = pci_add(dev->bus->pci, devfn, &identity, bars, true);
     if (!a->function) {
-        return status_error(STATUS_BAD_INPUT, "device tree: %s: \"reg\" names no free PCI function", dev->path);
+        return status_error(STATUS_BAD_INPUT, "device tree: %s: \"reg\" names no free PCI function",
+                            dev->path);
     }
     for (unsigned i = 0; i < AHCI_PORTS; i++) {
         struct ahci_port *p = &a->port[i];
@@ -166,12 +174,13 @@ static void ahci_reset(struct device *dev)
 #define F(n, member) FIELD(struct ahci, port[n].member)
 #define A(n, member) FIELD_ARRAY(struct ahci, port[n].member)
 #define PORT_FIELDS(n)                                                                             \
-    F(n, clb), F(n, fb), F(n, is), F(n, ie), F(n, cmd), F(n, tfd), F(n, sig), F(n, sctl), F(n, serr), \
-        F(n, sact), F(n, ci), F(n, issued), F(n, halted), F(n, busy_slot), F(n, current_slot),     \
-        F(n, signature_waits), F(n, soft_reset), A(n, slot_command), A(n, slot_features),          \
-        A(n, slot_lba), A(n, slot_sectors), A(n, slot_deadline_ns), F(n, write_cache),             \
-        F(n, look_ahead), F(n, standby), F(n, multiple), F(n, udma_mode), F(n, ncq_failed),        \
-        F(n, ncq_tag), F(n, ncq_error), F(n, ncq_lba), F(n, ncq_sectors), F(n, deadline_ns)
+    F(n, clb), F(n, fb), F(n, is), F(n, ie), F(n, cmd), F(n, tfd), F(n, sig), F(n, sctl),          \
+        F(n, serr), F(n, sact), F(n, ci), F(n, issued), F(n, halted), F(n, busy_slot),             \
+        F(n, current_slot), F(n, signature_waits), F(n, soft_reset), A(n, slot_command),           \
+        A(n, slot_features), A(n, slot_lba), A(n, slot_sectors), A(n, slot_deadline_ns),           \
+        F(n, write_cache), F(n, look_ahead), F(n, standby), F(n, multiple), F(n, udma_mode),       \
+        F(n, ncq_failed), F(n, ncq_tag), F(n, ncq_error), F(n, ncq_lba), F(n, ncq_sectors),        \
+        F(n, deadline_ns)
 
 static const struct field ahci_fields[] = {
     PORT_FIELDS(0),          PORT_FIELDS(1),         PORT_FIELDS(2),           PORT_FIELDS(3),

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// AHCI: the HBA's and its ports' state, and what ahci.c, ahci_port.c and ata_commands.c call of each other.
-// Section numbers are those of the AHCI specification 1.3.1.
+// AHCI: the HBA's and its ports' state, and what ahci.c, ahci_port.c and ata_commands.c call of
+// each other. Section numbers are those of the AHCI specification 1.3.1.
 #ifndef VIV_DEVICES_BLOCK_AHCI_INTERNAL_H
 #define VIV_DEVICES_BLOCK_AHCI_INTERNAL_H
 
@@ -15,7 +15,8 @@
 // Port interrupt status bits (3.3.5).
 enum {
     PXIS_DHRS = 1 << 0, PXIS_PSS = 1 << 1, PXIS_DSS = 1 << 2, PXIS_SDBS = 1 << 3, PXIS_DPS = 1 << 5,
-    PXIS_PCS = 1 << 6, PXIS_PRCS = 1 << 22, PXIS_OFS = 1 << 24, PXIS_IFS = 1 << 27, PXIS_HBFS = 1 << 29,
+    PXIS_PCS = 1 << 6, PXIS_PRCS = 1 << 22, PXIS_OFS = 1 << 24, PXIS_IFS = 1 << 27,
+    PXIS_HBFS = 1 << 29,
     PXIS_TFES = 1 << 30,
 };
 
@@ -76,7 +77,8 @@ struct ata_result {
 };
 
 // ahci.c
-void ahci_update(struct ahci *a); // interrupt registers and the line, after a port's PxIS or PxIE changed
+// interrupt registers and the line, after a port's PxIS or PxIE changed
+void ahci_update(struct ahci *a);
 
 // ahci_port.c
 u32 ahci_port_read(struct ahci_port *p, unsigned reg);
@@ -110,7 +112,8 @@ void ahci_fis_set_device_bits(struct ahci_port *p, const struct ata_result *r, u
 
 // ata_commands.c
 enum ata_start { ATA_START_QUEUED, ATA_START_BUSY, ATA_START_ABORT };
-// Takes the command FIS: fills the slot's fields, deadline included. ABORT: the device refuses the command at once.
+// Takes the command FIS: fills the slot's fields, deadline included. ABORT: the device refuses the
+// command at once.
 enum ata_start ata_command_start(struct ahci_port *p, unsigned slot, const u8 fis[20]);
 // Whether the slot's command answers with a PIO setup FIS instead of a D2H register FIS.
 bool ata_command_is_pio_in(u8 command);

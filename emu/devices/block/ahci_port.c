@@ -3,7 +3,8 @@
 #include "devices/block/ahci_internal.h"
 
 enum {
-    PX_CLB = 0x00, PX_CLBU = 0x04, PX_FB = 0x08, PX_FBU = 0x0C, PX_IS = 0x10, PX_IE = 0x14, PX_CMD = 0x18,
+    PX_CLB = 0x00, PX_CLBU = 0x04, PX_FB = 0x08, PX_FBU = 0x0C, PX_IS = 0x10, PX_IE = 0x14,
+    PX_CMD = 0x18,
     PX_TFD = 0x20, PX_SIG = 0x24, PX_SSTS = 0x28, PX_SCTL = 0x2C, PX_SERR = 0x30, PX_SACT = 0x34,
     PX_CI = 0x38,
 };
@@ -97,7 +98,8 @@ void ahci_port_reset(struct ahci_port *p, bool keep_addresses)
     link_reset(p);
 }
 
-// A FIS with the C bit clear writes the device's control register: only soft reset is in it (SRST, ACS-3).
+// A FIS with the C bit clear writes the device's control register: only soft reset is in it (SRST,
+// ACS-3).
 static void control_fis(struct ahci_port *p, unsigned slot, const u8 *fis)
 {
     bool reset = fis[15] & CONTROL_SRST;
@@ -127,8 +129,10 @@ static bool slot_issue(struct ahci_port *p, unsigned slot)
         return false;
     }
     unsigned dwords = header[0] & 31;
-    u64 table = (header[8] & 0x80u) | (u32)header[9] << 8 | (u32)header[10] << 16 | (u64)header[11] << 24;
-    table |= (u64)header[12] << 32 | (u64)header[13] << 40 | (u64)header[14] << 48 | (u64)header[15] << 56;
+    u64 table =
+        (header[8] & 0x80u) | (u32)header[9] << 8 | (u32)header[10] << 16 | (u64)header[11] << 24;
+    table |= (u64)header[12] << 32 | (u64)header[13] << 40 | (u64)header[14] << 48 |
+             (u64)header[15] << 56;
     if (dwords < 5 || dwords > 16) {
         halt(p, PXIS_IFS); // no register FIS has that length
         return false;
@@ -148,7 +152,8 @@ static bool slot_issue(struct ahci_port *p, unsigned slot)
     }
     switch (ata_command_start(p, slot, fis)) {
     case ATA_START_QUEUED:
-        // The device releases the bus at once, which takes the slot off the list; SActive keeps it (5.6.4).
+        // The device releases the bus at once, which takes the slot off the list; SActive keeps it
+        // (5.6.4).
         p->ci &= ~(u32)BIT(slot);
         break;
     case ATA_START_BUSY:
@@ -288,7 +293,8 @@ static void sctl_write(struct ahci_port *p, u32 value)
     p->sctl = value & 0xFFF;
     if (was_up && !link_up(p)) {
         p->serr |= SERR_N;
-        p->halted = p->cmd & PXCMD_ST; // what was on the list is not tried again (10.4.2: ST should be clear)
+        // what was on the list is not tried again (10.4.2: ST should be clear)
+        p->halted = p->cmd & PXCMD_ST;
         link_reset(p);
     } else if (before != (p->sctl & SCTL_DET)) {
         link_reset(p); // COMRESET ends: the device answers at once

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// AHCI's structures in guest memory: PRD tables (4.2.3.3), command headers (4.2.2), received FISes (4.2.1).
+// AHCI's structures in guest memory: PRD tables (4.2.3.3), command headers (4.2.2), received FISes
+// (4.2.1).
 #include "devices/block/ahci_internal.h"
 
 #include <string.h>

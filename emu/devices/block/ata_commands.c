@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The ATA disk behind an AHCI port: its commands (ACS-3) by table. A command is taken from its FIS when it is issued; it
-// executes, and its data moves, at its deadline, a fixed function of the request.
+// The ATA disk behind an AHCI port: its commands (ACS-3) by table. A command is taken from its FIS
+// when it is issued; it executes, and its data moves, at its deadline, a fixed function of the
+// request.
 #include "devices/block/ahci_internal.h"
 
 #include <string.h>
@@ -10,7 +11,15 @@
 #define LATENCY_PER_SECTOR_NS UINT64_C(1024) // 500 MB/s
 #define LATENCY_FLUSH_NS UINT64_C(200000)
 
-enum command_kind { KIND_NONE, KIND_READ, KIND_WRITE, KIND_VERIFY, KIND_DATA, KIND_FLUSH, KIND_CONTROL };
+enum command_kind {
+    KIND_NONE,
+    KIND_READ,
+    KIND_WRITE,
+    KIND_VERIFY,
+    KIND_DATA,
+    KIND_FLUSH,
+    KIND_CONTROL
+};
 enum { IS_48BIT = 1, IS_QUEUED = 2, IS_PIO = 4, IS_FUA = 8 };
 
 struct ata_command {
@@ -18,8 +27,10 @@ struct ata_command {
 };
 
 enum {
-    ATA_READ_LOG_EXT = 0x2F, ATA_READ_LOG_DMA_EXT = 0x47, ATA_IDENTIFY = 0xEC, ATA_SET_FEATURES = 0xEF,
-    ATA_SET_MULTIPLE = 0xC6, ATA_STANDBY_IMMEDIATE = 0xE0, ATA_IDLE_IMMEDIATE = 0xE1, ATA_STANDBY = 0xE2,
+    ATA_READ_LOG_EXT = 0x2F, ATA_READ_LOG_DMA_EXT = 0x47, ATA_IDENTIFY = 0xEC,
+    ATA_SET_FEATURES = 0xEF,
+    ATA_SET_MULTIPLE = 0xC6, ATA_STANDBY_IMMEDIATE = 0xE0, ATA_IDLE_IMMEDIATE = 0xE1,
+    ATA_STANDBY = 0xE2,
     ATA_IDLE = 0xE3, ATA_CHECK_POWER = 0xE5, ATA_SLEEP = 0xE6, ATA_INIT_PARAMETERS = 0x91,
     LOG_DIRECTORY = 0x00, LOG_NCQ_ERROR = 0x10,
     DEVICE_LBA = 0x40, FUA_BIT = 0x80,
@@ -78,7 +89,8 @@ static u64 sector_count(const struct ahci_port *p)
 
 void ata_device_reset(struct ahci_port *p, bool power_on)
 {
-    // Settings made by SET FEATURES survive a software reset and, with SATA's preservation, a COMRESET.
+    // Settings made by SET FEATURES survive a software reset and, with SATA's preservation, a
+    // COMRESET.
     if (power_on) {
         p->write_cache = p->look_ahead = true;
         p->udma_mode = 5;
@@ -98,8 +110,8 @@ static u64 latency_ns(const struct ahci_port *p, unsigned slot)
     if (c->kind == KIND_READ || c->kind == KIND_WRITE || c->kind == KIND_VERIFY) {
         ns += p->slot_sectors[slot] * LATENCY_PER_SECTOR_NS;
     }
-    bool force = (c->flags & IS_FUA) ||
-                 (c->kind == KIND_WRITE && (c->flags & IS_QUEUED) && (p->slot_features[slot] & FUA_BIT));
+    bool force = (c->flags & IS_FUA) || (c->kind == KIND_WRITE && (c->flags & IS_QUEUED) &&
+                                         (p->slot_features[slot] & FUA_BIT));
     return ns + (c->kind == KIND_FLUSH || force ? LATENCY_FLUSH_NS : 0);
 }
 
@@ -108,7 +120,8 @@ static void take_registers(struct ahci_port *p, unsigned slot, const u8 fis[20],
 {
     bool wide = flags & (IS_48BIT | IS_QUEUED);
     u64 lba = fis[4] | (u64)fis[5] << 8 | (u64)fis[6] << 16;
-    lba |= wide ? (u64)fis[8] << 24 | (u64)fis[9] << 32 | (u64)fis[10] << 40 : (u64)(fis[7] & 15) << 24;
+    lba |= wide ? (u64)fis[8] << 24 | (u64)fis[9] << 32 | (u64)fis[10] << 40
+                : (u64)(fis[7] & 15) << 24;
     u32 count = flags & IS_QUEUED ? fis[3] | (u32)fis[11] << 8
                 : wide            ? fis[12] | (u32)fis[13] << 8
                                   : fis[12];
@@ -117,7 +130,8 @@ static void take_registers(struct ahci_port *p, unsigned slot, const u8 fis[20],
     p->slot_sectors[slot] = count ? count : wide ? 65536 : 256;
     p->slot_features[slot] = fis[3];
     if (flags & IS_QUEUED) {
-        p->slot_features[slot] = fis[7]; // its features register is the count; FUA is in the device register
+        // its features register is the count; FUA is in the device register
+        p->slot_features[slot] = fis[7];
     } else if (commands[fis[2]].kind == KIND_CONTROL) {
         p->slot_sectors[slot] = fis[12]; // an argument
     }
@@ -131,8 +145,9 @@ enum ata_start ata_command_start(struct ahci_port *p, unsigned slot, const u8 fi
     bool log = fis[2] == ATA_READ_LOG_EXT || fis[2] == ATA_READ_LOG_DMA_EXT;
     u32 others = p->issued & ~(u32)BIT(slot);
     take_registers(p, slot, fis, c->flags);
-    // A failed queue accepts nothing but the log that explains it; queued and other commands do not mix (SATA 3, 13.6.2);
-    // a queued command's tag is its slot (AHCI 5.6.4.1), and its SActive bit is set; the geometry is long gone.
+    // A failed queue accepts nothing but the log that explains it; queued and other commands do not
+    // mix (SATA 3, 13.6.2); a queued command's tag is its slot (AHCI 5.6.4.1), and its SActive bit
+    // is set; the geometry is long gone.
     if (c->kind == KIND_NONE || (p->ncq_failed && !log) || (!queued && others) ||
         (queued && (fis[12] >> 3 != slot || !(p->sact & BIT(slot)))) ||
         (transfers && !(fis[7] & DEVICE_LBA))) {
@@ -150,7 +165,8 @@ static void fail(struct ata_result *r, u8 error, u64 lba)
 }
 
 // Sectors between the disk and the PRD table.
-static enum ahci_transfer sectors_move(struct ahci_port *p, unsigned slot, struct ata_result *r, bool read)
+static enum ahci_transfer sectors_move(struct ahci_port *p, unsigned slot, struct ata_result *r,
+                                       bool read)
 {
     struct ahci_prdt walk;
     u8 *buffer = p->hba->buffer;
@@ -158,7 +174,8 @@ static enum ahci_transfer sectors_move(struct ahci_port *p, unsigned slot, struc
     u32 left = p->slot_sectors[slot], moved = 0;
     enum ahci_transfer t = ahci_prdt_start(p, slot, &walk);
     while (t == TRANSFER_DONE && left) {
-        u32 part = left < AHCI_BUFFER_BYTES / SECTOR_BYTES ? left : AHCI_BUFFER_BYTES / SECTOR_BYTES;
+        u32 part =
+            left < AHCI_BUFFER_BYTES / SECTOR_BYTES ? left : AHCI_BUFFER_BYTES / SECTOR_BYTES;
         u32 bytes = part * SECTOR_BYTES;
         bool ok = true;
         if (read) {
@@ -166,7 +183,8 @@ static enum ahci_transfer sectors_move(struct ahci_port *p, unsigned slot, struc
             t = ok ? ahci_prdt_move(p, &walk, buffer, bytes, true) : t;
         } else {
             t = ahci_prdt_move(p, &walk, buffer, bytes, false);
-            ok = t != TRANSFER_DONE || p->disk->ops->write(p->disk->ctx, lba * SECTOR_BYTES, buffer, bytes);
+            ok = t != TRANSFER_DONE ||
+                 p->disk->ops->write(p->disk->ctx, lba * SECTOR_BYTES, buffer, bytes);
         }
         if (!ok) {
             fail(r, read ? ATA_UNC : ATA_ABRT, lba);
@@ -212,7 +230,8 @@ static enum ahci_transfer transfer_finish(struct ahci_port *p, unsigned slot, st
         ahci_fis_pio_setup(p, r, SECTOR_BYTES, false);
     }
     enum ahci_transfer t = sectors_move(p, slot, r, read);
-    bool force = (c->flags & IS_FUA) || ((c->flags & IS_QUEUED) && (p->slot_features[slot] & FUA_BIT));
+    bool force =
+        (c->flags & IS_FUA) || ((c->flags & IS_QUEUED) && (p->slot_features[slot] & FUA_BIT));
     if (t == TRANSFER_DONE && !read && !(r->status & ATA_ERR) && (force || !p->write_cache)) {
         disk_flush(p, r);
     }
@@ -256,20 +275,24 @@ static void identify_page(const struct ahci_port *p, u8 page[SECTOR_BYTES])
         u8 word;
         u32 value;
     } words[] = {
-        {0, 0x0040},   {1, 16383}, {3, 16}, {6, 63}, // fixed device; the geometry of every large disk
+        // fixed device; the geometry of every large disk
+        {0, 0x0040},   {1, 16383}, {3, 16}, {6, 63},
         {47, 0x8010},                               // up to 16 sectors a DRQ block
-        {49, 0x0F00},  {50, 0x4000}, {53, 0x0007},  // DMA, LBA, IORDY; words 54-58, 64-70 and 88 valid
+        // DMA, LBA, IORDY; words 54-58, 64-70 and 88 valid
+        {49, 0x0F00},  {50, 0x4000}, {53, 0x0007},
         {54, 16383},   {55, 16}, {56, 63}, {57, 0xFC10}, {58, 0x00FB},
         {59, 0x0100u | p->multiple},
         {60, sectors28 & 0xFFFF}, {61, sectors28 >> 16},
-        {63, 0x0007},  {64, 0x0003}, {65, 120}, {66, 120}, {67, 120}, {68, 120}, // MWDMA 0-2, PIO 3 and 4
+        // MWDMA 0-2, PIO 3 and 4
+        {63, 0x0007},  {64, 0x0003}, {65, 120}, {66, 120}, {67, 120}, {68, 120},
         {75, AHCI_SLOTS - 1}, {76, 0x0102},         // queue depth less one; NCQ, 1.5 Gbit/s
         {80, 0x01F0},                               // ATA/ATAPI-4 to ATA8-ACS
         {82, 0x4068},  {83, 0x7400}, {84, 0x4060},  // power, caches; FLUSH, 48-bit; log, FUA
         {85, 0x4008 | caches}, {86, 0x3400}, {87, 0x4060},
         {88, 0x003Fu | 0x100u << p->udma_mode},
         {100, sectors & 0xFFFF}, {101, sectors >> 16 & 0xFFFF}, {102, sectors >> 32 & 0xFFFF},
-        {106, 0x4000}, {217, 0x0001},               // one logical sector per physical; does not rotate
+        // one logical sector per physical; does not rotate
+        {106, 0x4000}, {217, 0x0001},
         {255, 0x00A5},                              // signature of the checksum
     };
     memset(page, 0, SECTOR_BYTES);
@@ -282,7 +305,8 @@ static void identify_page(const struct ahci_port *p, u8 page[SECTOR_BYTES])
     put_checksum(page);
 }
 
-// General purpose logs (ACS-3, A): the directory and the NCQ error log. False: there is no such page.
+// General purpose logs (ACS-3, A): the directory and the NCQ error log. False: there is no such
+// page.
 static bool log_page(struct ahci_port *p, unsigned slot, u8 page[SECTOR_BYTES])
 {
     u8 log = (u8)p->slot_lba[slot];
@@ -417,7 +441,8 @@ enum ahci_transfer ata_command_finish(struct ahci_port *p, unsigned slot, struct
         control_finish(p, slot, r);
         break;
     }
-    if (t == TRANSFER_DONE && (r->status & ATA_ERR) && ata_command_is_queued(p->slot_command[slot])) {
+    if (t == TRANSFER_DONE && (r->status & ATA_ERR) &&
+        ata_command_is_queued(p->slot_command[slot])) {
         p->ncq_failed = true;
         p->ncq_tag = (u8)slot;
         p->ncq_error = r->error;

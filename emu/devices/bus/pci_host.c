@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The PCI host bridge: configuration mechanism #1 at CF8/CFC (PCI Local Bus 3.0, 3.2.2.3.2), function 00:00.0, and the
-// routing of INTA-INTD to ISA interrupts.
+// The PCI host bridge: configuration mechanism #1 at CF8/CFC (PCI Local Bus 3.0, 3.2.2.3.2),
+// function 00:00.0, and the routing of INTA-INTD to ISA interrupts.
 #include "devices/device.h"
 
 #include <libfdt.h>
@@ -20,7 +20,8 @@ static u64 pci_host_read(void *ctx, u64 offset, unsigned size)
     struct device *dev = ctx;
     const struct pci_host *h = dev->state;
     if (offset < 4) {
-        // Only a whole doubleword is CONFIG_ADDRESS; anything else there is an ordinary, absent port.
+        // Only a whole doubleword is CONFIG_ADDRESS; anything else there is an ordinary, absent
+        // port.
         return offset == 0 && size == 4 ? h->address : ~UINT64_C(0);
     }
     if (!(h->address & CONFIG_ENABLE) || bits_get(h->address, 16, 8)) {
@@ -42,7 +43,8 @@ static void pci_host_write(void *ctx, u64 offset, u64 value, unsigned size)
     }
     if ((h->address & CONFIG_ENABLE) && !bits_get(h->address, 16, 8)) {
         unsigned reg = (h->address & 0xFC) + (unsigned)(offset - 4);
-        pci_config_write(dev->bus->pci, (unsigned)bits_get(h->address, 8, 8), reg, (u32)value, size);
+        pci_config_write(dev->bus->pci, (unsigned)bits_get(h->address, 8, 8), reg, (u32)value,
+                         size);
     }
 }
 
@@ -70,7 +72,8 @@ static struct status wires_create(struct device *dev, const void *fdt, int node)
     int bytes = 0;
     const fdt32_t *property = fdt_getprop(fdt, node, "interrupts", &bytes);
     if (!property || bytes != 16) {
-        return status_error(STATUS_BAD_INPUT, "device tree: %s needs four \"interrupts\"", dev->path);
+        return status_error(STATUS_BAD_INPUT, "device tree: %s needs four \"interrupts\"",
+                            dev->path);
     }
     for (unsigned n = 0; n < 4; n++) {
         unsigned first = 0;
@@ -102,7 +105,8 @@ static struct status pci_host_create(struct device *dev, const void *fdt, int no
     u64 base, length;
     struct status s = device_reg(dev, fdt, node, &base, &length);
     if (status_ok(&s) && length != 8) {
-        s = status_error(STATUS_BAD_INPUT, "device tree: %s: the length in \"reg\" must be 8", dev->path);
+        s = status_error(STATUS_BAD_INPUT, "device tree: %s: the length in \"reg\" must be 8",
+                         dev->path);
     }
     if (status_ok(&s)) {
         s = io_space_add(dev->bus->ports, base, length, &pci_host_ops, dev, "pci-config");

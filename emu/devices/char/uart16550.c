@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: MIT
-// The 16550A UART (National Semiconductor PC16550D, section 8). Transmitted characters leave at once: the holding register
-// and FIFO are always empty again, so output costs no virtual time. Received ones arrive at the programmed rate, and only
-// while the guest can take them: RTS up, the receive interrupt enabled, room in the FIFO. So nothing is ever overrun. The
-// end of the host's input is a fall of the carrier (DCD), once all before it was read.
+// The 16550A UART (National Semiconductor PC16550D, section 8). Transmitted characters leave at
+// once: the holding register and FIFO are always empty again, so output costs no virtual time.
+// Received ones arrive at the programmed rate, and only while the guest can take them: RTS up, the
+// receive interrupt enabled, room in the FIFO. So nothing is ever overrun. The end of the host's
+// input is a fall of the carrier (DCD), once all before it was read.
 #include "devices/device.h"
 
 #include <libfdt.h>
@@ -14,11 +15,13 @@ enum { REG_DATA, REG_IER, REG_IIR_FCR, REG_LCR, REG_MCR, REG_LSR, REG_MSR, REG_S
 
 enum {
     IER_RX = 1, IER_THRE = 2, IER_LINE = 4, IER_MODEM = 8, IER_WRITABLE = 0x0F,
-    IIR_NONE = 1, IIR_MODEM = 0, IIR_THRE = 2, IIR_RX = 4, IIR_LINE = 6, IIR_TIMEOUT = 0x0C, IIR_FIFOS = 0xC0,
+    IIR_NONE = 1, IIR_MODEM = 0, IIR_THRE = 2, IIR_RX = 4, IIR_LINE = 6, IIR_TIMEOUT = 0x0C,
+    IIR_FIFOS = 0xC0,
     FCR_ENABLE = 1, FCR_CLEAR_RX = 2,
     LCR_WORD = 3, LCR_STOP = 4, LCR_PARITY = 8, LCR_BREAK = 0x40, LCR_DLAB = 0x80,
     MCR_DTR = 1, MCR_RTS = 2, MCR_OUT1 = 4, MCR_OUT2 = 8, MCR_LOOP = 0x10, MCR_WRITABLE = 0x1F,
-    LSR_READY = 1, LSR_OVERRUN = 2, LSR_BREAK = 0x10, LSR_ERRORS = 0x1E, LSR_THRE = 0x20, LSR_TEMT = 0x40,
+    LSR_READY = 1, LSR_OVERRUN = 2, LSR_BREAK = 0x10, LSR_ERRORS = 0x1E, LSR_THRE = 0x20,
+    LSR_TEMT = 0x40,
     MSR_CTS = 0x10, MSR_DSR = 0x20, MSR_RI = 0x40, MSR_DCD = 0x80, MSR_DELTAS = 0x0F, MSR_TERI = 4,
 };
 
@@ -121,11 +124,12 @@ static void interrupt_update(struct uart *u)
 
 static bool may_receive(const struct uart *u)
 {
-    return u->host && u->host->ops && (u->mcr & MCR_RTS) && !(u->mcr & MCR_LOOP) && (u->ier & IER_RX) &&
-           !u->starved && !u->end_of_input && u->fifo_count < capacity(u);
+    return u->host && u->host->ops && (u->mcr & MCR_RTS) && !(u->mcr & MCR_LOOP) &&
+           (u->ier & IER_RX) && !u->starved && !u->end_of_input && u->fifo_count < capacity(u);
 }
 
-// Keeps a character on its way while the guest can take one, and calls a character back when it no longer can.
+// Keeps a character on its way while the guest can take one, and calls a character back when it no
+// longer can.
 static void receive_arm(struct device *dev)
 {
     struct uart *u = dev->state;
@@ -136,13 +140,15 @@ static void receive_arm(struct device *dev)
     }
 }
 
-// Restarts the wait for the character timeout (8.6.4): from the last character in or out of a non-empty FIFO.
+// Restarts the wait for the character timeout (8.6.4): from the last character in or out of a
+// non-empty FIFO.
 static void timeout_restart(struct device *dev)
 {
     struct uart *u = dev->state;
     u->timeout_pending = false;
     event_set(dev->bus->events, u->timeout_event,
-              fifos_on(u) && u->fifo_count ? vclock_ns(dev->bus->clock) + 4 * character_ns(u) : EVENT_NEVER);
+              fifos_on(u) && u->fifo_count ? vclock_ns(dev->bus->clock) + 4 * character_ns(u)
+                                           : EVENT_NEVER);
 }
 
 static void fifo_push(struct device *dev, u8 byte)
@@ -345,7 +351,8 @@ static void uart_write(void *ctx, u64 offset, u64 value, unsigned size)
 
 static const struct io_ops uart_ops = {uart_read, uart_write, 1};
 
-// The host port is the n of the /aliases entry serial<n> that names the node; without one nothing is connected.
+// The host port is the n of the /aliases entry serial<n> that names the node; without one nothing
+// is connected.
 static const struct host_serial *host_port(const struct device *dev, const void *fdt)
 {
     for (unsigned n = 0; n < PORTS; n++) {
@@ -372,7 +379,8 @@ static struct status uart_create(struct device *dev, const void *fdt, int node)
     u->clock_hz = device_cell(fdt, node, "clock-frequency", 1843200);
     u->character_ns = device_cell(fdt, node, "viv,character-ns", 0);
     if (status_ok(&s) && u->clock_hz < 1000) {
-        s = status_error(STATUS_BAD_INPUT, "device tree: %s: absurd \"clock-frequency\"", dev->path);
+        s = status_error(STATUS_BAD_INPUT, "device tree: %s: absurd \"clock-frequency\"",
+                         dev->path);
     }
     u->receive_ns = u->timeout_ns = EVENT_NEVER;
     const struct event receive = {&u->receive_ns, receive_fire, dev, "uart receive"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The I/O APIC (82093AA, Intel 290566; version 0x20 with the EOI register of the ICH9 data sheet, 13.5). 24 pins. Lines
-// carry "asserted", so the polarity bit is kept but changes nothing.
+// The I/O APIC (82093AA, Intel 290566; version 0x20 with the EOI register of the ICH9 data sheet,
+// 13.5). 24 pins. Lines carry "asserted", so the polarity bit is kept but changes nothing.
 #include "devices/device.h"
 
 enum { PINS = 24, VERSION = 0x20 };
@@ -105,7 +105,8 @@ static void window_write(struct device *dev, u32 value)
         u64 written = bits_set(*rte, io->select & 1 ? 32 : 0, 32, value);
         *rte = (written & RTE_WRITABLE) | (*rte & RTE_REMOTE_IRR);
         if (!(*rte & RTE_LEVEL)) {
-            // An edge entry has no remote IRR: software clears a stuck one this way (Linux, __eoi_ioapic_pin).
+            // An edge entry has no remote IRR: software clears a stuck one this way (Linux,
+            // __eoi_ioapic_pin).
             *rte &= ~(u64)RTE_REMOTE_IRR;
         }
         level_service(dev, pin);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The local APICs of all CPUs: registers, priorities, local vector table (SDM 3A chapter 11). xAPIC mode only.
+// The local APICs of all CPUs: registers, priorities, local vector table (SDM 3A chapter 11). xAPIC
+// mode only.
 #include "devices/intc/lapic_internal.h"
 
 #include <libfdt.h>
@@ -7,14 +8,17 @@
 
 #define MSR_APIC_BASE 0x1B
 #define MSR_TSC_DEADLINE 0x6E0
-// Bits of IA32_APIC_BASE that may be set: BSP, enable, and an address of up to 40 bits. x2APIC (bit 10) is not there.
+// Bits of IA32_APIC_BASE that may be set: BSP, enable, and an address of up to 40 bits. x2APIC (bit
+// 10) is not there.
 #define BASE_ADDRESS UINT64_C(0xFFFFFFF000)
 #define BASE_VALID (BASE_ADDRESS | BASE_BSP | BASE_ENABLED)
 
 // Register offsets (SDM 3A table 11-1).
 enum {
-    REG_ID = 0x20, REG_VERSION = 0x30, REG_TPR = 0x80, REG_APR = 0x90, REG_PPR = 0xA0, REG_EOI = 0xB0,
-    REG_RRD = 0xC0, REG_LDR = 0xD0, REG_DFR = 0xE0, REG_SVR = 0xF0, REG_ISR = 0x100, REG_TMR = 0x180,
+    REG_ID = 0x20, REG_VERSION = 0x30, REG_TPR = 0x80, REG_APR = 0x90, REG_PPR = 0xA0,
+    REG_EOI = 0xB0,
+    REG_RRD = 0xC0, REG_LDR = 0xD0, REG_DFR = 0xE0, REG_SVR = 0xF0, REG_ISR = 0x100,
+    REG_TMR = 0x180,
     REG_IRR = 0x200, REG_ESR = 0x280, REG_ICR_LOW = 0x300, REG_ICR_HIGH = 0x310, REG_LVT = 0x320,
     REG_INITIAL_COUNT = 0x380, REG_CURRENT_COUNT = 0x390, REG_DIVIDE = 0x3E0,
 };
@@ -60,8 +64,8 @@ static bool fixed_deliverable(const struct lapic_cpu *c)
     return lapic_software_enabled(c) && (highest(c->irr) & 0xF0) > (lapic_ppr(c) & 0xF0);
 }
 
-// INTR of the 8259s gets through LINT0 in ExtINT mode, or directly when the APIC is disabled and its pins are INTR and
-// NMI (11.4.3).
+// INTR of the 8259s gets through LINT0 in ExtINT mode, or directly when the APIC is disabled and
+// its pins are INTR and NMI (11.4.3).
 static bool extint_deliverable(const struct lapic_cpu *c)
 {
     if (!lapic_hardware_enabled(c)) {
@@ -191,7 +195,13 @@ static u8 lapic_acknowledge(void *ctx)
 static bool register_known(u32 reg)
 {
     switch (reg) {
-    case REG_ID: case REG_VERSION: case REG_TPR: case REG_APR: case REG_PPR: case REG_EOI: case REG_RRD:
+    case REG_ID:
+    case REG_VERSION:
+    case REG_TPR:
+    case REG_APR:
+    case REG_PPR:
+    case REG_EOI:
+    case REG_RRD:
     case REG_LDR: case REG_DFR: case REG_SVR: case REG_ESR: case REG_ICR_LOW: case REG_ICR_HIGH:
     case REG_INITIAL_COUNT: case REG_CURRENT_COUNT: case REG_DIVIDE:
         return true;
@@ -261,7 +271,8 @@ static void lvt_write(struct lapic_cpu *c, enum lvt_index which, u32 value)
         return;
     }
     c->lvt[which] = value;
-    if ((which == LVT_LINT0 || which == LVT_LINT1) && (value & LVT_LEVEL) && c->lint[which - LVT_LINT0]) {
+    if ((which == LVT_LINT0 || which == LVT_LINT1) && (value & LVT_LEVEL) &&
+        c->lint[which - LVT_LINT0]) {
         lapic_lvt_deliver(c, which); // the level was there before the entry let it through
     }
 }
@@ -381,7 +392,8 @@ static bool lapic_read_msr(void *ctx, u32 msr, u64 *value)
     }
 }
 
-// All CPUs see the registers at one place, that of CPU 0's base: who moves one APIC alone is not served.
+// All CPUs see the registers at one place, that of CPU 0's base: who moves one APIC alone is not
+// served.
 static bool base_write(struct lapic_cpu *c, u64 value)
 {
     if (value & ~BASE_VALID) {
@@ -488,7 +500,8 @@ static void lapic_reset(struct device *dev)
         c->lint[0] = c->lint[1] = 0;
         c->tsc_offset = 0;
         if (l->virtual_wire && i == 0) {
-            // What firmware leaves to a kernel: the virtual wire mode of the MultiProcessor Specification 1.4, 3.6.2.2.
+            // What firmware leaves to a kernel: the virtual wire mode of the MultiProcessor
+            // Specification 1.4, 3.6.2.2.
             c->svr = SVR_ENABLED | 0xFF;
             c->lvt[LVT_LINT0] = DELIVER_EXTINT << 8;
             c->lvt[LVT_LINT1] = DELIVER_NMI << 8;

@@ -7,7 +7,15 @@
 
 #define LAPIC_MAX_CPUS 16
 
-enum lvt_index { LVT_TIMER, LVT_THERMAL, LVT_PERFORMANCE, LVT_LINT0, LVT_LINT1, LVT_ERROR, LVT_COUNT };
+enum lvt_index {
+    LVT_TIMER,
+    LVT_THERMAL,
+    LVT_PERFORMANCE,
+    LVT_LINT0,
+    LVT_LINT1,
+    LVT_ERROR,
+    LVT_COUNT
+};
 
 enum {
     LVT_REMOTE_IRR = 1 << 14, LVT_LEVEL = 1 << 15, LVT_MASKED = 1 << 16,
@@ -20,7 +28,8 @@ enum { ESR_SEND_ILLEGAL = 1 << 5, ESR_RECEIVE_ILLEGAL = 1 << 6, ESR_REGISTER = 1
 
 // Delivery modes of messages, ICR and LVT.
 enum lapic_delivery {
-    DELIVER_FIXED, DELIVER_LOWEST, DELIVER_SMI, DELIVER_RESERVED, DELIVER_NMI, DELIVER_INIT, DELIVER_SIPI,
+    DELIVER_FIXED, DELIVER_LOWEST, DELIVER_SMI, DELIVER_RESERVED, DELIVER_NMI, DELIVER_INIT,
+    DELIVER_SIPI,
     DELIVER_EXTINT,
 };
 
@@ -66,7 +75,8 @@ static inline bool lapic_software_enabled(const struct lapic_cpu *c)
 }
 
 // lapic.c
-void lapic_update(struct lapic_cpu *c);                           // tells the CPU whether an interrupt is deliverable
+// tells the CPU whether an interrupt is deliverable
+void lapic_update(struct lapic_cpu *c);
 void lapic_accept(struct lapic_cpu *c, u8 vector, bool level);    // into IRR
 void lapic_error(struct lapic_cpu *c, u32 bits);
 void lapic_lvt_deliver(struct lapic_cpu *c, enum lvt_index which);

@@ -59,7 +59,8 @@ static void deliver(struct lapic_cpu *c, const struct message *m)
     lapic_update(c);
 }
 
-// Sends to every CPU of the set, or for lowest priority to the one of lowest processor priority, the first of equals.
+// Sends to every CPU of the set, or for lowest priority to the one of lowest processor priority,
+// the first of equals.
 static void send(struct lapic *l, u32 targets, const struct message *m)
 {
     if (m->delivery == DELIVER_LOWEST) {

@@ -2,7 +2,8 @@
 // The local APIC timer: one-shot and periodic from the crystal, TSC deadline (SDM 3A 11.5.4).
 #include "devices/intc/lapic_internal.h"
 
-enum { MODE_SHIFT = 17, MODE_ONE_SHOT = 0, MODE_PERIODIC = 1, MODE_TSC_DEADLINE = 2, MODE_RESERVED = 3 };
+enum { MODE_SHIFT = 17, MODE_ONE_SHOT = 0, MODE_PERIODIC = 1, MODE_TSC_DEADLINE = 2,
+       MODE_RESERVED = 3 };
 
 static unsigned mode_of(u32 lvt)
 {
@@ -82,7 +83,8 @@ void lapic_timer_set_lvt(struct lapic_cpu *c, u32 value)
 {
     unsigned before = mode_of(c->lvt[LVT_TIMER]), after = mode_of(value);
     c->lvt[LVT_TIMER] = value;
-    // Between counting and deadline mode the timer is disarmed (11.5.4.1); between the counting ones it goes on.
+    // Between counting and deadline mode the timer is disarmed (11.5.4.1); between the counting
+    // ones it goes on.
     if (before != after && (before >= MODE_TSC_DEADLINE || after >= MODE_TSC_DEADLINE)) {
         lapic_timer_stop(c);
         c->initial_count = 0;

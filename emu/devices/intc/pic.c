@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The pair of 8259A interrupt controllers (Intel 231468: "8259A Programmable Interrupt Controller") and the ELCR edge and
-// level control registers at 4D0/4D1 (ICH9 data sheet, 13.4.10). The slave hangs on the master's IR2.
+// The pair of 8259A interrupt controllers (Intel 231468: "8259A Programmable Interrupt Controller")
+// and the ELCR edge and level control registers at 4D0/4D1 (ICH9 data sheet, 13.4.10). The slave
+// hangs on the master's IR2.
 #include "devices/device.h"
 
 #include <libfdt.h>
@@ -8,7 +9,8 @@
 enum {
     ICW1_IC4 = 0x01, ICW1_SINGLE = 0x02, ICW1 = 0x10,
     ICW4_AEOI = 0x02, ICW4_SFNM = 0x10,
-    OCW3 = 0x08, OCW3_READ = 0x02, OCW3_ISR = 0x01, OCW3_POLL = 0x04, OCW3_SMM = 0x20, OCW3_ESMM = 0x40,
+    OCW3 = 0x08, OCW3_READ = 0x02, OCW3_ISR = 0x01, OCW3_POLL = 0x04, OCW3_SMM = 0x20,
+    OCW3_ESMM = 0x40,
     CASCADE = 2,
     SPURIOUS = 7,
 };
@@ -37,7 +39,8 @@ struct pic {
     u8 elcr_reset[2];
 };
 
-// Places behind the one of lowest priority, going round: 0 is the highest priority. 8: none of the bits is set.
+// Places behind the one of lowest priority, going round: 0 is the highest priority. 8: none of the
+// bits is set.
 static unsigned priority_of(const struct pic_chip *c, u8 bits)
 {
     unsigned n = 0;
@@ -52,9 +55,9 @@ static unsigned ir_at(const struct pic_chip *c, unsigned priority)
     return (c->lowest + 1 + priority) & 7;
 }
 
-// The IR that INT stands for, -1 if none. In-service bits hold back their own and lower priorities; in special mask mode
-// the masked ones do not; in special fully nested mode the slave's does not hold back the slave (231468, "Special
-// Fully Nested Mode").
+// The IR that INT stands for, -1 if none. In-service bits hold back their own and lower priorities;
+// in special mask mode the masked ones do not; in special fully nested mode the slave's does not
+// hold back the slave (231468, "Special Fully Nested Mode").
 static int pending_ir(const struct pic_chip *c, bool master)
 {
     unsigned request = priority_of(c, c->irr & (u8)~c->imr);
@@ -126,8 +129,8 @@ static int chip_acknowledge(struct pic_chip *c, bool master)
     return ir;
 }
 
-// INTA: the vector of the highest request. A request that vanished gives the spurious IR7 of the chip that noticed,
-// without an in-service bit there.
+// INTA: the vector of the highest request. A request that vanished gives the spurious IR7 of the
+// chip that noticed, without an in-service bit there.
 static u8 pic_acknowledge(void *ctx)
 {
     struct device *dev = ctx;
@@ -145,8 +148,10 @@ static u8 pic_acknowledge(void *ctx)
 static void icw1_write(struct pic_chip *c, u8 value)
 {
     u8 lines = c->lines, elcr = c->elcr;
-    // Edge detectors start anew: a line that is already high must fall first. Level ones follow the line.
-    *c = (struct pic_chip){.lines = lines, .elcr = elcr, .irr = lines & elcr, .lowest = 7, .icw1 = value};
+    // Edge detectors start anew: a line that is already high must fall first. Level ones follow the
+    // line.
+    *c = (struct pic_chip){
+        .lines = lines, .elcr = elcr, .irr = lines & elcr, .lowest = 7, .icw1 = value};
     c->expect = EXPECT_ICW2;
 }
 
@@ -316,13 +321,14 @@ static void pic_reset(struct device *dev)
 }
 
 #define CHIP_FIELDS(n)                                                                             \
-    FIELD(struct pic, chip[n].lines), FIELD(struct pic, chip[n].irr), FIELD(struct pic, chip[n].isr), \
-        FIELD(struct pic, chip[n].imr), FIELD(struct pic, chip[n].elcr), FIELD(struct pic, chip[n].base), \
-        FIELD(struct pic, chip[n].icw1), FIELD(struct pic, chip[n].icw3), FIELD(struct pic, chip[n].icw4), \
-        FIELD(struct pic, chip[n].expect), FIELD(struct pic, chip[n].lowest),                      \
-        FIELD(struct pic, chip[n].rotate_on_aeoi), FIELD(struct pic, chip[n].special_mask),        \
-        FIELD(struct pic, chip[n].read_isr), FIELD(struct pic, chip[n].poll),                      \
-        FIELD(struct pic, chip[n].output)
+    FIELD(struct pic, chip[n].lines), FIELD(struct pic, chip[n].irr),                              \
+        FIELD(struct pic, chip[n].isr), FIELD(struct pic, chip[n].imr),                            \
+        FIELD(struct pic, chip[n].elcr), FIELD(struct pic, chip[n].base),                          \
+        FIELD(struct pic, chip[n].icw1), FIELD(struct pic, chip[n].icw3),                          \
+        FIELD(struct pic, chip[n].icw4), FIELD(struct pic, chip[n].expect),                        \
+        FIELD(struct pic, chip[n].lowest), FIELD(struct pic, chip[n].rotate_on_aeoi),              \
+        FIELD(struct pic, chip[n].special_mask), FIELD(struct pic, chip[n].read_isr),              \
+        FIELD(struct pic, chip[n].poll), FIELD(struct pic, chip[n].output)
 
 static const struct field pic_fields[] = {CHIP_FIELDS(0), CHIP_FIELDS(1), FIELD_END};
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The ACPI PM1a blocks: status and enable at offsets 0 and 2, control at 4 (ACPI 6.5, 4.8.3.1 and 4.8.3.2). Soft-off
-// (_S5) is SLP_TYP 0; the other sleep types do not exist here, and writing them does nothing.
+// The ACPI PM1a blocks: status and enable at offsets 0 and 2, control at 4 (ACPI 6.5, 4.8.3.1 and
+// 4.8.3.2). Soft-off (_S5) is SLP_TYP 0; the other sleep types do not exist here, and writing them
+// does nothing.
 #include "devices/device.h"
 
 enum {
@@ -42,7 +43,8 @@ static void acpi_power_write(void *ctx, u64 offset, u64 value, unsigned size)
     struct device *dev = ctx;
     struct acpi_power *a = dev->state;
     if (size == 1) {
-        // ACPI lets these blocks be accessed by byte; the other half keeps its value, which clears no status bit.
+        // ACPI lets these blocks be accessed by byte; the other half keeps its value, which clears
+        // no status bit.
         u64 half = acpi_power_read(ctx, offset & ~UINT64_C(1), 2);
         half = (offset & ~UINT64_C(1)) == PM1_STATUS ? 0 : half;
         value = bits_set(half, 8 * (offset & 1), 8, value);

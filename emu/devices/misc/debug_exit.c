@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The debug-exit port: a write ends the run (QEMU's isa-debug-exit, but with the status passed on as written).
+// The debug-exit port: a write ends the run (QEMU's isa-debug-exit, but with the status passed on
+// as written).
 #include "devices/device.h"
 
 struct debug_exit {

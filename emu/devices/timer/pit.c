@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The 8254 interval timer (Intel 231164) and port 0x61: channel 0 drives IRQ 0, channel 2's gate and output are bits of
-// the port. Counters are functions of vtime; only channel 0's output edges need events.
+// The 8254 interval timer (Intel 231164) and port 0x61: channel 0 drives IRQ 0, channel 2's gate
+// and output are bits of the port. Counters are functions of vtime; only channel 0's output edges
+// need events.
 #include "devices/device.h"
 
 #include <libfdt.h>
@@ -19,13 +20,15 @@ struct pit_channel {
     u8 latch_bytes;          // bytes of latch still to be read
     u8 status_latched, status;
     u8 gate;
-    u8 counting;             // a count was loaded (modes 1 and 5: and triggered) since the control word
+    // a count was loaded (modes 1 and 5: and triggered) since the control word
+    u8 counting;
     u8 has_count;            // a whole count was written since the control word
     u16 latch;
     u32 count;               // written count, 1-65536 (10000 in BCD)
     u32 period;              // the count the counting element runs from
     u64 start;               // tick at which it was loaded
-    u64 reload;              // modes 2 and 3: tick at which the newly written count takes over; 0: none waits
+    // modes 2 and 3: tick at which the newly written count takes over; 0: none waits
+    u64 reload;
     u64 frozen;              // modes 0 and 4 with the gate low: ticks counted so far
 };
 
@@ -46,8 +49,9 @@ static u64 now_ticks(const struct device *dev)
     return vclock_ticks(vclock_ns(dev->bus->clock), p->hz);
 }
 
-// A count written to a running periodic channel takes over at the end of the period. (The data sheet lets mode 3 do it
-// at the end of the half period; whole ones keep the duty cycle, and nothing is known to depend on it.)
+// A count written to a running periodic channel takes over at the end of the period. (The data
+// sheet lets mode 3 do it at the end of the half period; whole ones keep the duty cycle, and
+// nothing is known to depend on it.)
 static void settle(struct pit_channel *c, u64 now)
 {
     if (c->reload && now >= c->reload) {
@@ -151,7 +155,8 @@ static void output_update(struct device *dev)
         irq_set(&p->line, level);
     }
     u64 edge = next_edge(c, now);
-    event_set(dev->bus->events, p->event, edge == EVENT_NEVER ? edge : vclock_ns_of_ticks(edge, p->hz));
+    event_set(dev->bus->events, p->event,
+              edge == EVENT_NEVER ? edge : vclock_ns_of_ticks(edge, p->hz));
 }
 
 static void pit_fire(void *ctx, u64 deadline_ns)
@@ -251,7 +256,8 @@ static void status_latch(struct pit_channel *c, u64 now)
 {
     if (!c->status_latched) {
         bool null_count = !c->counting || c->reload || now < c->start;
-        c->status = (u8)(output(c, now) << 7 | null_count << 6 | c->access << 4 | c->mode << 1 | c->bcd);
+        c->status =
+            (u8)(output(c, now) << 7 | null_count << 6 | c->access << 4 | c->mode << 1 | c->bcd);
         c->status_latched = true;
     }
 }
@@ -260,7 +266,8 @@ static void control_write(struct pit *p, u8 value, u64 now)
 {
     unsigned select = value >> 6, access = value >> 4 & 3;
     if (select == 3) {
-        // Read-back: bit 5 clear latches counts, bit 4 clear latches status, of the channels in bits 1-3.
+        // Read-back: bit 5 clear latches counts, bit 4 clear latches status, of the channels in
+        // bits 1-3.
         for (unsigned i = 0; i < CHANNELS; i++) {
             struct pit_channel *c = &p->channel[i];
             if (!(value & (2 << i))) {
@@ -371,7 +378,8 @@ static struct status pit_create(struct device *dev, const void *fdt, int node)
     }
     p->hz = device_cell(fdt, node, "clock-frequency", 1193182);
     if (status_ok(&s) && (p->hz == 0 || p->hz > 100000000)) {
-        s = status_error(STATUS_BAD_INPUT, "device tree: %s: absurd \"clock-frequency\"", dev->path);
+        s = status_error(STATUS_BAD_INPUT, "device tree: %s: absurd \"clock-frequency\"",
+                         dev->path);
     }
     p->deadline_ns = EVENT_NEVER;
     const struct event e = {&p->deadline_ns, pit_fire, dev, "pit channel 0"};
@@ -382,7 +390,8 @@ static struct status pit_create(struct device *dev, const void *fdt, int node)
 static void pit_reset(struct device *dev)
 {
     struct pit *p = dev->state;
-    // "Before initialisation mode, count and output are undefined": mode 0, never counting, outputs low.
+    // "Before initialisation mode, count and output are undefined": mode 0, never counting, outputs
+    // low.
     for (unsigned i = 0; i < CHANNELS; i++) {
         p->channel[i] = (struct pit_channel){
             .access = ACCESS_BOTH, .gate = i != 2, .count = 65536, .period = 65536,

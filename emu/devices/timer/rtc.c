@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The MC146818 real-time clock with 128 bytes of CMOS at ports 0x70/0x71. Its time is a function of vtime; the flags of
-// register C are brought up to date when somebody looks, and events exist only for enabled interrupts.
+// The MC146818 real-time clock with 128 bytes of CMOS at ports 0x70/0x71. Its time is a function of
+// vtime; the flags of register C are brought up to date when somebody looks, and events exist only
+// for enabled interrupts.
 #include "devices/device.h"
 
 #include <libfdt.h>
@@ -59,7 +60,8 @@ static s64 days_of(s64 year, unsigned month, s64 day)
     s64 era = (year >= 0 ? year : year - 399) / 400;
     s64 year_of_era = year - era * 400;
     s64 day_of_year = (153 * ((s64)month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year - 719468;
+    return era * 146097 + year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year -
+           719468;
 }
 
 static struct civil civil_of(s64 time_s)
@@ -75,7 +77,8 @@ static struct civil civil_of(s64 time_s)
     days += 719468;
     s64 era = (days >= 0 ? days : days - 146096) / 146097;
     s64 day_of_era = days - era * 146097;
-    s64 year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
+    s64 year_of_era =
+        (day_of_era - day_of_era / 1460 + day_of_era / 36524 - day_of_era / 146096) / 365;
     s64 day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     unsigned march_month = (unsigned)((5 * day_of_year + 2) / 153);
     c.day = (unsigned)(day_of_year - (153 * march_month + 2) / 5 + 1);
@@ -270,13 +273,14 @@ static void control_write(struct rtc *r, unsigned reg, u8 value, u64 now)
     }
     bool is_reset = (r->cmos[REG_A] & A_DIVIDER_RESET) == A_DIVIDER_RESET;
     if (was_reset && !is_reset) {
-        // The first update comes half a second after the divider is released. (Before vtime 0, base_ns wraps: it is only
-        // ever subtracted.)
+        // The first update comes half a second after the divider is released. (Before vtime 0,
+        // base_ns wraps: it is only ever subtracted.)
         r->base_ns = now - NS_PER_S / 2;
     } else {
         r->base_ns = now - (now - r->base_ns) % NS_PER_S;
     }
-    // Also where the clock ran on: a change between BCD and binary or 12 and 24 hours reinterprets what stands there.
+    // Also where the clock ran on: a change between BCD and binary or 12 and 24 hours reinterprets
+    // what stands there.
     time_from_registers(r);
     r->seen_ns = now;
 }
