@@ -73,6 +73,17 @@ static void put_options(struct seq_file *m, const struct mount *mount)
     }
 }
 
+// Whether the mount lies at or below the one that holds the reader's root: what is above it is not shown.
+static bool is_reachable(struct mount *mount, const struct path *root)
+{
+    spin_lock(&mount_lock);
+    while (mount != root->mnt && mount->mnt_parent != mount) {
+        mount = mount->mnt_parent;
+    }
+    spin_unlock(&mount_lock);
+    return mount == root->mnt;
+}
+
 static int for_each_mount(struct seq_file *m, struct task_struct *t,
                           int (*show)(struct seq_file *, struct mount *, const struct path *root))
 {
@@ -81,7 +92,7 @@ static int for_each_mount(struct seq_file *m, struct task_struct *t,
     int error = 0;
     get_fs_root(current->fs, &root);
     for (unsigned n = 0; !error && (mount = nth_mount(namespace_of(t), n)) != NULL; n++) {
-        error = show(m, mount, &root);
+        error = is_reachable(mount, &root) ? show(m, mount, &root) : 0;
         mntput(mount);
     }
     path_put(&root);
