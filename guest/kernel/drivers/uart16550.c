@@ -233,7 +233,7 @@ static int uart_open(struct tty_struct *tty)
     uart_set_termios(tty);
     unsigned long flags;
     spin_lock_irqsave(&u->lock, flags);
-    outb(u->port + UART_FCR, UART_FCR_ENABLE | UART_FCR_TRIGGER_8);
+    outb(u->port + UART_FCR, UART_FCR_ENABLE | UART_FCR_TRIGGER_14);
     WRITE_ONCE(tty->carrier, inb(u->port + UART_MSR) & UART_MSR_DCD);
     set_ier(u, UART_IER_RX | UART_IER_LINE | UART_IER_MODEM);
     set_mcr(u, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);

@@ -160,13 +160,13 @@ static long modem(struct tty_struct *tty, unsigned cmd, unsigned __user *p)
 
 static long simulate_input(struct tty_struct *tty, const u8 __user *p)
 {
-    u8 c;
+    u8 c, flag = TTY_NORMAL;
     if (current->signal->tty != tty && !capable(CAP_SYS_ADMIN))
         return -EPERM;
     if (get_user(c, p))
         return -EFAULT;
     spin_lock(&tty->lock);
-    ldisc_receive(tty, c, TTY_NORMAL);
+    ldisc_receive_buf(tty, &c, &flag, 1);
     spin_unlock(&tty->lock);
     return 0;
 }

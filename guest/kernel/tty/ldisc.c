@@ -43,7 +43,7 @@ static void line_done(struct tty_struct *tty, u8 c)
     put_byte(tty, c);
     __set_bit((tty->read_head - 1) & MASK, tty->delimiters);
     tty->canon_head = tty->read_head;
-    wake_up_interruptible_poll(&tty->read_wait, POLLIN | POLLRDNORM);
+    tty->wake_reader = true;
 }
 
 // Only a line that nobody can finish must not be held back.
@@ -268,10 +268,10 @@ static void store_char(struct tty_struct *tty, u8 c)
         put_byte(tty, 0xff);
     put_byte(tty, c);
     if (!canonical)
-        wake_up_interruptible_poll(&tty->read_wait, POLLIN | POLLRDNORM);
+        tty->wake_reader = true;
 }
 
-void ldisc_receive(struct tty_struct *tty, u8 c, enum tty_flag flag)
+static void ldisc_receive(struct tty_struct *tty, u8 c, enum tty_flag flag)
 {
     if (flag == TTY_OVERRUN || (flag != TTY_NORMAL && line_error(tty, &c, flag)))
         return;
@@ -280,7 +280,6 @@ void ldisc_receive(struct tty_struct *tty, u8 c, enum tty_flag flag)
     if (tty->literal_next) {
         tty->literal_next = false;
         store_char(tty, c);
-        check_throttle(tty);
         return;
     }
     if (I_FLAG(tty, IXON) && flow_chars(tty, c))
@@ -299,12 +298,34 @@ void ldisc_receive(struct tty_struct *tty, u8 c, enum tty_flag flag)
     }
     if (I_FLAG(tty, IUCLC) && L_FLAG(tty, IEXTEN) && c >= 'A' && c <= 'Z')
         c += 'a' - 'A';
-    if (L_FLAG(tty, ICANON) && (canonical_edit(tty, c) || canonical_end(tty, c))) {
-        check_throttle(tty);
-        return;
+    if (!L_FLAG(tty, ICANON) || !(canonical_edit(tty, c) || canonical_end(tty, c)))
+        store_char(tty, c);
+}
+
+// Nothing is looked at or changed on the way: bytes can be copied as they come.
+static bool transparent(const struct tty_struct *tty)
+{
+    return !L_FLAG(tty, ICANON | ISIG | ECHO) && !I_FLAG(tty, IXON | ISTRIP | IGNCR | ICRNL | INLCR | IUCLC | PARMRK) &&
+           !tty->literal_next;
+}
+
+void ldisc_receive_buf(struct tty_struct *tty, const u8 *buf, const u8 *flags, size_t n)
+{
+    for (size_t i = 0; i < n; i++) {
+        if (flags[i] == TTY_NORMAL && transparent(tty)) {
+            if (room(tty) > 2) {
+                put_byte(tty, buf[i]);
+                tty->wake_reader = true;
+            }
+        } else {
+            ldisc_receive(tty, buf[i], (enum tty_flag)flags[i]);
+        }
     }
-    store_char(tty, c);
     check_throttle(tty);
+    if (tty->wake_reader) {
+        tty->wake_reader = false;
+        wake_up_interruptible_poll(&tty->read_wait, POLLIN | POLLRDNORM);
+    }
 }
 
 void ldisc_flush_input(struct tty_struct *tty)

@@ -52,6 +52,8 @@ struct tty_struct {
     bool carrier;                // DCD as last seen
     bool carrier_dropped;        // to be handled by the bottom half
     struct work_struct work;
+    struct hrtimer batch_timer;  // a stream is handed on every FLIP_BATCH_NS, single bytes at once
+    u64 processed_at;
 
     // Line discipline; lock: lock (task context).
     spinlock_t lock;
@@ -60,7 +62,8 @@ struct tty_struct {
     u32 read_head, read_tail;    // all input is in [tail, head)
     u32 canon_head;              // complete lines are in [tail, canon_head)
     u32 column, canon_column;    // of the cursor; where the line being typed starts
-    bool literal_next, erasing_reprint;
+    bool literal_next;
+    bool wake_reader;            // after the batch
     bool stopped;                // ^S
     bool throttled;
 };

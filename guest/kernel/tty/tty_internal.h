@@ -6,13 +6,14 @@
 
 #define TERMIOS_DEFAULT                                                                            \
     {                                                                                              \
-        .c_iflag = ICRNL | IXON, .c_oflag = OPOST | ONLCR, .c_cflag = B38400 | CS8 | CREAD | HUPCL | CLOCAL, \
+        .c_iflag = ICRNL | IXON, .c_oflag = OPOST | ONLCR, .c_cflag = B115200 | CS8 | CREAD | HUPCL | CLOCAL, \
         .c_lflag = ISIG | ICANON | ECHO | ECHOE | ECHOK | ECHOCTL | ECHOKE | IEXTEN,               \
         .c_cc = {3, 28, 127, 21, 4, 0, 1, 0, 17, 19, 26, 0, 18, 15, 23, 22, 0},                    \
     }
 
 // ldisc.c
-void ldisc_receive(struct tty_struct *tty, u8 c, enum tty_flag flag); // tty->lock held; may drop it to send a signal
+// tty->lock held; dropped while a signal is sent.
+void ldisc_receive_buf(struct tty_struct *tty, const u8 *buf, const u8 *flags, size_t n);
 ssize_t ldisc_read(struct file *f, struct tty_struct *tty, struct iov_iter *to);
 bool ldisc_input_ready(struct tty_struct *tty, bool for_poll);        // any
 size_t ldisc_input_count(struct tty_struct *tty);                     // FIONREAD

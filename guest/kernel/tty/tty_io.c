@@ -13,6 +13,7 @@
 #define MAX_TTYS 8
 #define FLIP_MASK (TTY_FLIP_BUF - 1)
 #define FLIP_HIGH (TTY_FLIP_BUF / 2)
+#define FLIP_BATCH_NS (4 * NSEC_PER_MSEC)
 
 struct tty_struct *console_tty;
 static struct tty_struct *ttys[MAX_TTYS];
@@ -23,9 +24,10 @@ static unsigned nr_ttys;
 static void tty_process(struct work_struct *w)
 {
     struct tty_struct *tty = container_of(w, struct tty_struct, work);
-    u8 buf[64], flags[64];
+    u8 buf[128], flags[128];
     unsigned n;
     unsigned long irq;
+    WRITE_ONCE(tty->processed_at, ktime_get());
     do {
         spin_lock_irqsave(&tty->flip_lock, irq);
         for (n = 0; n < sizeof(buf) && tty->flip_tail != tty->flip_head; n++, tty->flip_tail++) {
@@ -35,8 +37,7 @@ static void tty_process(struct work_struct *w)
         bool was_high = n && tty->flip_head - tty->flip_tail + n >= FLIP_HIGH;
         spin_unlock_irqrestore(&tty->flip_lock, irq);
         spin_lock(&tty->lock);
-        for (unsigned i = 0; i < n; i++)
-            ldisc_receive(tty, buf[i], (enum tty_flag)flags[i]);
+        ldisc_receive_buf(tty, buf, flags, n);
         if (was_high && tty->flip_head - tty->flip_tail < FLIP_HIGH && !tty->throttled && tty->ops->unthrottle)
             tty->ops->unthrottle(tty);
         spin_unlock(&tty->lock);
@@ -65,7 +66,18 @@ void tty_receive(struct tty_struct *tty, const u8 *buf, size_t n, enum tty_flag 
     spin_unlock_irqrestore(&tty->flip_lock, irq);
     if (high && tty->ops->throttle)
         tty->ops->throttle(tty);
-    schedule_work(&tty->work);
+    // Typing is handled at once; of a stream, only every few milliseconds, so that readers get more than a FIFO at a time.
+    u64 next = READ_ONCE(tty->processed_at) + FLIP_BATCH_NS;
+    if (high || ktime_get() >= next)
+        schedule_work(&tty->work);
+    else if (!hrtimer_active(&tty->batch_timer))
+        hrtimer_start(&tty->batch_timer, next);
+}
+
+static enum hrtimer_restart batch_end(struct hrtimer *t)
+{
+    schedule_work(&container_of(t, struct tty_struct, batch_timer)->work);
+    return HRTIMER_NORESTART;
 }
 
 void tty_carrier(struct tty_struct *tty, bool up)
@@ -196,6 +208,7 @@ struct tty_struct *tty_register(const char *name, dev_t dev, const struct tty_op
     spin_lock_init(&tty->lock);
     spin_lock_init(&tty->flip_lock);
     work_init(&tty->work, tty_process);
+    hrtimer_init(&tty->batch_timer, batch_end, HRTIMER_MONOTONIC);
     ttys[nr_ttys++] = tty;
     if (!strcmp(name, "ttyS0"))
         console_tty = tty;
