@@ -80,8 +80,10 @@ struct device {
 // The class whose compatible string is in the node's list, NULL if none (devices.def).
 const struct device_class *device_class_find(const void *fdt, int node);
 
-// First cell pair of the node's reg: base and length. Status names the node when it is missing or
-// malformed.
+// The index-th pair of the node's reg, or the first: base and length. Status names the node when it
+// is missing or malformed.
+struct status device_reg_at(const struct device *dev, const void *fdt, int node, unsigned index,
+                            u64 *base, u64 *length);
 struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base,
                          u64 *length);
 // The node's index-th interrupt, an ISA one that no other device drives yet.

@@ -34,21 +34,29 @@ static u64 cells(const u8 *p, int count)
     return value;
 }
 
-struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base,
-                         u64 *length)
+struct status device_reg_at(const struct device *dev, const void *fdt, int node, unsigned index,
+                            u64 *base, u64 *length)
 {
     int parent = fdt_parent_offset(fdt, node);
     int address_cells = parent < 0 ? -1 : fdt_address_cells(fdt, parent);
     int size_cells = parent < 0 ? -1 : fdt_size_cells(fdt, parent);
     int bytes = 0;
     const u8 *reg = fdt_getprop(fdt, node, "reg", &bytes);
+    int pair = 4 * (address_cells + size_cells);
     if (!reg || address_cells < 1 || address_cells > 2 || size_cells < 0 || size_cells > 2 ||
-        bytes < 4 * (address_cells + size_cells)) {
+        bytes / pair <= (int)index) {
         return status_error(STATUS_BAD_INPUT, "device tree: %s has no usable \"reg\"", dev->path);
     }
+    reg += pair * (int)index;
     *base = cells(reg, address_cells);
     *length = cells(reg + 4 * address_cells, size_cells);
     return status_success();
+}
+
+struct status device_reg(const struct device *dev, const void *fdt, int node, u64 *base,
+                         u64 *length)
+{
+    return device_reg_at(dev, fdt, node, 0, base, length);
 }
 
 struct status device_irq(const struct device *dev, const void *fdt, int node, unsigned index,

@@ -235,6 +235,12 @@ static void absurd_clock(void *fdt)
     fdt_setprop_u32(fdt, node_of(fdt, "/isa/pit@40"), "clock-frequency", 0);
 }
 
+static void one_block(void *fdt)
+{
+    fdt32_t reg[2] = {cpu_to_fdt32(0x604), cpu_to_fdt32(2)};
+    fdt_setprop(fdt, node_of(fdt, "/isa/power@604"), "reg", reg, sizeof(reg));
+}
+
 static void few_wires(void *fdt)
 {
     fdt_setprop_u32(fdt, node_of(fdt, "/isa/pci@cf8"), "interrupts", 10);
@@ -257,6 +263,7 @@ static void bad_trees(void **state)
         {devfn_wild, "/isa/pci@cf8/sata@10"},
         {no_crystal, "crystal-frequency"},
         {absurd_clock, "/isa/pit@40"},
+        {one_block, "/isa/power@604"},
         {few_wires, "/isa/pci@cf8"},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
-// The ACPI PM1a blocks: status and enable at offsets 0 and 2, control at 4 (ACPI 6.5, 4.8.3.1 and
-// 4.8.3.2). Soft-off (_S5) is SLP_TYP 0; the other sleep types do not exist here, and writing them
-// does nothing.
+// The ACPI PM1a blocks, the control block named first in the tree, then the event block of status
+// and enable (ACPI 6.5, 4.8.3.1 and 4.8.3.2). Soft-off (_S5) is SLP_TYP 0; the other sleep types do
+// not exist here, and writing them does nothing.
 #include "devices/device.h"
 
 enum {
-    PM1_STATUS = 0, PM1_ENABLE = 2, PM1_CONTROL = 4,
+    PM1_STATUS = 0, PM1_ENABLE = 2, PM1_CONTROL = 4, // inside here, not in the port space
     CONTROL_SCI_EN = 1, CONTROL_SLP_TYP = 7 << 10, CONTROL_SLP_EN = 1 << 13,
     CONTROL_WRITABLE = 1 << 1 | CONTROL_SLP_TYP, // BM_RLD, SLP_TYP; GBL_RLS and SLP_EN read as 0
     STATUS_CLEARABLE = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 15,
@@ -63,14 +63,31 @@ static void acpi_power_write(void *ctx, u64 offset, u64 value, unsigned size)
     }
 }
 
-static const struct io_ops acpi_power_ops = {acpi_power_read, acpi_power_write, 2};
+static u64 control_block_read(void *ctx, u64 offset, unsigned size)
+{
+    return acpi_power_read(ctx, PM1_CONTROL + offset, size);
+}
+
+static void control_block_write(void *ctx, u64 offset, u64 value, unsigned size)
+{
+    acpi_power_write(ctx, PM1_CONTROL + offset, value, size);
+}
+
+static const struct io_ops event_ops = {acpi_power_read, acpi_power_write, 2};
+static const struct io_ops control_ops = {control_block_read, control_block_write, 2};
 
 static struct status acpi_power_create(struct device *dev, const void *fdt, int node)
 {
     u64 base, length;
     struct status s = device_reg(dev, fdt, node, &base, &length);
     if (status_ok(&s)) {
-        s = io_space_add(dev->bus->ports, base, length, &acpi_power_ops, dev, "acpi-pm1a");
+        s = io_space_add(dev->bus->ports, base, 2, &control_ops, dev, "acpi-pm1a-control");
+    }
+    if (status_ok(&s)) {
+        s = device_reg_at(dev, fdt, node, 1, &base, &length);
+    }
+    if (status_ok(&s)) {
+        s = io_space_add(dev->bus->ports, base, 4, &event_ops, dev, "acpi-pm1a-events");
     }
     return s;
 }
