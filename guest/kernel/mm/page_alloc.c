@@ -181,31 +181,41 @@ static struct page *prepare(struct page *p, gfp_t gfp, unsigned order)
     return p;
 }
 
+// One round of making room. False: give up (no memory for this request).
+static bool make_room(gfp_t gfp, unsigned order, int tries)
+{
+    bool may_kill = (gfp & __GFP_FS) && !(gfp & __GFP_NOOOM) && order <= 3;
+    u64 freed;
+
+    current->flags |= PF_MEMALLOC;
+    freed = reclaim_pages(gfp, order, max(1UL << order, 32UL));
+    current->flags &= ~PF_MEMALLOC;
+    if (freed && tries < RECLAIM_TRIES)
+        return order <= 3;
+    // Reclaim gives nothing, or others take what it gives.
+    if (may_kill)
+        return !fatal_signal_pending(current) && out_of_memory(gfp, order);
+    if ((gfp & __GFP_NOOOM) || order > 3)
+        return false;
+    // No file system calls allowed, so no killing either: wait for those who may.
+    kswapd_wake();
+    msleep(1 + (unsigned)tries / 8);
+    return tries < 8 * RECLAIM_TRIES;
+}
+
 static struct page *alloc_slow(gfp_t gfp, unsigned order)
 {
-    bool had_memalloc = current->flags & PF_MEMALLOC;
+    bool recursion = current->flags & PF_MEMALLOC; // reclaim that allocates does not reclaim again
     for (int tries = 0;; tries++) {
-        u64 freed = 0;
-        if (!had_memalloc) {
-            current->flags |= PF_MEMALLOC;
-            freed = reclaim_pages(gfp, order, max(1UL << order, 32UL));
-            current->flags &= ~PF_MEMALLOC;
-        }
+        bool again = !recursion && make_room(gfp, order, tries);
         struct page *p = take(gfp, order);
         if (p)
             return p;
-        bool may_kill = (gfp & __GFP_FS) && !(gfp & __GFP_NOOOM) && order <= 3 && !had_memalloc;
-        if (!freed && may_kill && !fatal_signal_pending(current) && out_of_memory(gfp, order)) {
-            yield();
-            p = take(gfp, order);
-            if (p)
-                return p;
-            continue;
-        }
-        bool again = freed && tries < RECLAIM_TRIES && order <= 3;
         if (!again && !(gfp & __GFP_NOFAIL))
             return NULL;
-        if (!freed)
+        if (again)
+            yield();
+        else
             msleep(1);
     }
 }

@@ -76,7 +76,7 @@ static bool page_out(struct page *p)
     if (!m || !m->a_ops->writepage || !clear_page_dirty_for_io(p))
         return false;
     err = m->a_ops->writepage(p, &wbc);
-    if (err)
+    if (err && err != -ENOMEM)
         mapping_set_error(m, err);
     return true;
 }

@@ -95,7 +95,7 @@ static int write_marked_page(struct address_space *m, struct writeback_control *
         return 0;
     }
     err = writepage(p, wbc, data); // unlocks
-    if (err)
+    if (err && err != -ENOMEM) // without memory the page has been made dirty again
         mapping_set_error(m, err);
     wbc->nr_to_write--;
     return err;

@@ -162,7 +162,7 @@ static void drop(struct page_io *io)
 
 struct page_io *page_io_start(struct page *p, bool write, void (*done)(struct page *p, int error))
 {
-    struct page_io *io = kmalloc(sizeof(*io), GFP_NOFS);
+    struct page_io *io = kmalloc(sizeof(*io), GFP_NOFS | (write ? __GFP_NOFAIL : 0));
     if (io) {
         *io = (struct page_io){.page = p, .pending = ATOMIC_INIT(1), .write = write, .done = done};
     }
@@ -181,7 +181,8 @@ static void piece_done(struct bio *bio)
 
 void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset, unsigned len)
 {
-    struct bio *bio = bio_alloc(bdev, 1, io->write ? REQ_OP_WRITE : REQ_OP_READ, 0, GFP_NOFS);
+    struct bio *bio = bio_alloc(bdev, 1, io->write ? REQ_OP_WRITE : REQ_OP_READ, 0,
+                                GFP_NOFS | __GFP_NOFAIL); // half a page cannot be given back
     if (!bio) {
         io->error = -ENOMEM;
         return;
