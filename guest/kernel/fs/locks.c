@@ -423,6 +423,9 @@ static int flock_nonblock(struct file *f, int op)
 SYSCALL_DEFINE(flock)
 {
     int op = ARG_INT(1), what = op & ~LOCK_NB;
+    if (op & 32) { // LOCK_MAND: Linux accepts and ignores it since mandatory locks are gone
+        return 0;
+    }
     struct fd f = fdget(ARG_UINT(0));
     if (!f.file) {
         return -EBADF;

@@ -590,8 +590,11 @@ static int open_last(struct nameidata *nd, struct open_how *how, const char **te
 
 static int truncate_opened(struct file *f)
 {
-    struct iattr a = {.ia_valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME | ATTR_FILE | ATTR_KILL_PRIV, .ia_file = f};
+    struct iattr a = {.ia_valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME | ATTR_FILE, .ia_file = f};
     struct inode *i = f->f_inode;
+    if (!capable(CAP_FSETID)) {
+        a.ia_valid |= ATTR_KILL_PRIV;
+    }
     int error = get_write_access(i); // also for O_RDONLY | O_TRUNC
     if (error) {
         return error;

@@ -195,6 +195,19 @@ struct dentry *mount_bdev(struct file_system_type *t, unsigned flags, const char
     return dget(sb->s_root);
 }
 
+// Files without a name that are still open would need writing at their end.
+static bool has_orphans(struct super_block *sb)
+{
+    struct inode *i = NULL;
+    while (sb->s_writeback && (i = inode_sb_next(sb, i)) != NULL) {
+        if (!i->i_nlink && atomic_read(&i->i_count) > 1) {
+            iput(i);
+            return true;
+        }
+    }
+    return false;
+}
+
 int do_remount_sb(struct super_block *sb, unsigned flags, const char *data, bool force)
 {
     bool read_only = flags & MS_RDONLY, was = sb->s_flags & MS_RDONLY;
@@ -208,7 +221,7 @@ int do_remount_sb(struct super_block *sb, unsigned flags, const char *data, bool
         shrink_dcache_parent(sb->s_root);
         sb->s_flags |= MS_RDONLY; // no new writer from here on
         smp_mb();
-        if (!force && atomic_read(&sb->s_writers)) {
+        if (!force && (atomic_read(&sb->s_writers) || has_orphans(sb))) {
             error = -EBUSY;
         }
         sb->s_flags &= ~(unsigned)MS_RDONLY;

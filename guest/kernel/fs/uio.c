@@ -129,6 +129,7 @@ int iov_iter_fault_in(struct iov_iter *i, size_t n)
     if (i->iov == &i->single) {
         ahead.iov = &ahead.single;
     }
+    bool any = false;
     n = min(n, ahead.count);
     while (n) {
         size_t len;
@@ -136,11 +137,12 @@ int iov_iter_fault_in(struct iov_iter *i, size_t n)
         if (!p) {
             break;
         }
-        len = min(len, n);
+        len = min(min(len, n), PAGE_SIZE - ((size_t)p & (PAGE_SIZE - 1)));
         int error = i->to_iter ? fault_in_writeable(p, len) : fault_in_readable(p, len);
         if (error) {
-            return error;
+            return any ? 0 : error;
         }
+        any = true;
         ahead.offset += len;
         ahead.count -= len;
         n -= len;

@@ -27,7 +27,7 @@ size_t iov_iter_zero(size_t n, struct iov_iter *i);
 // With faults disabled, under a page lock: may stop short; prefault and retry.
 size_t copy_page_to_iter(struct page *p, size_t offset, size_t n, struct iov_iter *i);
 size_t copy_page_from_iter_atomic(struct page *p, size_t offset, size_t n, struct iov_iter *i);
-int iov_iter_fault_in(struct iov_iter *i, size_t n); // next n bytes; 0 or -EFAULT
+int iov_iter_fault_in(struct iov_iter *i, size_t n); // of the next n bytes, some from the front: 0; none: -EFAULT
 void iov_iter_advance(struct iov_iter *i, size_t n);
 void iov_iter_revert(struct iov_iter *i, size_t n);
 static inline size_t iov_iter_count(const struct iov_iter *i)
