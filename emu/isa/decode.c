@@ -381,10 +381,8 @@ static void take_all(struct insn *out, const struct source *s, enum x86_op op)
         return;
     }
     take_operands(out, s);
-    if (s->insn.operand_count_visible == 2 && s->operands[1].type != ZYDIS_OPERAND_TYPE_IMMEDIATE) {
-        if (op == OP_MOVZX || op == OP_MOVSX || op == OP_MOVSXD || op == OP_CRC32) {
-            out->imm = log2_bytes(s->operands[1].size);
-        }
+    if (op == OP_MOVZX || op == OP_MOVSX || op == OP_MOVSXD || op == OP_CRC32) {
+        out->imm = log2_bytes(s->operands[1].size);
     } else if (op == OP_MOV_MOFFS) {
         const ZydisDecodedOperand *o = &s->operands[out->form == FORM_RM];
         out->imm = (u64)o->mem.disp.value;
