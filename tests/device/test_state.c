@@ -160,6 +160,28 @@ static void power_off(void **state)
     assert_int_equal(f->stop_why, MACHINE_STOP_POWER_OFF);
 }
 
+static void reset_control(void **state)
+{
+    struct fixture *f = *state;
+    out(f, 0xCF8, 0x80000000, 4);
+    out(f, 0xCF9, 0x02, 1); // what kind, as Linux announces it
+    assert_int_equal(in(f, 0xCF9, 1), 0x02);
+    assert_int_equal(in(f, 0xCF8, 4), 0x80000000);
+    assert_int_equal(in(f, 0xCFC, 4), 0x29C08086);
+    assert_int_equal(in(f, 0xCFE, 2), 0x29C0);
+    assert_int_equal(in(f, 0xCF8, 2), 0xFFFF); // no register of that size
+    assert_int_equal(f->stops, 0);
+    out(f, 0xCF9, 0x06, 1);
+    assert_int_equal(f->stops, 1);
+    assert_int_equal(f->stop_why, MACHINE_STOP_RESET);
+    out(f, 0xCF9, 0x06, 1); // no edge
+    assert_int_equal(f->stops, 1);
+    fixture_reset(f);
+    assert_int_equal(in(f, 0xCF9, 1), 0);
+    assert_int_equal(in(f, 0xCF8, 4), 0);
+    assert_int_equal(in(f, 0xCFC, 4), 0xFFFFFFFF); // configuration accesses are off
+}
+
 // Absent ports: what kernels probe for finds nothing (PLATFORM.md).
 static void absent_ports(void **state)
 {
@@ -281,7 +303,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(every_field_is_hashed), T(saved_state_continues), T(reset_forgets), T(debug_exit),
-        T(power_off), T(absent_ports), cmocka_unit_test(bad_trees),
+        T(power_off), T(reset_control), T(absent_ports), cmocka_unit_test(bad_trees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
 // The PCI host bridge: configuration mechanism #1 at CF8/CFC (PCI Local Bus 3.0, 3.2.2.3.2),
-// function 00:00.0, and the routing of INTA-INTD to ISA interrupts.
+// function 00:00.0, the routing of INTA-INTD to ISA interrupts, and the reset control register that
+// lies between the two at CF9 (ICH9 data sheet, 13.7.5).
 #include "devices/device.h"
 
 #include <libfdt.h>
 
 #define CONFIG_ENABLE UINT32_C(0x80000000)
+enum { RESET_CONTROL = 1, RST_CPU = 1 << 2, RESET_WRITABLE = 0x0E }; // RESET_CONTROL: offset of CF9
 
 struct pci_host {
     u32 address; // CONFIG_ADDRESS
     u32 wires;   // levels of the four INTx wires
+    u8 reset_control;
     // Wiring.
     struct irq_line lines[4]; // [n]: of the ISA interrupt behind wire n
     u32 shared[4];            // wires on the same ISA interrupt as wire n
@@ -19,6 +22,9 @@ static u64 pci_host_read(void *ctx, u64 offset, unsigned size)
 {
     struct device *dev = ctx;
     const struct pci_host *h = dev->state;
+    if (offset == RESET_CONTROL && size == 1) {
+        return h->reset_control;
+    }
     if (offset < 4) {
         // Only a whole doubleword is CONFIG_ADDRESS; anything else there is an ordinary, absent
         // port.
@@ -31,10 +37,25 @@ static u64 pci_host_read(void *ctx, u64 offset, unsigned size)
     return pci_config_read(dev->bus->pci, (unsigned)bits_get(h->address, 8, 8), reg, size);
 }
 
+// RST_CPU going up resets, whatever kind of reset the other bits ask for: none keeps anything here.
+static void reset_control_write(struct device *dev, u8 value)
+{
+    struct pci_host *h = dev->state;
+    bool rising = (value & RST_CPU) && !(h->reset_control & RST_CPU);
+    h->reset_control = value & RESET_WRITABLE;
+    if (rising) {
+        dev->bus->stop(dev->bus->machine, MACHINE_STOP_RESET, 0);
+    }
+}
+
 static void pci_host_write(void *ctx, u64 offset, u64 value, unsigned size)
 {
     struct device *dev = ctx;
     struct pci_host *h = dev->state;
+    if (offset == RESET_CONTROL && size == 1) {
+        reset_control_write(dev, (u8)value);
+        return;
+    }
     if (offset < 4) {
         if (offset == 0 && size == 4) {
             h->address = (u32)value & ~UINT32_C(0x7F000003);
@@ -125,6 +146,7 @@ static void pci_host_reset(struct device *dev)
 {
     struct pci_host *h = dev->state;
     h->address = 0;
+    h->reset_control = 0;
     pci_bus_reset(dev->bus->pci);
     h->wires = 0;
 }
@@ -132,6 +154,7 @@ static void pci_host_reset(struct device *dev)
 static const struct field pci_host_fields[] = {
     FIELD(struct pci_host, address),
     FIELD(struct pci_host, wires),
+    FIELD(struct pci_host, reset_control),
     FIELD_END,
 };
 
