@@ -52,7 +52,8 @@ static void make_descriptors(struct bare *b)
     gdt[6] = 0;
     for (u64 v = 0; v < 32; v++) {
         u64 handler = BARE_HANDLERS + v * 16;
-        idt[2 * v] = (handler & 0xFFFF) | SELECTOR_CODE0 << 16 | UINT64_C(0x8E00) << 32 | (handler >> 16) << 48;
+        u64 gate = v == 3 || v == 4 ? 0xEE00 : 0x8E00; // INT3 and INTO from user mode
+        idt[2 * v] = (handler & 0xFFFF) | SELECTOR_CODE0 << 16 | gate << 32 | (handler >> 16) << 48;
         idt[2 * v + 1] = handler >> 32;
         memcpy(b->mem->ram + handler, "\xEB\xFE", 2); // jmp $: waits there
     }

@@ -63,10 +63,10 @@ static ZydisRegister reg_name(unsigned n, unsigned width)
     }
 }
 
-static ZydisEncoderOperand register_operand(struct random *r, unsigned width)
+static ZydisEncoderOperand register_operand(struct random *r, const struct trial *t, unsigned width)
 {
     ZydisEncoderOperand o = {.type = ZYDIS_OPERAND_TYPE_REGISTER};
-    unsigned n = random_below(r, 16);
+    unsigned n = random_below(r, t->code32 ? width ? 8 : 4 : 16);
     o.reg.value = reg_name(n, width);
     if (width == 0 && random_below(r, 4) == 0) {
         o.reg.value = (ZydisRegister)(ZYDIS_REGISTER_AH + random_below(r, 4));
@@ -97,10 +97,10 @@ static u64 data_target(struct random *r, unsigned size)
 static ZydisEncoderOperand memory_operand(struct random *r, struct trial *t, unsigned size, u64 target)
 {
     ZydisEncoderOperand o = {.type = ZYDIS_OPERAND_TYPE_MEMORY};
-    unsigned address_width = random_below(r, 8) ? 3 : 2;
-    unsigned base = random_below(r, 16), index = random_below(r, 16), scale = random_below(r, 4);
+    unsigned address_width = random_below(r, 8) && !t->code32 ? 3 : 2, registers = t->code32 ? 8 : 16;
+    unsigned base = random_below(r, registers), index = random_below(r, registers), scale = random_below(r, 4);
     o.mem.size = (ZyanU16)size;
-    switch (random_below(r, 6)) {
+    switch (t->code32 ? 1 + random_below(r, 5) : random_below(r, 6)) {
     case 0: // RIP-relative, made relative by the encoder
         o.mem.base = ZYDIS_REGISTER_RIP;
         o.mem.displacement = (s64)target;
@@ -122,7 +122,9 @@ static ZydisEncoderOperand memory_operand(struct random *r, struct trial *t, uns
         o.mem.scale = (ZyanU8)(1u << scale);
         rest -= t->before.gpr[index] << scale;
     }
-    if (address_width == 2) {
+    if (t->code32) {
+        rest = (u32)rest;
+    } else if (address_width == 2) {
         rest = (u32)rest | random_u64(r) << 32;
     }
     t->before.gpr[base] = rest;
@@ -155,7 +157,7 @@ static ZydisEncoderOperand cl_operand(void)
 
 static unsigned memory_bytes(enum x86_op op, unsigned width)
 {
-    return op == OP_CMPXCHG16B ? 16 : 1u << width;
+    return op == OP_CMPXCHG16B ? 16 : op == OP_BOUND ? 2u << width : 1u << width;
 }
 
 // The letters of a form.
@@ -207,7 +209,8 @@ static u32 unknown_flags(const struct trial *t)
 
 static bool is_stack(enum x86_op op)
 {
-    return op == OP_PUSH || op == OP_POP || op == OP_CALL || op == OP_RET || op == OP_ENTER || op == OP_LEAVE;
+    return op == OP_PUSH || op == OP_POP || op == OP_CALL || op == OP_RET || op == OP_ENTER || op == OP_LEAVE ||
+           (op >= OP_PUSHA && op <= OP_POPAD);
 }
 
 static bool is_short(enum x86_op op)
@@ -238,9 +241,12 @@ static void special_registers(struct random *r, struct trial *t)
 // Branches with an 8-bit displacement go to a jump to the target: it, a jump over the other, the other.
 static bool generate_short(struct trial *t)
 {
-    static const u8 opcodes[] = {0, 0xE3, 0xE3, 0xE2, 0xE1, 0xE0}; // JCXZ (16-bit) has no 64-bit form
+    static const u8 opcodes[] = {0xE3, 0xE3, 0xE3, 0xE2, 0xE1, 0xE0};
+    if (t->op == (t->code32 ? OP_JRCXZ : OP_JCXZ)) {
+        return false;
+    }
     u8 code[10] = {opcodes[t->op - OP_JCXZ], 2, 0xEB, 5, 0xE9};
-    unsigned prefix = t->op == OP_JECXZ;
+    unsigned prefix = t->op == (t->code32 ? OP_JCXZ : OP_JECXZ);
     s32 distance = (s32)(HOST_TARGET - (t->address + prefix + 9));
     memcpy(code + 5, &distance, sizeof(distance));
     t->bytes[0] = 0x67;
@@ -268,6 +274,8 @@ static ZydisEncoderOperand free_immediate(struct random *r, const struct trial *
         o.imm.u = position ? random_below(r, 40) : random_below(r, 300);
     } else if (t->op == OP_RET) {
         o.imm.u = random_below(r, 0x100);
+    } else if (t->op == OP_AAM || t->op == OP_AAD) {
+        o.imm.u = random_below(r, 4) ? 10 : random_below(r, 256);
     } else if (t->op != OP_PUSH) {
         o.imm.u = HOST_TARGET;
     }
@@ -284,6 +292,7 @@ static bool limit_bit_index(struct random *r, struct trial *t, const ZydisEncode
     }
     ZyanI8 n = ZydisRegisterGetId(index->reg.value);
     t->before.gpr[n] = (u64)(s64)((int)random_below(r, 4000) - 2000);
+    t->before.gpr[n] &= t->code32 ? UINT32_MAX : UINT64_MAX;
     return ZydisRegisterGetId(mem->mem.base) != n && ZydisRegisterGetId(mem->mem.index) != n;
 }
 
@@ -301,7 +310,7 @@ static void make_operands(struct random *r, struct trial *t, ZydisEncoderRequest
         unsigned w = i ? source_width(r, t->op, t->width) : t->width, size = memory_bytes(t->op, w);
         bool count = is_shift(t->op) && kinds[i + 1] == 0 && i > 0;
         switch (kinds[i]) {
-        case 'R': q->operands[i] = count ? cl_operand() : register_operand(r, w); break;
+        case 'R': q->operands[i] = count ? cl_operand() : register_operand(r, t, w); break;
         case 'M':
             t->target = data_target(r, size);
             t->target &= t->op == OP_CMPXCHG16B && random_below(r, 8) ? ~UINT64_C(15) : UINT64_MAX;
@@ -338,25 +347,48 @@ static bool is_defined(const struct trial *t)
         return false; // a double shift by more than its width
     }
     // A branch target read from the read-only page is random, mostly not canonical: reported at either end.
-    u64 end = t->poke_address + 8;
-    return !t->poke_address || end <= HOST_DATA + 0x2000 || end > HOST_DATA + 0x3000;
+    u64 end = t->poke_address + (t->code32 ? 4 : 8);
+    return !t->poke_address || t->poke_address + 8 <= HOST_DATA + 0x2000 || end > HOST_DATA + 0x3000;
 }
 
-bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, struct trial *t)
+// In 32-bit code what defaults to 64 bits elsewhere has 32. False: the combination does not exist.
+static bool width_for_code32(struct trial *t)
+{
+    bool branch = x86_op_info[t->op].attributes & A_SETS_RIP;
+    bool by_default = (x86_op_info[t->op].attributes & A_STACK) || branch;
+    if (by_default && t->width == 3) {
+        t->width = 2;
+    }
+    return t->width < 3 && !(x86_op_info[t->op].attributes & A_ONLY64);
+}
+
+static void random_registers(struct random *r, struct trial *t)
+{
+    for (unsigned i = 0; i < (t->code32 ? 8 : 16); i++) {
+        t->before.gpr[i] = t->code32 ? (u32)random_value(r) : random_value(r);
+    }
+}
+
+bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, bool code32, struct trial *t)
 {
     memset(t, 0, sizeof(*t));
-    t->op = op, t->form = form, t->width = width;
-    for (unsigned i = 0; i < 16; i++) {
-        t->before.gpr[i] = random_value(r);
+    t->op = op, t->form = form, t->width = width, t->code32 = code32;
+    if (code32 ? !width_for_code32(t) : (x86_op_info[op].attributes & A_NOT64) != 0) {
+        return false;
     }
+    random_registers(r, t);
     t->before.gpr[4] = HOST_DATA + 0x800 + random_below(r, 0x100);
     t->before.rflags = (random_u64(r) & F_OSZAPC) | (random_below(r, 4) ? 0 : 0x400) | 2;
     t->address = random_below(r, 16) ? HOST_INSN : HOST_CODE + 0x1000 - 1 - random_below(r, 12);
     special_registers(r, t);
+    for (unsigned i = 0; code32 && i < 16; i++) {
+        t->before.gpr[i] = (u32)t->before.gpr[i];
+    }
     if (is_short(op)) {
         return generate_short(t);
     }
-    ZydisEncoderRequest q = {.machine_mode = ZYDIS_MACHINE_MODE_LONG_64, .mnemonic = (ZydisMnemonic)rows[op].mnemonic};
+    ZydisEncoderRequest q = {.machine_mode = code32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
+                             .mnemonic = (ZydisMnemonic)rows[op].mnemonic};
     make_operands(r, t, &q);
     make_prefixes(r, t, &q);
     if (!limit_bit_index(r, t, &q)) {

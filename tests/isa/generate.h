@@ -23,6 +23,7 @@ struct trial {
     u8 bytes[32];
     unsigned size;
     u64 address;
+    bool code32;
     struct host_state before;
     u64 target;       // address of the memory operand
     u64 poke_address; // not 0: HOST_TARGET is stored here before (8 bytes, where writable)
@@ -35,7 +36,8 @@ struct trial {
 u32 row_forms(enum x86_op op);
 unsigned row_widths(enum x86_op op);
 
-// False: this combination has no encoding.
-bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, struct trial *out);
+// False: this combination has no encoding. code32: for 32-bit code, where the rows' width 64 of branches and the stack
+// stands for 32.
+bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, bool code32, struct trial *out);
 
 #endif

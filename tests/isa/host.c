@@ -12,7 +12,15 @@
 // At HOST_CONTEXT; the generated code uses it by absolute address.
 struct context {
     u64 in[16], out[16], in_flags, out_flags, host_rsp, out_rip;
+    u32 far_offset; // operand of the far jump to 32-bit code
+    u16 far_selector;
 };
+
+#define LINUX_CODE32 0x23 // the kernel's user segments
+#define LINUX_CODE64 0x33
+#define LINUX_DATA 0x2B
+#define TAIL (HOST_CODE + 0x400)      // where a trapped run resumes: registers popped, return to C
+#define FULL_TAIL (HOST_CODE + 0x440) // the same after 32-bit code: stack and flags first
 
 #define FIELD_ADDRESS(field) ((u32)(HOST_CONTEXT + offsetof(struct context, field)))
 
@@ -54,7 +62,7 @@ static void emit_jump(struct emitter *e, u64 target)
     emit(e, &distance, sizeof(distance));
 }
 
-static void emit_prologue(struct emitter *e, u64 insn)
+static void emit_prologue(struct emitter *e, u64 insn, bool code32)
 {
     emit(e, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); // push rbx rbp r12-r15
     emit_mov(e, 0x89, 4, FIELD_ADDRESS(host_rsp));
@@ -63,7 +71,31 @@ static void emit_prologue(struct emitter *e, u64 insn)
     for (unsigned i = 0; i < 16; i++) {
         emit_mov(e, 0x8B, i, FIELD_ADDRESS(in) + i * 8);
     }
-    emit_jump(e, insn);
+    if (code32) {
+        context()->far_offset = (u32)insn;
+        context()->far_selector = LINUX_CODE32;
+        emit_stack(e, 0xFF, 5, FIELD_ADDRESS(far_offset)); // jmp far [far_offset]
+    } else {
+        emit_jump(e, insn);
+    }
+}
+
+// The end of 32-bit code: registers stored, then a far jump to the 64-bit tail.
+static void emit_epilogue32(struct emitter *e, u64 rip)
+{
+    for (unsigned i = 0; i < 8; i++) {
+        u8 bytes[2] = {0x89, (u8)(0x05 | i << 3)};
+        u32 address = FIELD_ADDRESS(out) + i * 8;
+        emit(e, bytes, sizeof(bytes));
+        emit(e, &address, sizeof(address));
+    }
+    u32 words[] = {FIELD_ADDRESS(out_rip), (u32)rip, FULL_TAIL};
+    u16 selector = LINUX_CODE64;
+    emit(e, "\xC7\x05", 2); // mov dword [out_rip], rip
+    emit(e, words, 8);
+    emit(e, "\xEA", 1); // jmp far
+    emit(e, &words[2], 4);
+    emit(e, &selector, 2);
 }
 
 // Stores everything and returns to C. rip: what to report as the place this was reached from.
@@ -108,7 +140,8 @@ static void on_signal(int number, siginfo_t *info, void *ucontext)
     context()->out_rip = (u64)g[REG_RIP];
     // The tail of the second epilogue restores the host's registers.
     g[REG_RSP] = (greg_t)context()->host_rsp;
-    g[REG_RIP] = (greg_t)(HOST_CODE + 0x400);
+    g[REG_RIP] = TAIL;
+    g[REG_CSGSFS] = (g[REG_CSGSFS] & ~(greg_t)0xFFFF) | LINUX_CODE64;
     g[REG_EFL] &= ~0x40400;
 }
 
@@ -135,8 +168,14 @@ bool host_init(void)
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++) {
         sigaction(signals[i], &action, NULL);
     }
-    // Where a trapped run resumes: registers popped, return to C.
-    memcpy((void *)(uintptr_t)(HOST_CODE + 0x400), "\x41\x5F\x41\x5E\x41\x5D\x41\x5C\x5D\x5B\xC3", 11);
+    struct emitter e = {(u8 *)(uintptr_t)TAIL};
+    emit(&e, "\x41\x5F\x41\x5E\x41\x5D\x41\x5C\x5D\x5B\xC3", 11);
+    e.at = (u8 *)(uintptr_t)FULL_TAIL;
+    emit_mov(&e, 0x8B, 4, FIELD_ADDRESS(host_rsp));
+    emit(&e, "\x9C", 1); // pushfq
+    emit_stack(&e, 0x8F, 0, FIELD_ADDRESS(out_flags));
+    emit(&e, "\xFC", 1); // cld
+    emit_jump(&e, TAIL);
     return true;
 }
 
@@ -157,15 +196,22 @@ void host_fill_data(const u8 *bytes)
     }
 }
 
-void host_run(const u8 *insn, unsigned size, u64 address, struct host_state *state)
+static void set_data_segments(u16 selector)
+{
+    __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((u32)selector));
+}
+
+void host_run(const u8 *insn, unsigned size, u64 address, bool code32, struct host_state *state)
 {
     struct emitter e = {(u8 *)(uintptr_t)HOST_CODE};
-    emit_prologue(&e, address);
+    void (*epilogue)(struct emitter * e, u64 rip) = code32 ? emit_epilogue32 : emit_epilogue;
+    memset(context(), 0, sizeof(struct context));
+    emit_prologue(&e, address, code32);
     e.at = (u8 *)(uintptr_t)address;
     emit(&e, insn, size);
-    emit_epilogue(&e, address + size);
+    epilogue(&e, address + size);
     e.at = (u8 *)(uintptr_t)HOST_TARGET;
-    emit_epilogue(&e, HOST_TARGET);
+    epilogue(&e, HOST_TARGET);
     memcpy(context()->in, state->gpr, sizeof(state->gpr));
     context()->in_flags = (state->rflags & 0xCD5) | 0x202;
     trap.insn = address;
@@ -174,7 +220,9 @@ void host_run(const u8 *insn, unsigned size, u64 address, struct host_state *sta
     void (*entry)(void);
     u64 code = HOST_CODE;
     memcpy(&entry, &code, sizeof(entry));
+    set_data_segments(code32 ? LINUX_DATA : 0);
     entry();
+    set_data_segments(0);
     memcpy(state->gpr, context()->out, sizeof(state->gpr));
     state->rflags = context()->out_flags;
     state->rip = context()->out_rip;

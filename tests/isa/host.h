@@ -27,7 +27,8 @@ struct host_state {
 bool host_init(void);
 
 // Runs the instruction at address (within the code page) with the registers of state, and leaves the result there.
-void host_run(const u8 *insn, unsigned size, u64 address, struct host_state *state);
+// code32: in 32-bit (compatibility) mode, with eight registers of 32 bits.
+void host_run(const u8 *insn, unsigned size, u64 address, bool code32, struct host_state *state);
 
 // The writable and read-only data pages, and how to fill them.
 u8 *host_data(void);
