@@ -12,7 +12,8 @@ struct host_serial_ops {
     void (*write)(void *ctx, const u8 *bytes, size_t size);
     // Takes up to room bytes of input: > 0 bytes; 0 nothing now (ready() will be called at a boundary when there is);
     // < 0 end of file for good: the port drops its carrier (DCD).
-    // Input that is no terminal is read synchronously (may block the host, never changes the guest).
+    // Input that is no terminal is read synchronously (may block the host, never changes the guest), from the first
+    // moment on at which the guest has asked and has nothing else to do.
     long (*read)(void *ctx, u8 *bytes, size_t room);
     void (*set_ready)(void *ctx, void (*ready)(void *dev), void *dev);
 };
@@ -42,8 +43,9 @@ struct host_block {
 // The door itself: what the outside wants now, and how idle time passes.
 struct host_door_ops {
     // At slice ends: takes the input that has come (through the set_ready hooks). True: the run is to end (a quit key,
-    // a signal, the time limit); the door's owner knows why.
-    bool (*poll)(void *ctx);
+    // a signal, the time limit); the door's owner knows why. slice_end: the step is a multiple of the slice, so that what
+    // depends on it is reproducible.
+    bool (*poll)(void *ctx, bool slice_end);
     // Every CPU is halted at vtime now_ns, the next event is due at deadline_ns (UINT64_MAX: there is none). Returns the
     // vtime at which to go on, now_ns .. deadline_ns: deadline_ns when nobody has to be waited for, earlier when input
     // came or the run is to end. HOST_IDLE_FOREVER: there is no event and no input is possible.

@@ -19,6 +19,10 @@
 // A guest that was busy may be behind the host's clock; more than this is forgotten rather than caught up.
 #define LAG_MAX_NS 50000000
 
+// A guest that asked for synchronous input gets it once it sleeps for longer than this, or has computed this long.
+#define INPUT_PATIENCE_NS 20000000
+#define INPUT_PATIENCE_SLICES 64
+
 static void ending_signals(sigset_t *set)
 {
     sigemptyset(set);
@@ -134,10 +138,26 @@ void posix_door_end_terminal(struct posix_door *door)
     posix_terminal_restore();
 }
 
-static bool poll_door(void *ctx)
+// Begins the synchronous input that was asked for; true if any did.
+static bool start_input(struct posix_door *door)
+{
+    bool any = false;
+    for (unsigned i = 0; i < door->line_count; i++) {
+        any = posix_line_start(door->lines[i]) || any;
+    }
+    return any;
+}
+
+static bool poll_door(void *ctx, bool slice_end)
 {
     struct posix_door *door = ctx;
     posix_door_flush(door);
+    for (unsigned i = 0; slice_end && i < door->line_count; i++) {
+        struct posix_line *line = door->lines[i];
+        if (line->asked && !line->started && ++line->slices_since_asked == INPUT_PATIENCE_SLICES) {
+            posix_line_start(line);
+        }
+    }
     if (door->terminal) {
         posix_line_pump(door->terminal);
     }
@@ -193,6 +213,9 @@ static u64 idle_door(void *ctx, u64 now_ns, u64 deadline_ns)
 {
     struct posix_door *door = ctx;
     posix_door_flush(door);
+    if (deadline_ns - now_ns > INPUT_PATIENCE_NS && start_input(door)) {
+        return now_ns;
+    }
     bool attached = door->terminal && !door->terminal->eof;
     if ((attached && posix_line_pump(door->terminal)) || door->end != POSIX_DOOR_OPEN) {
         return now_ns;

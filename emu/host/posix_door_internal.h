@@ -14,6 +14,9 @@ struct posix_line {
     int in_fd, out_fd;
     bool owns_out, is_terminal, raw, eof, escape;
     bool never_ends; // no input, but the carrier stays
+    // Synchronous input begins when the guest has asked and has nothing else to do; see posix_line_start().
+    bool asked, started;
+    unsigned slices_since_asked;
     u8 out[POSIX_LINE_BUFFER];
     size_t out_used;
     u8 *keys; // terminal input, keys[keys_taken .. keys_used)
@@ -38,6 +41,9 @@ struct posix_door {
 // Looks at the signals and the time limit without blocking; true if the run is to end.
 bool posix_door_check(struct posix_door *door);
 void posix_door_finish(struct posix_door *door, enum posix_door_end end, int detail);
+
+// Lets the guest have synchronous input from now on, if it has asked; true if that is new.
+bool posix_line_start(struct posix_line *line);
 
 // Takes what the terminal has typed, never blocks; true if anything came.
 bool posix_line_pump(struct posix_line *line);

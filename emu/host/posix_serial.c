@@ -163,12 +163,29 @@ static long terminal_read(void *ctx, u8 *bytes, size_t room)
     return (long)part;
 }
 
-// Blocks the host until there is input, end of file, or a reason to end the run.
+bool posix_line_start(struct posix_line *line)
+{
+    if (!line->asked || line->started) {
+        return false;
+    }
+    line->started = true;
+    if (line->ready) {
+        line->ready(line->ready_dev);
+    }
+    return true;
+}
+
+// Once begun, blocks the host until there is input, end of file, or a reason to end the run: when bytes arrive in host
+// time makes no difference to the guest. Before, a guest that does not care for its input is not held up by it.
 static long stream_read(void *ctx, u8 *bytes, size_t room)
 {
     struct posix_line *line = ctx;
     if (line->never_ends || line->eof) {
         return line->eof ? -1 : 0;
+    }
+    line->asked = true;
+    if (!line->started) {
+        return 0;
     }
     posix_door_flush(line->door);
     while (!posix_door_check(line->door)) {

@@ -51,11 +51,13 @@ static void fire_due(struct machine *m)
     }
 }
 
+// Slices end at multiples of their length, wherever the run began.
 static bool look_at_door(struct machine *m)
 {
-    m->next_poll_step = m->clock.step + MACHINE_SLICE_STEPS;
+    bool slice_end = m->clock.step == m->next_poll_step;
+    m->next_poll_step = (m->clock.step / MACHINE_SLICE_STEPS + 1) * MACHINE_SLICE_STEPS;
     m->idle_rounds = 0;
-    return m->host.door.ops && m->host.door.ops->poll(m->host.door.ctx);
+    return m->host.door.ops && m->host.door.ops->poll(m->host.door.ctx, slice_end);
 }
 
 // The CPU whose turn it is, passing over those that sleep; NULL if all do.
@@ -144,7 +146,6 @@ static struct machine_result shutdown_result(const struct cpu *cpu)
 
 struct machine_result machine_run(struct machine *m, u64 until_step)
 {
-    m->next_poll_step = m->clock.step;
     for (;;) {
         if (m->stop_wanted) {
             return device_result(m);

@@ -96,6 +96,7 @@ void machine_load(struct machine *m, const struct snapshot *s)
     m->clock = s->clock;
     m->schedule = s->schedule;
     m->stop_wanted = false;
+    m->next_poll_step = (m->clock.step / MACHINE_SLICE_STEPS + 1) * MACHINE_SLICE_STEPS;
     load_ram(m->mem, s);
     mmu_flush_all(m->mmu);
     for (unsigned i = 0; i < m->cpu_count; i++) {

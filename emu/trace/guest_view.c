@@ -9,9 +9,13 @@
 u64 guest_kernel_stack(const struct machine *m, unsigned cpu)
 {
     struct cpu_regs regs;
-    u64 rsp0 = 0;
+    u64 rsp[2] = {0, 0}; // RSP0, RSP1
     cpu_get_regs(machine_cpu(m, cpu), &regs);
-    return cpu_debug_read(machine_cpu(m, cpu), regs.tr.base + 4, &rsp0, sizeof(rsp0)) ? rsp0 : 0;
+    if (!cpu_debug_read(machine_cpu(m, cpu), regs.tr.base + 4, rsp, sizeof(rsp))) {
+        return 0;
+    }
+    // Linux before 6.2 enters on a stack of the CPU and keeps the task's in RSP1, which the processor never uses.
+    return rsp[1] >> 47 ? rsp[1] : rsp[0];
 }
 
 u64 guest_pte(const struct machine *m, u64 cr3, u64 linear)

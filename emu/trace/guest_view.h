@@ -5,7 +5,7 @@
 
 #include "machine/machine.h"
 
-// RSP0 of the current TSS (SDM 3A 7.7): the stack on which the running task enters the kernel. 0 if unreadable.
+// The running task's kernel stack as the current TSS has it (SDM 3A 7.7). 0 if unreadable.
 u64 guest_kernel_stack(const struct machine *m, unsigned cpu);
 
 // The entry that decides about linear in 4-level paging: the leaf, or the first non-present entry on the way (0 if that

@@ -56,7 +56,7 @@ def test_tlb_is_transparent():
 
 def test_until_stops_exactly_there():
     for step in (1, 1000, 1234567, 20000003):
-        r = t.viv("run", "--stats", "--until", str(step))
+        r = t.viv("run", "--stats", "--until", str(step), "--exec", "while :; do :; done")
         t.expect_equal(t.stats(r)["steps"], str(step), r.stderr.decode())
 
 
