@@ -3,20 +3,36 @@
 #include "t.h"
 #include <ucontext.h>
 
+static bool has_xsave(void)
+{
+    unsigned a = 1, b, c = 0, d;
+    __asm__ volatile("cpuid" : "+a"(a), "=b"(b), "+c"(c), "=d"(d));
+    return c >> 27 & 1; // OSXSAVE
+}
+
+// With XSAVE: flag 1, both magic words and sizes that fit. Without it: nothing of that.
+static bool extended_state_right(const unsigned char *fp, unsigned long uc_flags)
+{
+    uint32_t magic1, magic2, extended, xstate;
+    memcpy(&magic1, fp + 464, 4);
+    if (!has_xsave()) {
+        return !(uc_flags & 1) && magic1 != 0x46505853;
+    }
+    memcpy(&extended, fp + 468, 4);
+    memcpy(&xstate, fp + 480, 4);
+    memcpy(&magic2, fp + extended - 4, 4);
+    return (uc_flags & 1) && magic1 == 0x46505853 && magic2 == 0x46505845 && xstate >= 512 && extended >= xstate + 4;
+}
+
 static void on_usr1(int sig, siginfo_t *info, void *context)
 {
     (void)sig;
     (void)info;
     ucontext_t *uc = context;
     unsigned char *fp = (unsigned char *)uc->uc_mcontext.fpregs;
-    uint32_t magic1, magic2, extended, xstate;
-    memcpy(&magic1, fp + 464, 4);
-    memcpy(&extended, fp + 468, 4);
-    memcpy(&xstate, fp + 480, 4);
-    memcpy(&magic2, fp + extended - 4, 4);
-    say("frame aligned %d fp aligned %d magic %x %x sizes sane %d\n", ((uintptr_t)__builtin_frame_address(0) & 15) == 0,
-        ((uintptr_t)fp & 63) == 0, magic1, magic2, xstate >= 512 && extended >= xstate + 4);
-    say("uc_flags %lu link %d ss %llx cs %llx\n", uc->uc_flags & 7, uc->uc_link == NULL,
+    say("frame aligned %d fp aligned %d extended state right %d\n", ((uintptr_t)__builtin_frame_address(0) & 15) == 0,
+        ((uintptr_t)fp & 63) == 0, extended_state_right(fp, uc->uc_flags));
+    say("uc_flags %lu link %d ss %llx cs %llx\n", uc->uc_flags & 6, uc->uc_link == NULL,
         (unsigned long long)(uc->uc_mcontext.gregs[REG_CSGSFS] >> 48 & 0xffff),
         (unsigned long long)(uc->uc_mcontext.gregs[REG_CSGSFS] & 0xffff));
     uc->uc_mcontext.gregs[REG_RBX] = 0x1122334455667788;
