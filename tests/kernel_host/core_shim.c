@@ -96,3 +96,25 @@ void spin_lock_slow(spinlock_t *l)
 void preempt_schedule(void)
 {
 }
+
+// No reclaim: what is not free cannot be had.
+u64 reclaim_pages(gfp_t gfp, unsigned order, u64 nr)
+{
+    (void)gfp, (void)order, (void)nr;
+    return 0;
+}
+
+void kswapd_wake(void)
+{
+}
+
+bool out_of_memory(gfp_t gfp, unsigned order)
+{
+    (void)gfp, (void)order;
+    return false;
+}
+
+void page_release_hook(struct page *p)
+{
+    (void)p;
+}

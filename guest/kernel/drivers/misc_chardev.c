@@ -3,6 +3,7 @@
 #include "arch/x86_64/uaccess.h"
 #include "drivers/power.h"
 #include "fs/poll.h"
+#include "init/init.h"
 #include "lib/printf.h"
 #include "lib/printk.h"
 #include "lib/string.h"
@@ -14,8 +15,6 @@
 #define MISC_MAJOR 10
 #define DEBUG_EXIT_MINOR 240
 #define RECORD_MAX 1024
-
-void chardev_init(void);
 
 static int kmsg_open(struct inode *inode, struct file *f)
 {

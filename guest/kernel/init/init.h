@@ -48,5 +48,9 @@ void random_mix(const void *buf, size_t n);
 void console_early_init(void); // from the command line; before that the log only goes to the ring
 void dt_build(void);           // makes dt_root from the blob, once, after slab_init
 void kernel_main(void) __noreturn;
-struct task_struct;
-struct task_struct *kthread_selftest(void);
+void kthread_selftest(void);   // powers off
+
+// Steps of kernel_init that have no other header.
+void chardev_init(void); // drivers/misc_chardev.c
+void sysrq_init(void);
+void mm_late_init(void); // mm/: threads of reclaim and write-back

@@ -3,6 +3,7 @@
 #include "abi/fcntl.h"
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/paging.h"
+#include "drivers/acpi.h"
 #include "drivers/driver.h"
 #include "fs/block.h"
 #include "fs/file.h"
@@ -18,17 +19,6 @@
 #include "sched/kthread.h"
 #include "syscall/syscall.h"
 #include "tty/tty.h"
-
-// Parts that a build may leave out. In this order; each may use those before it.
-#define EARLY_STEPS(X)                                                                             \
-    X(mm_init) X(page_cache_init) X(pid_init) X(fork_init) X(signal_init) X(futex_init) X(syscall_init)
-#define LATE_STEPS(X) X(fs_init) X(block_init) X(tty_init) X(drivers_init) X(chardev_init) X(mm_late_init)
-#define DECLARE(step) void __weak step(void);
-EARLY_STEPS(DECLARE)
-LATE_STEPS(DECLARE)
-#define CALL(step)                                                                                 \
-    if (step)                                                                                      \
-        step();
 
 extern char boot_stack[];
 
@@ -64,6 +54,7 @@ static void mount_root(void)
         int err = initramfs_unpack(__va(boot_info.initrd_start), boot_info.initrd_size);
         if (err)
             panic("initramfs: error %d", err);
+        page_alloc_release(boot_info.initrd_start, boot_info.initrd_start + boot_info.initrd_size);
         kern_mkdir("/dev", 0755);
         kern_mount("devtmpfs", "/dev", "devtmpfs", 0, NULL);
         return;
@@ -136,10 +127,17 @@ static int start_init(void)
 static int kernel_init(void *unused)
 {
     (void)unused;
+    char value[8];
     kthread_init();
-    LATE_STEPS(CALL)
-    if (!fs_init)
-        panic("no file systems linked");
+    if (cmdline_get("selftest", value, sizeof(value)))
+        kthread_selftest();
+    fs_init();
+    block_init();
+    tty_init();
+    drivers_init();
+    chardev_init();
+    sysrq_init();
+    mm_late_init();
     mount_root();
     open_console();
     return start_init();
@@ -166,18 +164,21 @@ void kernel_main(void)
     apic_init();
     dt_build();
     local_irq_enable();
-    EARLY_STEPS(CALL)
+    mm_init();
+    page_cache_init();
+    pid_init();
+    fork_init();
+    signal_init();
+    futex_init();
+    syscall_init();
+    nr_cpus_possible = min(acpi_cpu_count(), (unsigned)NR_CPUS);
     pid_t pid = kernel_process(kernel_init, NULL);
     struct task_struct *daemon = kthreadd_create();
     if (IS_ERR(daemon))
         panic("cannot make kthreadd: error %ld", PTR_ERR(daemon));
     wake_up_new_task(daemon);
-    if (pid < 0) {
-        pr_warn("no process code linked (error %d): running the self-test", pid);
-        struct task_struct *t = kthread_selftest();
-        if (IS_ERR(t))
-            panic("cannot start the self-test");
-    }
+    if (pid < 0)
+        panic("cannot make the first process: error %d", pid);
 #ifdef FERN_DEBUG_LOCKS
     scheduler_running = true;
 #endif

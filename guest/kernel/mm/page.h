@@ -150,7 +150,7 @@ u64 nr_free_pages(void);
 u64 totalram_pages(void);
 u64 watermark_min(void), watermark_low(void), watermark_high(void);
 
-// Hooks that K-mm implements (weak defaults: nothing to reclaim).
+// The reclaiming side (mm/reclaim.c, mm/oom.c, mm/lru.c).
 // Tries to free at least `nr` pages; returns how many were. Called with __GFP_WAIT set, PF_MEMALLOC held.
 u64 reclaim_pages(gfp_t gfp, unsigned order, u64 nr);
 void kswapd_wake(void); // below the low watermark; any context
@@ -159,3 +159,5 @@ bool out_of_memory(gfp_t gfp, unsigned order);
 void page_release_hook(struct page *p); // last reference of a page with PG_lru: take it off its list
 
 void page_alloc_init(void);
+// Gives back boot memory that is no longer needed: whole frames of a physical range.
+void page_alloc_release(u64 start, u64 end);

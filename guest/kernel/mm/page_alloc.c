@@ -33,21 +33,6 @@ u64 max_pfn;
 struct page *zero_page;
 atomic64_t mem_slab_pages, mem_stack_pages, mem_pagetable_pages, mem_vmalloc_pages;
 
-u64 __weak reclaim_pages(gfp_t gfp, unsigned order, u64 nr)
-{
-    return 0;
-}
-void __weak kswapd_wake(void)
-{
-}
-bool __weak out_of_memory(gfp_t gfp, unsigned order)
-{
-    return false;
-}
-void __weak page_release_hook(struct page *p)
-{
-}
-
 static void block_add(struct page *p, unsigned order)
 {
     p->private = order;
@@ -384,7 +369,6 @@ void page_alloc_init(void)
 }
 
 // Gives back boot memory that is no longer needed (initramfs, device tree blob).
-void page_alloc_release(u64 start, u64 end);
 void page_alloc_release(u64 start, u64 end)
 {
     unsigned long flags;

@@ -23,11 +23,6 @@ static LIST_HEAD(requests);
 static DEFINE_SPINLOCK(requests_lock);
 static DECLARE_WAIT_QUEUE_HEAD(kthreadd_wait);
 
-int __weak proc_adopt_kthread(struct task_struct *t)
-{
-    return 0;
-}
-
 static int kthread_main(void *arg)
 {
     (void)arg;
@@ -73,17 +68,6 @@ struct task_struct *kthreadd_create(void)
 {
     struct create_request r = {.fn = kthreadd, .name = "kthreadd"};
     return make(&r);
-}
-
-// For boot, before anybody may sleep: made without kthreadd's help, and started.
-struct task_struct *kthread_start_first(int (*fn)(void *), const char *name)
-{
-    struct create_request r = {.fn = fn};
-    kstrlcpy(r.name, name, sizeof(r.name));
-    struct task_struct *t = make(&r);
-    if (!IS_ERR(t))
-        wake_up_new_task(t);
-    return t;
 }
 
 static struct task_struct *create(int (*fn)(void *), void *arg, const char *fmt, va_list ap)
@@ -136,12 +120,6 @@ int kthread_stop(struct task_struct *t)
     int result = t->kthread_result;
     put_task_struct(t);
     return result;
-}
-
-// Unlinks from proc/ (weak until it is there) and ends the thread.
-void __weak proc_exit_kthread(struct task_struct *t)
-{
-    put_task_struct(t); // nobody reaps it
 }
 
 void do_exit_kthread(void)

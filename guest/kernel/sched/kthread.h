@@ -47,6 +47,5 @@ void task_work_close(struct task_struct *t);                   // do_exit: runs 
 
 // Boot: pid 2, which makes all other kernel threads; started with wake_up_new_task.
 struct task_struct *kthreadd_create(void);
-struct task_struct *kthread_start_first(int (*fn)(void *), const char *name);
 void do_exit_kthread(void) __attribute__((noreturn));
 void proc_exit_kthread(struct task_struct *t); // proc/: unlinks t and drops the reaper's reference

@@ -90,11 +90,6 @@ void task_discard(struct task_struct *t)
     kmem_cache_free(task_cache, t);
 }
 
-// What proc/ holds for a task (credentials, signal_struct) is dropped here, by the last reference.
-void __weak task_release_proc(struct task_struct *t)
-{
-}
-
 static void task_free(struct deferred *d)
 {
     struct task_struct *t = container_of(d, struct task_struct, reap);

@@ -18,6 +18,8 @@ extern char text_start[], text_end[], rodata_end[], data_start[], image_start[],
 extern pte_t boot_pml4[];
 static pte_t *kernel_pgd;   // the root that all others copy their upper half from
 static bool early = true;   // tables come from boot_alloc
+// The kernel's own address space: what kernel threads run on. Never counted down to nothing.
+struct mm_struct init_mm = {.mm_users = ATOMIC_INIT(2), .mm_count = ATOMIC_INIT(1)};
 u64 nx_mask;                // PTE_NX where the CPU has it
 
 phys_addr_t virt_to_phys(const volatile void *va)
