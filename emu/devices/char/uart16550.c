@@ -40,7 +40,7 @@ struct uart {
     struct irq_line line;
     unsigned receive_event, timeout_event;
     const struct host_serial *host;
-    u64 clock_hz, character_ns; // character_ns: 0, or from the tree instead of from the divisor
+    u64 clock_hz, line_speed; // line_speed: how many times faster than it should the far end sends
 };
 
 static bool fifos_on(const struct uart *u)
@@ -59,15 +59,13 @@ static unsigned trigger_level(const struct uart *u)
     return fifos_on(u) ? levels[u->fcr >> 6] : 1;
 }
 
-// Time of one character on the line: start, data, parity and stop bits at clock / (16 * divisor).
+// Time of one character on the line: start, data, parity and stop bits at clock / (16 * divisor),
+// the whole sped up by the tree's viv,line-speed.
 static u64 character_ns(const struct uart *u)
 {
-    if (u->character_ns) {
-        return u->character_ns;
-    }
     u64 bits = 1 + 5 + (u->lcr & LCR_WORD) + !!(u->lcr & LCR_PARITY) + (u->lcr & LCR_STOP ? 2 : 1);
     u64 divisor = u->divisor ? u->divisor : 65536;
-    return bits * divisor * 16 * 1000000000 / u->clock_hz + 1;
+    return bits * divisor * 16 * 1000000000 / (u->clock_hz * u->line_speed) + 1;
 }
 
 // Modem lines as the guest sees them; in loopback they are the modem control outputs (8.6.7).
@@ -377,10 +375,10 @@ static struct status uart_create(struct device *dev, const void *fdt, int node)
         s = device_irq(dev, fdt, node, 0, &u->line);
     }
     u->clock_hz = device_cell(fdt, node, "clock-frequency", 1843200);
-    u->character_ns = device_cell(fdt, node, "viv,character-ns", 0);
-    if (status_ok(&s) && u->clock_hz < 1000) {
-        s = status_error(STATUS_BAD_INPUT, "device tree: %s: absurd \"clock-frequency\"",
-                         dev->path);
+    u->line_speed = device_cell(fdt, node, "viv,line-speed", 1);
+    if (status_ok(&s) && (u->clock_hz < 1000 || !u->line_speed)) {
+        s = status_error(STATUS_BAD_INPUT, "device tree: %s: absurd \"%s\"", dev->path,
+                         u->line_speed ? "clock-frequency" : "viv,line-speed");
     }
     u->receive_ns = u->timeout_ns = EVENT_NEVER;
     const struct event receive = {&u->receive_ns, receive_fire, dev, "uart receive"};
