@@ -19,7 +19,7 @@ struct posix_line {
     unsigned slices_since_asked;
     u8 out[POSIX_LINE_BUFFER];
     size_t out_used;
-    u8 *keys; // terminal input, keys[keys_taken .. keys_used)
+    u8 *keys; // input read ahead: keys[keys_taken .. keys_used)
     size_t keys_used, keys_taken, keys_room;
     void (*ready)(void *dev);
     void *ready_dev;

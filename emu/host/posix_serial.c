@@ -14,6 +14,7 @@
 #define ESCAPE_KEY 1 // Ctrl-A
 // Keys typed ahead of the guest; a terminal that pastes more waits.
 #define KEYS_MAX (1u << 20)
+#define READ_AHEAD 4096
 
 // Writes everything, waiting where the descriptor does not block.
 static void write_all(struct posix_line *line, const u8 *bytes, size_t size)
@@ -147,20 +148,26 @@ bool posix_line_pump(struct posix_line *line)
     return came;
 }
 
-static long terminal_read(void *ctx, u8 *bytes, size_t room)
+// Moves up to room bytes of what was read ahead; returns how many.
+static size_t take_keys(struct posix_line *line, u8 *bytes, size_t room)
 {
-    struct posix_line *line = ctx;
     size_t have = line->keys_used - line->keys_taken;
-    if (!have) {
-        return line->eof ? -1 : 0;
-    }
     size_t part = have < room ? have : room;
-    memcpy(bytes, line->keys + line->keys_taken, part);
-    line->keys_taken += part;
+    if (part) {
+        memcpy(bytes, line->keys + line->keys_taken, part);
+        line->keys_taken += part;
+    }
     if (line->keys_taken == line->keys_used) {
         line->keys_taken = line->keys_used = 0;
     }
-    return (long)part;
+    return part;
+}
+
+static long terminal_read(void *ctx, u8 *bytes, size_t room)
+{
+    struct posix_line *line = ctx;
+    size_t got = take_keys(line, bytes, room);
+    return got ? (long)got : line->eof ? -1 : 0;
 }
 
 bool posix_line_start(struct posix_line *line)
@@ -175,36 +182,47 @@ bool posix_line_start(struct posix_line *line)
     return true;
 }
 
-// Once begun, blocks the host until there is input, end of file, or a reason to end the run: when bytes arrive in host
-// time makes no difference to the guest. Before, a guest that does not care for its input is not held up by it.
-static long stream_read(void *ctx, u8 *bytes, size_t room)
+// Waits for bytes of the descriptor; false at end of file, or if the run is to end.
+static bool fill_keys(struct posix_line *line)
 {
-    struct posix_line *line = ctx;
-    if (line->never_ends || line->eof) {
-        return line->eof ? -1 : 0;
-    }
-    line->asked = true;
-    if (!line->started) {
-        return 0;
-    }
     posix_door_flush(line->door);
-    while (!posix_door_check(line->door)) {
+    while (!line->eof && !posix_door_check(line->door)) {
         struct pollfd fds[3] = {{.fd = line->in_fd, .events = POLLIN},
                                 {.fd = line->door->signal_fd, .events = POLLIN},
                                 {.fd = line->door->timer_fd, .events = POLLIN}};
         if (poll(fds, 3, -1) < 0 || !fds[0].revents) {
             continue;
         }
-        ssize_t n = read(line->in_fd, bytes, room);
+        u8 bytes[READ_AHEAD];
+        ssize_t n = read(line->in_fd, bytes, sizeof(bytes));
+        for (ssize_t i = 0; i < n; i++) {
+            add_key(line, bytes[i]);
+        }
         if (n > 0) {
-            return n;
+            return true;
         }
-        if (n == 0 || (errno != EINTR && errno != EAGAIN)) {
-            line->eof = true;
-            return -1;
-        }
+        line->eof = n == 0 || (errno != EINTR && errno != EAGAIN);
     }
-    return 0;
+    return false;
+}
+
+// Once begun, blocks the host until there is input, end of file, or a reason to end the run: when bytes arrive in host
+// time makes no difference to the guest. Before, a guest that does not care for its input is not held up by it.
+static long stream_read(void *ctx, u8 *bytes, size_t room)
+{
+    struct posix_line *line = ctx;
+    if (line->never_ends) {
+        return 0;
+    }
+    line->asked = true;
+    if (!line->started) {
+        return 0;
+    }
+    size_t got = take_keys(line, bytes, room);
+    while (got < room && fill_keys(line)) { // never less than asked for: where host reads end must not show
+        got += take_keys(line, bytes + got, room - got);
+    }
+    return got ? (long)got : line->eof ? -1 : 0;
 }
 
 static const struct host_serial_ops terminal_ops = {
