@@ -51,6 +51,7 @@ struct decoder *decoder_create(const struct decoder_options *options)
         ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_MPX, false);
         ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_CET, false);
         ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_WBNOINVD, false);
+        ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_CLDEMOTE, false);
     }
     for (unsigned op = X86_OP_COUNT - 1; op > OP_INVALID; op--) {
         d->next_row[op] = d->first_row[op_rows[op].mnemonic];

@@ -290,7 +290,7 @@ static void run_pages(struct cpu *cpu)
             return;
         }
         leave_run(cpu);
-        if (UNLIKELY(!cpu->page || cpu->steps_left <= 0)) {
+        if (UNLIKELY(!cpu->page || cpu->boundary || cpu->steps_left <= 0)) {
             return;
         }
         u64 offset = cpu->rip - cpu->gpr[SLOT_CODE];
