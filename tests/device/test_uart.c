@@ -8,7 +8,7 @@ enum { COM1 = 0x3F8, RBR = COM1, IER = COM1 + 1, IIR = COM1 + 2, FCR = COM1 + 2,
        MCR = COM1 + 4,
        LSR = COM1 + 5, MSR = COM1 + 6, SCR = COM1 + 7 };
 
-#define CHARACTER_NS 86806 // ten bits at 115200 baud
+#define CHARACTER_NS 5426 // ten bits at 115200 baud, 16 times as fast
 
 // As a driver opens it: 115200 8N1, FIFOs with trigger 8, DTR RTS OUT2, receive interrupt.
 static void open_port(struct fixture *f)
@@ -129,6 +129,22 @@ static void flow_control(void **state)
     assert_int_equal(in(f, LSR, 1) & 0x01, 0);
 }
 
+// 8.6.2, 8.3: the time of a character follows divisor and format.
+static void character_time(void **state)
+{
+    struct fixture *f = *state;
+    open_port(f);
+    out(f, LCR, 0x80, 1);
+    out(f, RBR, 12, 1); // 9600 baud
+    out(f, LCR, 0x1F, 1); // 8 bits, even parity, two stop bits
+    serial_type(f, 0, "ab");
+    fixture_advance(f, CHARACTER_NS); // the one that was under way
+    fixture_advance(f, 12 * 104167 / 16 - 10);
+    assert_int_equal(f->serial[0].input_read, 1);
+    fixture_advance(f, 20);
+    assert_int_equal(f->serial[0].input_read, 2);
+}
+
 static void starved_port_does_not_poll(void **state)
 {
     struct fixture *f = *state;
@@ -219,6 +235,7 @@ int main(void)
 #define T(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
     const struct CMUnitTest tests[] = {
         T(registers), T(transmit), T(transmit_interrupt), T(receive_trigger), T(flow_control),
+        T(character_time),
         T(starved_port_does_not_poll), T(end_of_input), T(interrupt_priorities), T(loopback),
         T(out2_gates_interrupt),
     };
