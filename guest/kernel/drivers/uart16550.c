@@ -138,6 +138,12 @@ static size_t uart_chars_in_buffer(struct tty_struct *tty)
     return tx_used(u);
 }
 
+static bool uart_tx_empty(struct tty_struct *tty)
+{
+    struct uart *u = tty->driver_data;
+    return inb(u->port + UART_LSR) & UART_LSR_TEMT;
+}
+
 static void uart_flush_buffer(struct tty_struct *tty)
 {
     struct uart *u = tty->driver_data;
@@ -259,6 +265,7 @@ static const struct tty_operations uart_ops = {
     .write_room = uart_write_room,
     .write = uart_write,
     .chars_in_buffer = uart_chars_in_buffer,
+    .tx_empty = uart_tx_empty,
     .flush_buffer = uart_flush_buffer,
     .set_termios = uart_set_termios,
     .start = uart_start,

@@ -53,7 +53,7 @@ static int kthreadd(void *unused)
 {
     (void)unused;
     for (;;) {
-        wait_event(kthreadd_wait, !list_empty(&requests));
+        wait_event_state(kthreadd_wait, !list_empty(&requests), TASK_INTERRUPTIBLE, 0); // not in the load average
         spin_lock(&requests_lock);
         struct create_request *r = list_first_entry(&requests, struct create_request, entry);
         list_del(&r->entry);

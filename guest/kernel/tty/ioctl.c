@@ -9,7 +9,14 @@
 
 int tty_wait_until_sent(struct tty_struct *tty)
 {
-    return wait_event_interruptible(tty->write_wait, tty->ops->chars_in_buffer(tty) == 0);
+    int err = wait_event_interruptible(tty->write_wait, tty->ops->chars_in_buffer(tty) == 0);
+    while (!err && !tty->ops->tx_empty(tty)) { // no interrupt tells when the last byte has left
+        if (signal_pending(current))
+            return -ERESTARTSYS;
+        set_current_state(TASK_INTERRUPTIBLE);
+        schedule_deadline(ktime_get() + NSEC_PER_MSEC);
+    }
+    return err;
 }
 
 static void set_termios(struct tty_struct *tty, const struct linux_termios *t)

@@ -17,6 +17,7 @@ struct tty_operations {
     size_t (*write_room)(struct tty_struct *tty);
     size_t (*write)(struct tty_struct *tty, const u8 *buf, size_t n); // how many were taken
     size_t (*chars_in_buffer)(struct tty_struct *tty);                // not yet on the wire
+    bool (*tx_empty)(struct tty_struct *tty);                         // nothing on the wire either
     void (*flush_buffer)(struct tty_struct *tty);                     // forgets what is not yet on the wire
     void (*set_termios)(struct tty_struct *tty);
     void (*start)(struct tty_struct *tty);      // output goes on after tty->stopped
