@@ -144,6 +144,9 @@ static inline void mmgrab(struct mm_struct *mm)
 }
 void mmdrop(struct mm_struct *mm); // any context with preemption on
 struct mm_struct *get_task_mm(struct task_struct *t); // reference or NULL
+// Gives current another address space for a while (exec builds the new program there) and returns the one before, NULL in
+// a kernel thread. References stay with the caller.
+struct mm_struct *mm_swap_current(struct mm_struct *mm);
 // exec: installs a fresh mm as current's and drops the old one.
 void exec_mmap(struct mm_struct *mm);
 void exit_mm(void); // do_exit

@@ -155,6 +155,11 @@ static struct mm_struct *replace_current_mm(struct mm_struct *mm)
     return old;
 }
 
+struct mm_struct *mm_swap_current(struct mm_struct *mm)
+{
+    return replace_current_mm(mm);
+}
+
 static void note_peak_rss(struct mm_struct *mm)
 {
     u64 rss = mm_rss(mm);

@@ -118,7 +118,7 @@ static void apply_set_id(struct exec *e)
         c->egid = inode->i_gid;
 }
 
-static void compute_creds(struct exec *e)
+int exec_compute_creds(struct exec *e)
 {
     struct cred *c = e->cred;
     apply_set_id(e);
@@ -128,6 +128,7 @@ static void compute_creds(struct exec *e)
     c->cap_permitted.cap = root ? ALL_CAPS(c) : c->cap_ambient.cap;
     c->cap_effective.cap = c->euid == 0 ? c->cap_permitted.cap : c->cap_ambient.cap;
     e->secure = c->euid != c->uid || c->egid != c->gid;
+    return 0;
 }
 
 // --- leaving the old program
@@ -216,22 +217,22 @@ killed:
     return -EAGAIN;
 }
 
-// Handlers belong to the old program; CLONE_SIGHAND's partner keeps the old table.
-static int unshare_sighand(void)
+// Handlers belong to the old program; CLONE_SIGHAND's partner keeps the old table, and `fresh` takes its place here.
+static void unshare_sighand(struct sighand_struct *fresh)
 {
     struct sighand_struct *old = current->sighand;
-    if (atomic_read(&old->count) == 1)
-        return 0;
-    struct sighand_struct *fresh = sighand_alloc(old);
-    if (!fresh)
-        return -ENOMEM;
+    if (atomic_read(&old->count) == 1) {
+        if (fresh)
+            put_sighand(fresh);
+        return;
+    }
     spin_lock(&tasklist_lock);
     spin_lock_irq(&old->siglock);
+    memcpy(fresh->action, old->action, sizeof(fresh->action));
     current->sighand = fresh;
     spin_unlock_irq(&old->siglock);
     spin_unlock(&tasklist_lock);
     put_sighand(old);
-    return 0;
 }
 
 void flush_signal_handlers(struct sighand_struct *s, bool force_default)
@@ -249,22 +250,10 @@ static const char *base_name(const char *path)
     return slash ? slash + 1 : path;
 }
 
-int exec_point_of_no_return(struct exec *e)
+// What of the task belongs to the old program.
+static void reset_task_for_exec(struct exec *e)
 {
     struct task_struct *t = current;
-    compute_creds(e);
-    int error = de_thread();
-    if (error)
-        return error;
-    e->committed = true;
-    if ((error = unshare_files()))
-        return error;
-    set_mm_exe_file(e->mm, e->file);
-    mm_release(t);
-    exec_mmap(e->mm);
-    e->mm = NULL;
-    if ((error = unshare_sighand()))
-        return error;
     t->flags &= ~(PF_KTHREAD | PF_FORKNOEXEC);
     if (t->files)
         do_close_on_exec(t->files);
@@ -276,6 +265,28 @@ int exec_point_of_no_return(struct exec *e)
         t->pdeath_signal = 0;
     set_task_comm(t, base_name(e->filename));
     flush_signal_handlers(t->sighand, false);
+}
+
+int exec_point_of_no_return(struct exec *e)
+{
+    struct task_struct *t = current;
+    struct sighand_struct *fresh = NULL;
+    if (atomic_read(&t->sighand->count) > 1 && !(fresh = sighand_alloc(t->sighand)))
+        return -ENOMEM;
+    int error = unshare_files();
+    if (!error)
+        error = de_thread();
+    if (error) {
+        if (fresh)
+            put_sighand(fresh);
+        return error;
+    }
+    set_mm_exe_file(e->mm, e->file);
+    mm_release(t);
+    exec_mmap(e->mm);
+    e->mm = NULL;
+    unshare_sighand(fresh);
+    reset_task_for_exec(e);
     commit_creds(e->cred);
     e->cred = NULL;
     return 0;
@@ -294,15 +305,7 @@ static int load(struct exec *e)
     return error ? error : exec_load_elf(e);
 }
 
-static void kill_half_made(void)
-{
-    spin_lock_irq(&current->sighand->siglock);
-    sig_action(current, SIGSEGV)->sa.handler = LINUX_SIG_DFL;
-    spin_unlock_irq(&current->sighand->siglock);
-    force_sig(SIGSEGV);
-}
-
-// Consumes args. 0, or -errno and nothing has changed (unless the process is being killed).
+// Consumes args. 0, or -errno and the old program goes on.
 static int exec_run(const char *filename, struct exec_args *args)
 {
     struct exec *e = kzalloc(sizeof(*e), GFP_KERNEL);
@@ -322,8 +325,6 @@ static int exec_run(const char *filename, struct exec_args *args)
         error = load(e);
         current->in_execve = false;
     }
-    if (error && e->committed && !fatal_signal_pending(current))
-        kill_half_made();
     mutex_unlock(&current->signal->cred_guard_mutex);
     close_file(e);
     if (e->mm)

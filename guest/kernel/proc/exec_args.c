@@ -209,10 +209,11 @@ int exec_args_prepend(struct exec_args *a, const char *interp, const char *arg, 
 
 // --- onto the new stack
 
+// The stack is fresh and the strings are within its limit, so what fails here is the memory.
 static int write_bytes(u64 *at, const void *from, u64 n)
 {
     if (copy_to_user((void __user *)*at, from, n))
-        return -EFAULT;
+        return -ENOMEM;
     *at += n;
     return 0;
 }
@@ -221,12 +222,12 @@ static int write_text(struct exec_args *a, u64 *at)
 {
     for (unsigned i = 0; i < a->prefix_count; i++) {
         if (write_bytes(at, a->prefix[i], strlen(a->prefix[i]) + 1))
-            return -EFAULT;
+            return -ENOMEM;
     }
     for (u64 pos = a->skip_bytes; pos < a->text.size;) {
         u64 n = min(a->text.size - pos, BLOCK_SIZE - pos % BLOCK_SIZE);
         if (write_bytes(at, a->text.block[pos / BLOCK_SIZE] + pos % BLOCK_SIZE, n))
-            return -EFAULT;
+            return -ENOMEM;
         pos += n;
     }
     return 0;
@@ -237,7 +238,7 @@ static int write_pointers(struct exec_args *a, u64 *at, unsigned n, u64 *text, u
 {
     for (unsigned i = 0; i < n; i++) {
         if (write_bytes(at, text, sizeof(*text)))
-            return -EFAULT;
+            return -ENOMEM;
         u8 c;
         do {
             c = a->text.block[*pos / BLOCK_SIZE][*pos % BLOCK_SIZE];
@@ -254,15 +255,15 @@ static int write_vectors(struct exec_args *a, u64 at, u64 text, const u64 *auxv,
     u64 argc = a->prefix_count + a->argc - a->skip;
     u64 pos = a->skip_bytes;
     if (write_bytes(&at, &argc, sizeof(argc)))
-        return -EFAULT;
+        return -ENOMEM;
     for (unsigned i = 0; i < a->prefix_count; i++) {
         if (write_bytes(&at, &text, sizeof(text)))
-            return -EFAULT;
+            return -ENOMEM;
         text += strlen(a->prefix[i]) + 1;
     }
     if (write_pointers(a, &at, a->argc - a->skip, &text, &pos) || write_bytes(&at, &zero, sizeof(zero)) ||
         write_pointers(a, &at, a->envc, &text, &pos) || write_bytes(&at, &zero, sizeof(zero)))
-        return -EFAULT;
+        return -ENOMEM;
     return write_bytes(&at, auxv, auxv_words * sizeof(u64));
 }
 
@@ -293,13 +294,13 @@ long exec_args_write(struct exec_args *a, const char *filename, u64 top, u64 *au
     set_auxv(auxv, auxv_words, AT_PLATFORM, platform);
     set_auxv(auxv, auxv_words, AT_EXECFN, name);
     if (write_text(a, &at) || write_bytes(&at, filename, name_size))
-        return -EFAULT;
+        return -ENOMEM;
     at = platform;
     if (write_bytes(&at, PLATFORM, sizeof(PLATFORM)))
-        return -EFAULT;
+        return -ENOMEM;
     at = random;
     if (write_bytes(&at, seed, sizeof(seed)) || write_vectors(a, sp, text, auxv, auxv_words))
-        return -EFAULT;
+        return -ENOMEM;
     mm->arg_start = text;
     mm->arg_end = mm->env_start = text + argv_size;
     mm->env_end = text + text_size;

@@ -93,14 +93,14 @@ static u64 segment_prot(const struct elf64_phdr *p)
 }
 
 // The part of a segment that the file does not cover: the rest of its last page, then anonymous pages.
-static int map_bss(const struct elf64_phdr *p, u64 start)
+static int map_bss(const struct elf_image *img, const struct elf64_phdr *p, u64 start)
 {
     u64 file_end = start + p->filesz, end = start + p->memsz, page_end = PAGE_ALIGN(file_end);
     if (end == file_end)
         return 0;
     // A read-only segment with a tail cannot be cleared; Linux lets that pass as well.
     if (page_end != file_end && (p->flags & ELF_PF_W) && clear_user((void __user *)file_end, page_end - file_end))
-        return -EFAULT;
+        return (u64)i_size_read(img->file->f_inode) < p->offset + p->filesz ? -EFAULT : -ENOMEM;
     if (p->filesz == 0)
         page_end = start & PAGE_MASK;
     if (PAGE_ALIGN(end) <= page_end)
@@ -120,7 +120,7 @@ static int map_segment(struct elf_image *img, const struct elf64_phdr *p, u64 fi
         if (IS_ERR_VALUE(at))
             return (int)at;
     }
-    int error = map_bss(p, start);
+    int error = map_bss(img, p, start);
     if (error)
         return error;
     if (p->flags & ELF_PF_X) {
@@ -218,7 +218,7 @@ static u64 min_sigstack_size(void)
 
 static void fill_auxv(u64 *auxv, const struct exec *e, const struct elf_image *img, const struct elf_image *interp)
 {
-    const struct cred *c = current_cred();
+    const struct cred *c = e->cred;
     const u64 values[AUXV_WORDS] = {
         AT_MINSIGSTKSZ, min_sigstack_size(),
         AT_HWCAP, cpuid(1, 0).edx,
@@ -254,7 +254,8 @@ static void set_bounds(struct mm_struct *mm, const struct elf_image *img, bool m
     mm->start_brk = mm->brk = moves_brk ? DYN_BASE : PAGE_ALIGN(img->end);
 }
 
-static int start_program(struct exec *e, struct elf_image *img, struct elf_image *interp)
+// Builds the program in current's address space (the new one, for the moment). The stack pointer or -errno.
+static long build_program(struct exec *e, struct elf_image *img, struct elf_image *interp)
 {
     u64 auxv[AUXV_WORDS];
     bool dynamic = interp->file != NULL;
@@ -265,10 +266,21 @@ static int start_program(struct exec *e, struct elf_image *img, struct elf_image
         return error;
     set_bounds(current->mm, img, img->h.type == ELF_TYPE_DYN && !dynamic);
     fill_auxv(auxv, e, img, interp);
-    long sp = exec_args_write(e->args, e->filename, STACK_TOP, auxv, AUXV_WORDS);
+    return exec_args_write(e->args, e->filename, STACK_TOP, auxv, AUXV_WORDS);
+}
+
+// Everything that can fail for want of memory happens while the old program can still be told so.
+static int load_program(struct exec *e, struct elf_image *img, struct elf_image *interp)
+{
+    struct mm_struct *old = mm_swap_current(e->mm);
+    long sp = build_program(e, img, interp);
+    mm_swap_current(old);
     if (sp < 0)
         return (int)sp;
-    const struct elf_image *first = dynamic ? interp : img;
+    int error = exec_point_of_no_return(e);
+    if (error)
+        return error;
+    const struct elf_image *first = interp->file ? interp : img;
     start_thread(current_pt_regs(), first->h.entry + first->bias, (u64)sp);
     return 0;
 }
@@ -285,9 +297,9 @@ int exec_load_elf(struct exec *e)
     const struct elf64_phdr *stack = image_find(&img, ELF_PT_GNU_STACK);
     error = mm_setup_stack(e->mm, STACK_TOP, stack && (stack->flags & ELF_PF_X) ? VM_EXEC : 0);
     if (!error)
-        error = exec_point_of_no_return(e);
+        error = exec_compute_creds(e);
     if (!error)
-        error = start_program(e, &img, &interp);
+        error = load_program(e, &img, &interp);
 out:
     interp_close(&interp);
     kfree(img.ph);

@@ -19,7 +19,6 @@ struct exec {
     struct cred *cred;          // new credentials, until committed
     bool secure;                // AT_SECURE
     struct mm_struct *mm;       // not yet installed
-    bool committed;             // there is no way back
 };
 
 // --- exec_args.c: strings in the order in which they lie on the new stack (argv, envp, file name).
@@ -36,7 +35,9 @@ int exec_args_prepend(struct exec_args *a, const char *interp, const char *arg, 
 long exec_args_write(struct exec_args *a, const char *filename, u64 top, u64 *auxv, unsigned auxv_words);
 
 // --- exec.c
-// Kills the siblings, installs the new mm and credentials: from here on failure kills the process. 0 or -errno.
+// The credentials that the file gives (set-user-ID): e->cred, e->secure. 0 or -errno.
+int exec_compute_creds(struct exec *e);
+// Kills the siblings, installs the new mm and credentials. -errno: the old program goes on, or is being killed.
 int exec_point_of_no_return(struct exec *e);
 
 // --- exec_elf.c: 0 (current_pt_regs() ready), -ENOEXEC or another -errno.
