@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A fault's task is told by its stack: in the kernel by the faulting RSP, in user mode by the kernel stack that the TSS
-// names (RSP0), which is the task's own. Entries are compared as a walk finds them before and after.
+// A fault's task is told in the kernel by the faulting RSP, in user mode by its key (guest_view.h). Entries are compared
+// as a walk finds them before and after.
 #include "trace/fault_watch.h"
 
 #include "base/memory.h"
@@ -16,7 +16,7 @@
 
 struct open_fault {
     u64 number; // for the callback
-    u64 rip, rsp, address, stack, pte;
+    u64 rip, rsp, address, key, pte;
     u32 error_code;
     u8 cpl;
     bool used;
@@ -68,13 +68,14 @@ void fault_watch_begin(struct fault_watch *w, const struct probe_event *event, u
         end_fault(w, f, FAULT_FATAL);
     }
     struct cpu_regs regs;
+    enum guest_task_identity identity;
     cpu_get_regs(machine_cpu(w->m, event->cpu), &regs);
     *f = (struct open_fault){
         .number = number,
         .rip = event->rip,
         .rsp = regs.gpr[CPU_RSP],
         .address = event->address,
-        .stack = event->from_cpl == 3 ? guest_kernel_stack(w->m, event->cpu) : 0,
+        .key = event->from_cpl == 3 ? guest_task_key(w->m, event->cpu, &identity) : 0,
         .pte = guest_pte(w->m, event->cr3, event->address),
         .error_code = event->error_code,
         .cpl = event->from_cpl,
@@ -102,9 +103,9 @@ static enum fault_outcome judge(const struct open_fault *f, u64 now)
 }
 
 static void check(struct fault_watch *w, struct open_fault *f, const struct probe_event *event,
-                  const struct cpu_regs *regs, u64 stack)
+                  const struct cpu_regs *regs, u64 key)
 {
-    bool same_task = f->cpl == 3 ? f->stack == stack : f->rsp == regs->gpr[CPU_RSP];
+    bool same_task = f->cpl == 3 ? f->key == key : f->rsp == regs->gpr[CPU_RSP];
     if (f->cpl != event->to_cpl || !same_task) {
         return;
     }
@@ -123,10 +124,11 @@ void fault_watch_transition(struct fault_watch *w, const struct probe_event *eve
     }
     struct cpu_regs regs;
     cpu_get_regs(machine_cpu(w->m, event->cpu), &regs);
-    u64 stack = event->to_cpl == 3 ? guest_kernel_stack(w->m, event->cpu) : 0;
+    enum guest_task_identity identity;
+    u64 key = event->to_cpl == 3 ? guest_task_key(w->m, event->cpu, &identity) : 0;
     for (unsigned i = 0; i < OPEN_MAX; i++) {
         if (w->open[i].used) {
-            check(w, &w->open[i], event, &regs, stack);
+            check(w, &w->open[i], event, &regs, key);
         }
     }
 }

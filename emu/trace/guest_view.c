@@ -6,16 +6,23 @@
 #define PTE_PS 0x80u
 #define PTE_FRAME UINT64_C(0x000FFFFFFFFFF000)
 
-u64 guest_kernel_stack(const struct machine *m, unsigned cpu)
+// Where Linux maps each CPU's entry stack: the 512 GiB from here (Documentation/x86/x86_64/mm.rst).
+#define LINUX_ENTRY_AREA UINT64_C(0xfffffe0000000000)
+
+u64 guest_task_key(const struct machine *m, unsigned cpu, enum guest_task_identity *identity)
 {
     struct cpu_regs regs;
-    u64 rsp[2] = {0, 0}; // RSP0, RSP1
+    u64 rsp0 = 0;
     cpu_get_regs(machine_cpu(m, cpu), &regs);
-    if (!cpu_debug_read(machine_cpu(m, cpu), regs.tr.base + 4, rsp, sizeof(rsp))) {
-        return 0;
+    if (!cpu_debug_read(machine_cpu(m, cpu), regs.tr.base + 4, &rsp0, sizeof(rsp0))) {
+        rsp0 = 0;
     }
-    // Linux before 6.2 enters on a stack of the CPU and keeps the task's in RSP1, which the processor never uses.
-    return rsp[1] >> 47 ? rsp[1] : rsp[0];
+    *identity = rsp0 >> 39 == LINUX_ENTRY_AREA >> 39 ? GUEST_TASK_BY_MEMORY : GUEST_TASK_BY_STACK;
+    if (*identity == GUEST_TASK_BY_STACK) {
+        return rsp0;
+    }
+    // Bit 12 and PCID: the two halves of page-table isolation.
+    return (regs.cr3 & ~UINT64_C(0x1FFF)) * UINT64_C(0x9E3779B97F4A7C15) + regs.seg[CPU_FS].base;
 }
 
 u64 guest_pte(const struct machine *m, u64 cr3, u64 linear)

@@ -202,10 +202,13 @@ static void on_signal(void *ctx, struct task *t, const struct task_signal *signa
     text_add(&line, "--- ");
     decode_signal(&line, signal->number);
     text_char(&line, ' ');
-    if (!decode_siginfo(&t->call, signal->siginfo, &line)) {
-        decode_pointer(&line, signal->siginfo);
+    int number = 0;
+    bool filled = t->call.read && t->call.read(t->call.ctx, signal->siginfo, &number, sizeof(number)) &&
+                  number == signal->number; // Linux leaves it empty unless SA_SIGINFO
+    if (filled && decode_siginfo(&t->call, signal->siginfo, &line)) {
+        text_char(&line, ' ');
     }
-    text_add(&line, " ---");
+    text_add(&line, "---");
     put(s, t, text_get(&line));
     text_free(&line);
 }

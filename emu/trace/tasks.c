@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Matching entries and returns. A new task shows itself by coming back from a fork that its stack never made; its pid is
+// Matching entries and returns. A new task shows itself by coming back from a fork that it never made; its pid is
 // what the parent's call returns, what the kernel stored for it, or what it is told by gettid().
 #include "trace/tasks.h"
 
@@ -10,7 +10,8 @@
 
 enum {
     NR_RT_SIGRETURN = 15, NR_GETPID = 39, NR_CLONE = 56, NR_FORK = 57, NR_VFORK = 58, NR_EXECVE = 59,
-    NR_EXIT = 60, NR_GETTID = 186, NR_SET_TID_ADDRESS = 218, NR_EXIT_GROUP = 231, NR_EXECVEAT = 322,
+    NR_EXIT = 60, NR_ARCH_PRCTL = 158,
+    NR_GETTID = 186, NR_SET_TID_ADDRESS = 218, NR_EXIT_GROUP = 231, NR_EXECVEAT = 322,
     NR_CLONE3 = 435,
 };
 
@@ -28,11 +29,13 @@ enum {
 // A child whose parent's fork has returned before the child was seen.
 struct birth {
     u64 rip, rsp;
-    int pid; // 0: free
+    u64 tid_address; // where the kernel stored the pid in the child's memory; 0: nowhere
+    int pid;         // 0: free
 };
 
 struct tasks {
     struct machine *m;
+    enum guest_task_identity identity;
     struct task all[TASKS_MAX];
     unsigned live;
     u64 clock;
@@ -79,14 +82,18 @@ unsigned tasks_live(const struct tasks *ts)
     return ts->live;
 }
 
-static struct task *find(struct tasks *ts, u64 stack)
+// The task with this key; of several (a parent that waits for its vfork child), the youngest that lives.
+static struct task *find(struct tasks *ts, u64 key)
 {
+    struct task *found = NULL;
     for (unsigned i = 0; i < TASKS_MAX; i++) {
-        if (ts->all[i].used && ts->all[i].stack == stack) {
-            return &ts->all[i];
+        struct task *t = &ts->all[i];
+        if (t->used && t->key == key &&
+            (!found || found->ended > t->ended || (found->ended == t->ended && found->born < t->born))) {
+            found = t;
         }
     }
-    return NULL;
+    return found;
 }
 
 static void end_task(struct tasks *ts, struct task *t)
@@ -97,10 +104,11 @@ static void end_task(struct tasks *ts, struct task *t)
     }
 }
 
-// A slot for a task on this stack: the stack's former owner, a free one, or the one that was seen longest ago.
-static struct task *add(struct tasks *ts, u64 stack)
+// A slot for a task with this key: that of an ended one with it, a free one, or the one that was seen longest ago.
+static struct task *add(struct tasks *ts, u64 key)
 {
-    struct task *t = find(ts, stack);
+    struct task *t = find(ts, key);
+    t = t && (t->ended || ts->identity == GUEST_TASK_BY_STACK) ? t : NULL;
     struct task *stalest = &ts->all[0];
     for (unsigned i = 0; !t && i < TASKS_MAX; i++) {
         if (!ts->all[i].used) {
@@ -113,7 +121,8 @@ static struct task *add(struct tasks *ts, u64 stack)
     if (t->used) {
         end_task(ts, t);
     }
-    *t = (struct task){.used = true, .stack = stack, .child = -1, .index = (unsigned)(t - ts->all)};
+    *t = (struct task){.used = true, .key = key, .child = -1, .index = (unsigned)(t - ts->all),
+                       .born = ++ts->clock};
     ts->live++;
     for (unsigned i = 0; i < ts->listener_count; i++) {
         ts->listeners[i].born(ts->listeners[i].ctx, t);
@@ -151,18 +160,21 @@ static u64 child_rsp(struct tasks *ts, const struct task *t)
     return t->user_rsp;
 }
 
-// The pid that the kernel stored in the child's memory, 0 if it was not asked to.
-static int stored_pid(struct tasks *ts, const struct task *parent)
+// Where the kernel stores the pid in the child's memory, 0 if it was not asked to.
+static u64 tid_address(const struct syscall_view *call)
 {
-    const struct syscall_view *call = &parent->call;
-    int pid = 0;
-    u64 address = 0;
     if (call->number == NR_CLONE && (call->arg[0] & CLONE_CHILD_SETTID)) {
-        address = call->arg[3];
-    } else if (call->number == NR_CLONE && (call->arg[0] & CLONE_PARENT_SETTID) &&
-               (call->arg[0] & CLONE_VM)) {
-        address = call->arg[2];
+        return call->arg[3];
     }
+    if (call->number == NR_CLONE && (call->arg[0] & CLONE_PARENT_SETTID) && (call->arg[0] & CLONE_VM)) {
+        return call->arg[2];
+    }
+    return 0;
+}
+
+static int stored_pid(struct tasks *ts, u64 address)
+{
+    int pid = 0;
     return address && read_current(ts, address, &pid, sizeof(pid)) ? pid : 0;
 }
 
@@ -182,26 +194,27 @@ static struct birth *find_birth(struct tasks *ts, u64 rip, u64 rsp)
 {
     for (unsigned i = 0; i < BIRTHS_MAX; i++) {
         struct birth *b = &ts->births[(ts->next_birth + i) % BIRTHS_MAX]; // oldest first
-        if (b->pid && b->rip == rip && b->rsp == rsp) {
+        if (b->pid && b->rip == rip && b->rsp == rsp &&
+            (!b->tid_address || stored_pid(ts, b->tid_address) == b->pid)) {
             return b;
         }
     }
     return NULL;
 }
 
-// A task comes to user mode on a stack we do not know.
-static void new_task(struct tasks *ts, u64 stack, const struct cpu_regs *regs)
+// A task comes to user mode that we do not know.
+static void new_task(struct tasks *ts, u64 key, const struct cpu_regs *regs)
 {
     struct task *parent = find_parent(ts, regs->rip, regs->gpr[CPU_RSP]);
     struct birth *birth = parent ? NULL : find_birth(ts, regs->rip, regs->gpr[CPU_RSP]);
     bool first = !ts->any;
     ts->any = true;
-    struct task *t = add(ts, stack);
+    struct task *t = add(ts, key);
     t->seen = ++ts->clock;
     if (parent) {
         parent->claimed = true;
         parent->child = (int)t->index;
-        set_pid(ts, t, stored_pid(ts, parent));
+        set_pid(ts, t, stored_pid(ts, tid_address(&parent->call)));
     } else if (birth) {
         set_pid(ts, t, birth->pid);
         birth->pid = 0;
@@ -220,19 +233,25 @@ static void fork_returned(struct tasks *ts, struct task *t)
     } else {
         struct birth *b = &ts->births[ts->next_birth];
         ts->next_birth = (ts->next_birth + 1) % BIRTHS_MAX;
-        *b = (struct birth){t->return_rip, child_rsp(ts, t), (int)t->call.result};
+        *b = (struct birth){t->return_rip, child_rsp(ts, t), tid_address(&t->call), (int)t->call.result};
     }
 }
 
-// True if user mode starts in a signal handler whose frame holds what was expected; then the interrupted RAX and RIP.
-static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 *rax, u64 *rip)
+// True if user mode starts in a signal handler whose frame resumes at the expected place or at the SYSCALL before it; then
+// the interrupted RAX and RIP.
+static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 expected, u64 *rax, u64 *rip)
 {
     u64 gregs = regs->gpr[CPU_RDX] + UCONTEXT_GREGS;
-    int number = 0;
-    return regs->gpr[CPU_RDI] >= 1 && regs->gpr[CPU_RDI] <= 64 &&
-           read_current(ts, regs->gpr[CPU_RSI], &number, sizeof(number)) &&
-           number == (int)regs->gpr[CPU_RDI] && read_current(ts, gregs + 8 * GREG_RAX, rax, 8) &&
-           read_current(ts, gregs + 8 * GREG_RIP, rip, 8);
+    u64 frame_rax, frame_rip;
+    if (regs->gpr[CPU_RDI] < 1 || regs->gpr[CPU_RDI] > 64 ||
+        !read_current(ts, gregs + 8 * GREG_RAX, &frame_rax, 8) ||
+        !read_current(ts, gregs + 8 * GREG_RIP, &frame_rip, 8) ||
+        (frame_rip != expected && frame_rip != expected - 2)) {
+        return false;
+    }
+    *rax = frame_rax;
+    *rip = frame_rip;
+    return true;
 }
 
 static void tell_leave(struct tasks *ts, struct task *t, const struct probe_event *event, u64 rip, u64 rax)
@@ -260,24 +279,48 @@ static void tell_leave(struct tasks *ts, struct task *t, const struct probe_even
     }
 }
 
+// By memory, a task that comes back from these has another key than it went in with.
+static struct task *find_rekeyed(struct tasks *ts, const struct cpu_regs *regs)
+{
+    struct task *found = NULL;
+    for (unsigned i = 0; ts->identity == GUEST_TASK_BY_MEMORY && i < TASKS_MAX; i++) {
+        struct task *t = &ts->all[i];
+        u64 number = t->call.number;
+        bool here = t->return_rip == regs->rip && t->user_rsp == regs->gpr[CPU_RSP];
+        bool possible = number == NR_ARCH_PRCTL ? here : (number == NR_EXECVE || number == NR_EXECVEAT) && !here;
+        if (t->used && !t->ended && t->in_call && possible && (!found || found->seen < t->seen)) {
+            found = t;
+        }
+    }
+    return found;
+}
+
 static void came_back(struct tasks *ts, const struct probe_event *event)
 {
     struct cpu_regs regs;
     cpu_get_regs(machine_cpu(ts->m, event->cpu), &regs);
-    u64 stack = guest_kernel_stack(ts->m, event->cpu);
-    struct task *t = find(ts, stack);
+    u64 key = guest_task_key(ts->m, event->cpu, &ts->identity);
+    struct task *t = find(ts, key);
+    bool child = t && t->in_call && is_fork(t->call.number) && regs.gpr[CPU_RAX] == 0;
+    if (!t || t->ended) {
+        struct task *rekeyed = find_parent(ts, regs.rip, regs.gpr[CPU_RSP]) ? NULL : find_rekeyed(ts, &regs);
+        if (rekeyed) {
+            rekeyed->key = key;
+            t = rekeyed;
+        }
+    }
     u64 expected = t ? (t->in_call ? t->return_rip : t->entry_rip) : 0;
     bool reused = t && !t->in_call && regs.rip != expected && regs.gpr[CPU_RAX] == 0 &&
                   find_parent(ts, regs.rip, regs.gpr[CPU_RSP]);
-    if (!t || t->ended || reused) {
-        new_task(ts, stack, &regs);
+    if (!t || t->ended || reused || child) {
+        new_task(ts, key, &regs);
         return;
     }
     t->seen = ++ts->clock;
     t->cpu = event->cpu;
     u64 rax = regs.gpr[CPU_RAX], rip = regs.rip;
     bool exec = t->in_call && (t->call.number == NR_EXECVE || t->call.number == NR_EXECVEAT);
-    bool handler = rip != expected && !exec && signal_frame(ts, &regs, &rax, &rip);
+    bool handler = rip != expected && !exec && signal_frame(ts, &regs, expected, &rax, &rip);
     if (t->in_call) {
         tell_leave(ts, t, event, rip, rax);
     }
@@ -310,11 +353,11 @@ static void fill_call(struct tasks *ts, struct task *t, const struct cpu_regs *r
 
 static void went_in(struct tasks *ts, const struct probe_event *event)
 {
-    u64 stack = guest_kernel_stack(ts->m, event->cpu);
-    struct task *t = find(ts, stack);
+    u64 key = guest_task_key(ts->m, event->cpu, &ts->identity);
+    struct task *t = find(ts, key);
     if (!t || t->ended) {
         ts->any = true;
-        t = add(ts, stack);
+        t = add(ts, key);
     }
     t->seen = ++ts->clock;
     t->cpu = event->cpu;
