@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Speed of the CPU alone: an integer loop, a sieve, calls, a copy loop. Prints M instructions per second, best of five, in CPU time.
+// Speed of the CPU alone: an integer loop, a sieve, calls, a copy loop. Prints M instructions per
+// second, best of five, in CPU time.
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -15,8 +16,7 @@ static const struct workload {
     const u8 *code, *end;
 } workloads[] = {
 #define ROW(name) {#name, workload_##name, workload_##name##_end},
-    WORKLOADS(ROW)
-};
+    WORKLOADS(ROW)};
 
 static double seconds(void)
 {
@@ -51,7 +51,8 @@ static double measure(const struct workload *w, u64 steps)
 int main(void)
 {
     for (unsigned i = 0; i < sizeof(workloads) / sizeof(workloads[0]); i++) {
-        printf("%-12s %7.1f M instructions/s\n", workloads[i].name, measure(&workloads[i], 50000000));
+        printf("%-12s %7.1f M instructions/s\n", workloads[i].name,
+               measure(&workloads[i], 50000000));
     }
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Arithmetic flags: the packed form of cpu->flags (AH of LAHF, AL of SETO), condition codes, conversion to RFLAGS.
+// Arithmetic flags: the packed form of cpu->flags (AH of LAHF, AL of SETO), condition codes,
+// conversion to RFLAGS.
 #ifndef VIV_CPU_FLAGS_H
 #define VIV_CPU_FLAGS_H
 
@@ -15,7 +16,8 @@ static inline u32 flags_to_rflags(u16 flags)
 
 static inline u16 flags_from_rflags(u64 rflags)
 {
-    return (u16)(((rflags & RFLAGS_ARITH & 0xFF) << 8) | FLAGS_ONE | ((rflags & RFLAGS_OF) ? FLAGS_O : 0));
+    return (u16)(((rflags & RFLAGS_ARITH & 0xFF) << 8) | FLAGS_ONE |
+                 ((rflags & RFLAGS_OF) ? FLAGS_O : 0));
 }
 
 static inline void flags_update(struct cpu *cpu, u16 mask, u16 value)
@@ -28,14 +30,30 @@ static inline bool flags_condition(u16 flags, unsigned cc)
 {
     bool value;
     switch (cc >> 1) {
-    case 0: value = (flags & FLAGS_O) != 0; break;
-    case 1: value = (flags & FLAGS_C) != 0; break;
-    case 2: value = (flags & FLAGS_Z) != 0; break;
-    case 3: value = (flags & (FLAGS_C | FLAGS_Z)) != 0; break;
-    case 4: value = (flags & FLAGS_S) != 0; break;
-    case 5: value = (flags & FLAGS_P) != 0; break;
-    case 6: value = ((flags >> 15) ^ flags) & 1; break;
-    default: value = (((flags >> 15) ^ flags) & 1) || (flags & FLAGS_Z); break;
+    case 0:
+        value = (flags & FLAGS_O) != 0;
+        break;
+    case 1:
+        value = (flags & FLAGS_C) != 0;
+        break;
+    case 2:
+        value = (flags & FLAGS_Z) != 0;
+        break;
+    case 3:
+        value = (flags & (FLAGS_C | FLAGS_Z)) != 0;
+        break;
+    case 4:
+        value = (flags & FLAGS_S) != 0;
+        break;
+    case 5:
+        value = (flags & FLAGS_P) != 0;
+        break;
+    case 6:
+        value = ((flags >> 15) ^ flags) & 1;
+        break;
+    default:
+        value = (((flags >> 15) ^ flags) & 1) || (flags & FLAGS_Z);
+        break;
     }
     return value ^ (cc & 1);
 }

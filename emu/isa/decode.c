@@ -28,7 +28,7 @@ static const struct op_row {
 };
 
 struct decoder {
-    ZydisDecoder zydis[3];                        // by enum insn_code_size
+    ZydisDecoder zydis[3];                       // by enum insn_code_size
     u16 first_row[ZYDIS_MNEMONIC_MAX_VALUE + 1]; // lowest op of the mnemonic
     u16 next_row[X86_OP_COUNT];                  // next op of the same mnemonic, 0 at the end
 };
@@ -42,9 +42,12 @@ struct source {
 struct decoder *decoder_create(const struct decoder_options *options)
 {
     struct decoder *d = xcalloc(1, sizeof(*d));
-    CHECK(ZYAN_SUCCESS(ZydisDecoderInit(&d->zydis[CODE_64], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)));
-    CHECK(ZYAN_SUCCESS(ZydisDecoderInit(&d->zydis[CODE_32], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32)));
-    CHECK(ZYAN_SUCCESS(ZydisDecoderInit(&d->zydis[CODE_16], ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16)));
+    CHECK(ZYAN_SUCCESS(
+        ZydisDecoderInit(&d->zydis[CODE_64], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)));
+    CHECK(ZYAN_SUCCESS(
+        ZydisDecoderInit(&d->zydis[CODE_32], ZYDIS_MACHINE_MODE_LEGACY_32, ZYDIS_STACK_WIDTH_32)));
+    CHECK(ZYAN_SUCCESS(
+        ZydisDecoderInit(&d->zydis[CODE_16], ZYDIS_MACHINE_MODE_LEGACY_16, ZYDIS_STACK_WIDTH_16)));
     for (unsigned i = 0; i < 3; i++) {
         ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_TZCNT, options->tzcnt);
         ZydisDecoderEnableMode(&d->zydis[i], ZYDIS_DECODER_MODE_LZCNT, options->lzcnt);
@@ -67,14 +70,16 @@ void decoder_destroy(struct decoder *decoder)
 
 const char *decode_mnemonic_name(u64 mnemonic)
 {
-    const char *name = mnemonic && mnemonic <= ZYDIS_MNEMONIC_MAX_VALUE ? ZydisMnemonicGetString((ZydisMnemonic)mnemonic)
-                                                                       : NULL;
+    const char *name = mnemonic && mnemonic <= ZYDIS_MNEMONIC_MAX_VALUE
+                           ? ZydisMnemonicGetString((ZydisMnemonic)mnemonic)
+                           : NULL;
     return name ? name : "(bad)";
 }
 
 static ZydisRegisterClass operand_class(const ZydisDecodedOperand *o)
 {
-    return o->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(o->reg.value) : ZYDIS_REGCLASS_INVALID;
+    return o->type == ZYDIS_OPERAND_TYPE_REGISTER ? ZydisRegisterGetClass(o->reg.value)
+                                                  : ZYDIS_REGCLASS_INVALID;
 }
 
 static bool has_register_class(const struct source *s, ZydisRegisterClass class)
@@ -89,29 +94,43 @@ static bool has_register_class(const struct source *s, ZydisRegisterClass class)
 
 static bool is_string(const struct source *s)
 {
-    return s->insn.meta.category == ZYDIS_CATEGORY_STRINGOP || s->insn.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
+    return s->insn.meta.category == ZYDIS_CATEGORY_STRINGOP ||
+           s->insn.meta.category == ZYDIS_CATEGORY_IOSTRINGOP;
 }
 
 static bool select_matches(const struct source *s, enum op_select select)
 {
     switch (select) {
-    case SELECT_ANY: return true;
-    case SELECT_SEG: return has_register_class(s, ZYDIS_REGCLASS_SEGMENT);
-    case SELECT_CR: return has_register_class(s, ZYDIS_REGCLASS_CONTROL);
-    case SELECT_DR: return has_register_class(s, ZYDIS_REGCLASS_DEBUG);
-    case SELECT_TOSEG: return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_SEGMENT;
-    case SELECT_TOCR: return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_CONTROL;
-    case SELECT_TODR: return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_DEBUG;
-    case SELECT_FAR: return s->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
-    case SELECT_STR: return is_string(s);
-    case SELECT_MOF: return s->insn.raw.disp.size == 64;
-    case SELECT_FPU: return s->insn.meta.isa_ext == ZYDIS_ISA_EXT_X87;
+    case SELECT_ANY:
+        return true;
+    case SELECT_SEG:
+        return has_register_class(s, ZYDIS_REGCLASS_SEGMENT);
+    case SELECT_CR:
+        return has_register_class(s, ZYDIS_REGCLASS_CONTROL);
+    case SELECT_DR:
+        return has_register_class(s, ZYDIS_REGCLASS_DEBUG);
+    case SELECT_TOSEG:
+        return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_SEGMENT;
+    case SELECT_TOCR:
+        return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_CONTROL;
+    case SELECT_TODR:
+        return operand_class(&s->operands[0]) == ZYDIS_REGCLASS_DEBUG;
+    case SELECT_FAR:
+        return s->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR;
+    case SELECT_STR:
+        return is_string(s);
+    case SELECT_MOF:
+        return s->insn.raw.disp.size == 64;
+    case SELECT_FPU:
+        return s->insn.meta.isa_ext == ZYDIS_ISA_EXT_X87;
     case SELECT_VEC:
-        return has_register_class(s, ZYDIS_REGCLASS_XMM) || has_register_class(s, ZYDIS_REGCLASS_MMX) ||
+        return has_register_class(s, ZYDIS_REGCLASS_XMM) ||
+               has_register_class(s, ZYDIS_REGCLASS_MMX) ||
                has_register_class(s, ZYDIS_REGCLASS_YMM);
     case SELECT_GEN:
-        return !select_matches(s, SELECT_SEG) && !select_matches(s, SELECT_CR) && !select_matches(s, SELECT_DR) &&
-               !select_matches(s, SELECT_FAR) && !is_string(s) && !select_matches(s, SELECT_MOF);
+        return !select_matches(s, SELECT_SEG) && !select_matches(s, SELECT_CR) &&
+               !select_matches(s, SELECT_DR) && !select_matches(s, SELECT_FAR) && !is_string(s) &&
+               !select_matches(s, SELECT_MOF);
     }
     return false;
 }
@@ -143,10 +162,13 @@ static u8 log2_bytes(unsigned bits)
 static u8 address_slot(ZydisRegister reg)
 {
     switch (reg) {
-    case ZYDIS_REGISTER_NONE: return SLOT_ZERO;
+    case ZYDIS_REGISTER_NONE:
+        return SLOT_ZERO;
     case ZYDIS_REGISTER_RIP:
-    case ZYDIS_REGISTER_EIP: return SLOT_CODE;
-    default: return (u8)ZydisRegisterGetId(reg);
+    case ZYDIS_REGISTER_EIP:
+        return SLOT_CODE;
+    default:
+        return (u8)ZydisRegisterGetId(reg);
     }
 }
 
@@ -181,7 +203,8 @@ static void take_memory(struct insn *out, const ZydisDecodedOperand *o)
     }
     out->disp = (s32)disp;
     bool override = out->seg >= 4 && o->mem.type != ZYDIS_MEMOP_TYPE_AGEN;
-    if (override && out->code == CODE_64 && out->index == SLOT_ZERO && !(out->flags & INSN_EA_GENERAL)) {
+    if (override && out->code == CODE_64 && out->index == SLOT_ZERO &&
+        !(out->flags & INSN_EA_GENERAL)) {
         out->index = out->seg == 4 ? SLOT_FS : SLOT_GS;
     } else if (override || out->code != CODE_64) {
         out->flags |= INSN_EA_GENERAL;
@@ -203,10 +226,11 @@ static void take_immediate(struct insn *out, const ZydisDecodedOperand *o, unsig
 static enum insn_form form_of(const char *kinds)
 {
     static const char names[FORM_COUNT][4] = {
-        [FORM_NONE] = "", [FORM_R] = "R", [FORM_M] = "M", [FORM_I] = "I", [FORM_RR] = "RR", [FORM_RM] = "RM",
-        [FORM_MR] = "MR", [FORM_RI] = "RI", [FORM_MI] = "MI", [FORM_IR] = "IR", [FORM_RRI] = "RRI",
-        [FORM_RMI] = "RMI", [FORM_MRI] = "MRI", [FORM_RRR] = "RRR", [FORM_RMR] = "RMR", [FORM_RRM] = "RRM",
-        [FORM_MRR] = "MRR", [FORM_II] = "II", [FORM_OTHER] = "?",
+        [FORM_NONE] = "",   [FORM_R] = "R",     [FORM_M] = "M",     [FORM_I] = "I",
+        [FORM_RR] = "RR",   [FORM_RM] = "RM",   [FORM_MR] = "MR",   [FORM_RI] = "RI",
+        [FORM_MI] = "MI",   [FORM_IR] = "IR",   [FORM_RRI] = "RRI", [FORM_RMI] = "RMI",
+        [FORM_MRI] = "MRI", [FORM_RRR] = "RRR", [FORM_RMR] = "RMR", [FORM_RRM] = "RRM",
+        [FORM_MRR] = "MRR", [FORM_II] = "II",   [FORM_OTHER] = "?",
     };
     for (unsigned i = 0; i < FORM_COUNT; i++) {
         if (__builtin_strcmp(names[i], kinds) == 0) {
@@ -225,7 +249,8 @@ static void take_operands(struct insn *out, const struct source *s)
         switch (o->type) {
         case ZYDIS_OPERAND_TYPE_REGISTER:
             kinds[i] = 'R';
-            *(registers == 0 ? &out->reg : &out->rm) = registers < 2 ? register_number(o->reg.value) : out->rm;
+            *(registers == 0 ? &out->reg : &out->rm) =
+                registers < 2 ? register_number(o->reg.value) : out->rm;
             registers++;
             break;
         case ZYDIS_OPERAND_TYPE_MEMORY:
@@ -258,7 +283,8 @@ static void take_string(struct insn *out, const struct source *s)
     for (unsigned i = 0; i < s->insn.raw.prefix_count; i++) {
         u8 prefix = s->insn.raw.prefixes[i].value;
         if (prefix == 0xF2 || prefix == 0xF3) {
-            out->flags = (u8)((out->flags & ~(INSN_REP | INSN_REPNE)) | (prefix == 0xF3 ? INSN_REP : INSN_REPNE));
+            out->flags = (u8)((out->flags & ~(INSN_REP | INSN_REPNE)) |
+                              (prefix == 0xF3 ? INSN_REP : INSN_REPNE));
         }
     }
 }
@@ -266,10 +292,14 @@ static void take_string(struct insn *out, const struct source *s)
 static u64 vector_class(const ZydisDecodedOperand *o)
 {
     switch (operand_class(o)) {
-    case ZYDIS_REGCLASS_XMM: return VECTOR_XMM;
-    case ZYDIS_REGCLASS_MMX: return VECTOR_MMX;
-    case ZYDIS_REGCLASS_INVALID: return VECTOR_NONE;
-    default: return VECTOR_GPR;
+    case ZYDIS_REGCLASS_XMM:
+        return VECTOR_XMM;
+    case ZYDIS_REGCLASS_MMX:
+        return VECTOR_MMX;
+    case ZYDIS_REGCLASS_INVALID:
+        return VECTOR_NONE;
+    default:
+        return VECTOR_GPR;
     }
 }
 
@@ -284,9 +314,11 @@ static u64 mandatory_prefix(const struct source *s)
     return 0;
 }
 
-static void take_vector_operand(struct insn *out, const ZydisDecodedOperand *o, union vector_key *key)
+static void take_vector_operand(struct insn *out, const ZydisDecodedOperand *o,
+                                union vector_key *key)
 {
-    bool written = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE, read = o->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
+    bool written = o->actions & ZYDIS_OPERAND_ACTION_MASK_WRITE,
+         read = o->actions & ZYDIS_OPERAND_ACTION_MASK_READ;
     if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
         key->has_imm8 = 1;
         key->imm8 = o->imm.value.u & 0xFF;
@@ -334,7 +366,8 @@ static void take_vector(struct insn *out, const struct source *s, enum x86_op op
 // x87: the handler dispatches on the opcode itself. imm = opcode << 8 | ModRM.
 static void take_x87(struct insn *out, const struct source *s)
 {
-    out->imm = (u64)s->insn.opcode << 8 | s->insn.raw.modrm.mod << 6 | s->insn.raw.modrm.reg << 3 | s->insn.raw.modrm.rm;
+    out->imm = (u64)s->insn.opcode << 8 | s->insn.raw.modrm.mod << 6 | s->insn.raw.modrm.reg << 3 |
+               s->insn.raw.modrm.rm;
     out->form = FORM_NONE;
     for (unsigned i = 0; i < s->insn.operand_count_visible; i++) {
         if (s->operands[i].type == ZYDIS_OPERAND_TYPE_MEMORY) {
@@ -344,7 +377,8 @@ static void take_x87(struct insn *out, const struct source *s)
     }
 }
 
-// The width that the handler is chosen by: the first operand's, except where that is not what is operated on.
+// The width that the handler is chosen by: the first operand's, except where that is not what is
+// operated on.
 static unsigned operation_width(const struct source *s)
 {
     const ZydisDecodedOperand *first = &s->operands[0];
@@ -354,8 +388,8 @@ static unsigned operation_width(const struct source *s)
     if (s->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
         return s->insn.operand_width; // of the offset; the pointer in memory is 2 bytes longer
     }
-    if (s->insn.operand_count_visible && (first->type == ZYDIS_OPERAND_TYPE_REGISTER ||
-                                          first->type == ZYDIS_OPERAND_TYPE_MEMORY)) {
+    if (s->insn.operand_count_visible &&
+        (first->type == ZYDIS_OPERAND_TYPE_REGISTER || first->type == ZYDIS_OPERAND_TYPE_MEMORY)) {
         return first->size;
     }
     return s->insn.operand_width;
@@ -365,7 +399,8 @@ static void take_all(struct insn *out, const struct source *s, enum x86_op op)
 {
     u32 attributes = x86_op_info[op].attributes;
     out->op = op & 0x7FF;
-    out->flags = (u8)(((attributes & A_END) ? INSN_END : 0) | ((attributes & A_SETS_RIP) ? INSN_SETS_RIP : 0) |
+    out->flags = (u8)(((attributes & A_END) ? INSN_END : 0) |
+                      ((attributes & A_SETS_RIP) ? INSN_SETS_RIP : 0) |
                       ((s->insn.attributes & ZYDIS_ATTRIB_HAS_LOCK) ? INSN_LOCK : 0));
     note_address_size(out, s);
     out->width = log2_bytes(operation_width(s)) & 7;
@@ -390,15 +425,20 @@ static void take_all(struct insn *out, const struct source *s, enum x86_op op)
     }
 }
 
-enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code, const u8 *bytes,
-                               size_t available, unsigned insn_offset, struct insn *out)
+enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code,
+                               const u8 *bytes, size_t available, unsigned insn_offset,
+                               struct insn *out)
 {
     struct source s;
-    *out = (struct insn){.base = SLOT_ZERO, .index = SLOT_ZERO, .offset = insn_offset & 0xFFF, .code = code & 3,
+    *out = (struct insn){.base = SLOT_ZERO,
+                         .index = SLOT_ZERO,
+                         .offset = insn_offset & 0xFFF,
+                         .code = code & 3,
                          .seg = 3};
     // What fails to decode may depend on any of these bytes: caches must notice a change to each.
     out->length = available < 15 ? available & 15 : 15;
-    ZyanStatus status = ZydisDecoderDecodeFull(&decoder->zydis[code], bytes, available, &s.insn, s.operands);
+    ZyanStatus status =
+        ZydisDecoderDecodeFull(&decoder->zydis[code], bytes, available, &s.insn, s.operands);
     if (status == ZYDIS_STATUS_NO_MORE_DATA) {
         return available >= 15 ? DECODE_TOO_LONG : DECODE_SHORT;
     }

@@ -21,10 +21,12 @@ enum decode_result {
     DECODE_TOO_LONG, // over 15 bytes: #GP(0)
 };
 
-// Decodes one instruction at page offset insn_offset. fn and remaining are left 0. What is not an instruction (of the
-// table) is OP_INVALID with imm = its Zydis mnemonic; length is then that of the bytes looked at.
-enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code, const u8 *bytes,
-                               size_t available, unsigned insn_offset, struct insn *out);
+// Decodes one instruction at page offset insn_offset. fn and remaining are left 0. What is not an
+// instruction (of the table) is OP_INVALID with imm = its Zydis mnemonic; length is then that of
+// the bytes looked at.
+enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code,
+                               const u8 *bytes, size_t available, unsigned insn_offset,
+                               struct insn *out);
 
 // Name of an OP_INVALID's mnemonic, "(bad)" if it is none.
 const char *decode_mnemonic_name(u64 mnemonic);

@@ -52,8 +52,19 @@ enum {
 
 // Which encodings of a mnemonic a row takes.
 enum op_select {
-    SELECT_ANY, SELECT_GEN, SELECT_SEG, SELECT_CR, SELECT_DR, SELECT_FAR, SELECT_STR, SELECT_VEC, SELECT_MOF, SELECT_FPU,
-    SELECT_TOSEG, SELECT_TOCR, SELECT_TODR, // the first operand is such a register
+    SELECT_ANY,
+    SELECT_GEN,
+    SELECT_SEG,
+    SELECT_CR,
+    SELECT_DR,
+    SELECT_FAR,
+    SELECT_STR,
+    SELECT_VEC,
+    SELECT_MOF,
+    SELECT_FPU,
+    SELECT_TOSEG,
+    SELECT_TOCR,
+    SELECT_TODR, // the first operand is such a register
 };
 
 #endif

@@ -18,7 +18,8 @@
 static u64 *entry_of(struct bare *b, u64 linear)
 {
     u64 page = (linear >> PAGE_SHIFT);
-    return (u64 *)(b->mem->ram + BARE_TABLES + 0x3000) + page; // the PTs of the first 64 MiB are contiguous
+    return (u64 *)(b->mem->ram + BARE_TABLES + 0x3000) +
+           page; // the PTs of the first 64 MiB are contiguous
 }
 
 void bare_set_page(struct bare *b, u64 linear, u64 bits)
@@ -117,7 +118,7 @@ struct cpu_regs bare_user_regs(const struct bare *b, u64 rip)
     r.idtr_base = BARE_IDT, r.idtr_limit = 32 * 16 - 1;
     r.cr0 = 0x80050033; // PG AM WP NE ET MP PE
     r.cr3 = BARE_TABLES;
-    r.cr4 = 0x6A0; // PAE PGE OSFXSR OSXMMEXCPT
+    r.cr4 = 0x6A0;  // PAE PGE OSFXSR OSXMMEXCPT
     r.efer = 0xD01; // NXE LMA LME SCE
     r.cpl = 3;
     r.halted = false;

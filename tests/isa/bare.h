@@ -1,20 +1,23 @@
 // SPDX-License-Identifier: MIT
-// A processor with RAM, page tables, GDT, IDT and nothing else, in 64-bit mode: for tests and benchmarks of the CPU alone.
+// A processor with RAM, page tables, GDT, IDT and nothing else, in 64-bit mode: for tests and
+// benchmarks of the CPU alone.
 #ifndef VIV_TESTS_ISA_BARE_H
 #define VIV_TESTS_ISA_BARE_H
 
 #include "cpu/cpu.h"
 
-// Guest-physical layout; linear = physical. User code and data lie where the host can map the same addresses.
+// Guest-physical layout; linear = physical. User code and data lie where the host can map the same
+// addresses.
 enum {
     BARE_RAM_BYTES = 64 << 20,
     BARE_GDT = 0x1000,
     BARE_IDT = 0x2000,
     BARE_TSS = 0x3000,
-    BARE_TABLES = 0x10000,      // page tables, one after the other
+    BARE_TABLES = 0x10000,       // page tables, one after the other
     BARE_KERNEL_STACK = 0x80000, // top
-    BARE_HANDLERS = 0x90000,    // entry of vector n at + n * 16
-    BARE_USER = 0x2000000,      // first address that user code may use, 4 KiB pages; up to the end of RAM
+    BARE_HANDLERS = 0x90000,     // entry of vector n at + n * 16
+    BARE_USER =
+        0x2000000, // first address that user code may use, 4 KiB pages; up to the end of RAM
 };
 
 enum { BARE_PAGE_ABSENT = 0, BARE_PAGE_READ = 5, BARE_PAGE_WRITE = 7 }; // page-table bits

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Row of x86_ops.def -> encoded instruction (Zydis's encoder) with operands that land where it is interesting.
+// Row of x86_ops.def -> encoded instruction (Zydis's encoder) with operands that land where it is
+// interesting.
 #include "tests/isa/generate.h"
 
 #include <Zydis/Zydis.h>
@@ -44,22 +45,36 @@ unsigned random_below(struct random *r, unsigned limit)
 
 u64 random_value(struct random *r)
 {
-    static const u64 edges[] = {0, 1, 2, 0x7F, 0x80, 0xFF, 0x7FFF, 0x8000, 0xFFFF, 0x7FFFFFFF, 0x80000000, 0xFFFFFFFF,
-                                INT64_MAX, UINT64_C(1) << 63, UINT64_MAX, 0xFFFFFFFF80000000};
+    static const u64 edges[] = {0,          1,
+                                2,          0x7F,
+                                0x80,       0xFF,
+                                0x7FFF,     0x8000,
+                                0xFFFF,     0x7FFFFFFF,
+                                0x80000000, 0xFFFFFFFF,
+                                INT64_MAX,  UINT64_C(1) << 63,
+                                UINT64_MAX, 0xFFFFFFFF80000000};
     switch (random_below(r, 4)) {
-    case 0: return edges[random_below(r, ARRAY_LEN(edges))] + random_below(r, 3) - 1;
-    case 1: return random_u64(r) >> random_below(r, 64);
-    default: return random_u64(r);
+    case 0:
+        return edges[random_below(r, ARRAY_LEN(edges))] + random_below(r, 3) - 1;
+    case 1:
+        return random_u64(r) >> random_below(r, 64);
+    default:
+        return random_u64(r);
     }
 }
 
 static ZydisRegister reg_name(unsigned n, unsigned width)
 {
     switch (width) {
-    case 0: return (ZydisRegister)((n < 4 ? ZYDIS_REGISTER_AL : ZYDIS_REGISTER_SPL - 4) + (ZydisRegister)n);
-    case 1: return (ZydisRegister)(ZYDIS_REGISTER_AX + n);
-    case 2: return (ZydisRegister)(ZYDIS_REGISTER_EAX + n);
-    default: return (ZydisRegister)(ZYDIS_REGISTER_RAX + n);
+    case 0:
+        return (ZydisRegister)((n < 4 ? ZYDIS_REGISTER_AL : ZYDIS_REGISTER_SPL - 4) +
+                               (ZydisRegister)n);
+    case 1:
+        return (ZydisRegister)(ZYDIS_REGISTER_AX + n);
+    case 2:
+        return (ZydisRegister)(ZYDIS_REGISTER_EAX + n);
+    default:
+        return (ZydisRegister)(ZYDIS_REGISTER_RAX + n);
     }
 }
 
@@ -83,7 +98,8 @@ static ZydisEncoderOperand immediate_operand(struct random *r, unsigned width)
     return o;
 }
 
-// Where a memory operand of size bytes begins: somewhere, or astride one of the edges between the four kinds of page.
+// Where a memory operand of size bytes begins: somewhere, or astride one of the edges between the
+// four kinds of page.
 static u64 data_target(struct random *r, unsigned size)
 {
     if (random_below(r, 3)) {
@@ -93,12 +109,16 @@ static u64 data_target(struct random *r, unsigned size)
     return edge - size - 2 + random_below(r, 2 * size + 3);
 }
 
-// Chooses base, index, scale and displacement, and sets the registers so that the address is target.
-static ZydisEncoderOperand memory_operand(struct random *r, struct trial *t, unsigned size, u64 target)
+// Chooses base, index, scale and displacement, and sets the registers so that the address is
+// target.
+static ZydisEncoderOperand memory_operand(struct random *r, struct trial *t, unsigned size,
+                                          u64 target)
 {
     ZydisEncoderOperand o = {.type = ZYDIS_OPERAND_TYPE_MEMORY};
-    unsigned address_width = random_below(r, 8) && !t->code32 ? 3 : 2, registers = t->code32 ? 8 : 16;
-    unsigned base = random_below(r, registers), index = random_below(r, registers), scale = random_below(r, 4);
+    unsigned address_width = random_below(r, 8) && !t->code32 ? 3 : 2,
+             registers = t->code32 ? 8 : 16;
+    unsigned base = random_below(r, registers), index = random_below(r, registers),
+             scale = random_below(r, 4);
     o.mem.size = (ZyanU16)size;
     switch (t->code32 ? 1 + random_below(r, 5) : random_below(r, 6)) {
     case 0: // RIP-relative, made relative by the encoder
@@ -112,7 +132,8 @@ static ZydisEncoderOperand memory_operand(struct random *r, struct trial *t, uns
         break;
     default:
         o.mem.displacement = (s64)(s8)random_u64(r);
-        o.mem.displacement = random_below(r, 2) ? o.mem.displacement : (s64)(s32)random_u64(r) >> random_below(r, 24);
+        o.mem.displacement = random_below(r, 2) ? o.mem.displacement
+                                                : (s64)(s32)random_u64(r) >> random_below(r, 24);
         break;
     }
     o.mem.base = reg_name(base, address_width);
@@ -136,10 +157,14 @@ static unsigned source_width(struct random *r, enum x86_op op, unsigned width)
 {
     switch (op) {
     case OP_MOVZX:
-    case OP_MOVSX: return width == 1 ? 0 : random_below(r, 2);
-    case OP_MOVSXD: return 2;
-    case OP_CRC32: return width == 3 ? 3 * random_below(r, 2) : random_below(r, 3);
-    default: return width;
+    case OP_MOVSX:
+        return width == 1 ? 0 : random_below(r, 2);
+    case OP_MOVSXD:
+        return 2;
+    case OP_CRC32:
+        return width == 3 ? 3 * random_below(r, 2) : random_below(r, 3);
+    default:
+        return width;
     }
 }
 
@@ -164,21 +189,36 @@ static unsigned memory_bytes(enum x86_op op, unsigned width)
 static const char *form_kinds(enum insn_form form)
 {
     switch (form) {
-    case FORM_R: return "R";
-    case FORM_M: return "M";
-    case FORM_I: return "I";
-    case FORM_II: return "II";
-    case FORM_RR: return "RR";
-    case FORM_RM: return "RM";
-    case FORM_MR: return "MR";
-    case FORM_RI: return "RI";
-    case FORM_MI: return "MI";
-    case FORM_RRI: return "RRI";
-    case FORM_RMI: return "RMI";
-    case FORM_MRI: return "MRI";
-    case FORM_RRR: return "RRR";
-    case FORM_MRR: return "MRR";
-    default: return "";
+    case FORM_R:
+        return "R";
+    case FORM_M:
+        return "M";
+    case FORM_I:
+        return "I";
+    case FORM_II:
+        return "II";
+    case FORM_RR:
+        return "RR";
+    case FORM_RM:
+        return "RM";
+    case FORM_MR:
+        return "MR";
+    case FORM_RI:
+        return "RI";
+    case FORM_MI:
+        return "MI";
+    case FORM_RRI:
+        return "RRI";
+    case FORM_RMI:
+        return "RMI";
+    case FORM_MRI:
+        return "MRI";
+    case FORM_RRR:
+        return "RRR";
+    case FORM_MRR:
+        return "MRR";
+    default:
+        return "";
     }
 }
 
@@ -192,12 +232,14 @@ static void string_registers(struct random *r, struct trial *t)
     t->before.gpr[1] = random_below(r, random_below(r, 2) ? 8 : 700);
 }
 
-// Flags to leave out of the comparison: the row's column, less what a shift's count defines after all.
+// Flags to leave out of the comparison: the row's column, less what a shift's count defines after
+// all.
 static u32 unknown_flags(const struct trial *t)
 {
     u32 unknown = x86_op_info[t->op].flags_undefined;
     if (is_shift(t->op)) {
-        unsigned count = (unsigned)(t->has_immediate ? t->immediate : t->before.gpr[1]) & (t->width == 3 ? 63 : 31);
+        unsigned count = (unsigned)(t->has_immediate ? t->immediate : t->before.gpr[1]) &
+                         (t->width == 3 ? 63 : 31);
         bool shift = t->op >= OP_SHL;
         unknown = count == 0 ? 0 : (shift ? F_A : 0) | (count > 1 ? F_O : 0);
         if (shift && count >= 8u << t->width) {
@@ -209,8 +251,8 @@ static u32 unknown_flags(const struct trial *t)
 
 static bool is_stack(enum x86_op op)
 {
-    return op == OP_PUSH || op == OP_POP || op == OP_CALL || op == OP_RET || op == OP_ENTER || op == OP_LEAVE ||
-           (op >= OP_PUSHA && op <= OP_POPAD);
+    return op == OP_PUSH || op == OP_POP || op == OP_CALL || op == OP_RET || op == OP_ENTER ||
+           op == OP_LEAVE || (op >= OP_PUSHA && op <= OP_POPAD);
 }
 
 static bool is_short(enum x86_op op)
@@ -238,7 +280,8 @@ static void special_registers(struct random *r, struct trial *t)
     }
 }
 
-// Branches with an 8-bit displacement go to a jump to the target: it, a jump over the other, the other.
+// Branches with an 8-bit displacement go to a jump to the target: it, a jump over the other, the
+// other.
 static bool generate_short(struct trial *t)
 {
     static const u8 opcodes[] = {0xE3, 0xE3, 0xE3, 0xE2, 0xE1, 0xE0};
@@ -267,7 +310,8 @@ static void place_target(struct random *r, struct trial *t, const ZydisEncoderRe
     }
 }
 
-static ZydisEncoderOperand free_immediate(struct random *r, const struct trial *t, unsigned position)
+static ZydisEncoderOperand free_immediate(struct random *r, const struct trial *t,
+                                          unsigned position)
 {
     ZydisEncoderOperand o = immediate_operand(r, t->width);
     if (t->op == OP_ENTER) {
@@ -282,8 +326,8 @@ static ZydisEncoderOperand free_immediate(struct random *r, const struct trial *
     return o;
 }
 
-// A bit index in a register reaches far: keep it within the data pages. False: it is part of the address too, which
-// might lead into the host's own memory.
+// A bit index in a register reaches far: keep it within the data pages. False: it is part of the
+// address too, which might lead into the host's own memory.
 static bool limit_bit_index(struct random *r, struct trial *t, const ZydisEncoderRequest *request)
 {
     const ZydisEncoderOperand *mem = &request->operands[0], *index = &request->operands[1];
@@ -310,7 +354,9 @@ static void make_operands(struct random *r, struct trial *t, ZydisEncoderRequest
         unsigned w = i ? source_width(r, t->op, t->width) : t->width, size = memory_bytes(t->op, w);
         bool count = is_shift(t->op) && kinds[i + 1] == 0 && i > 0;
         switch (kinds[i]) {
-        case 'R': q->operands[i] = count ? cl_operand() : register_operand(r, t, w); break;
+        case 'R':
+            q->operands[i] = count ? cl_operand() : register_operand(r, t, w);
+            break;
         case 'M':
             t->target = data_target(r, size);
             t->target &= t->op == OP_CMPXCHG16B && random_below(r, 8) ? ~UINT64_C(15) : UINT64_MAX;
@@ -319,7 +365,7 @@ static void make_operands(struct random *r, struct trial *t, ZydisEncoderRequest
         default:
             q->operands[i] = count || (t->op >= OP_BT && t->op <= OP_BTC) ? count_immediate(r, t)
                              : kinds[0] == 'I'                            ? free_immediate(r, t, i)
-                                                                          : immediate_operand(r, t->width);
+                                               : immediate_operand(r, t->width);
             t->immediate = q->operands[i].imm.u;
             t->has_immediate = true;
             break;
@@ -334,7 +380,8 @@ static void make_prefixes(struct random *r, struct trial *t, ZydisEncoderRequest
     if (x86_op_info[t->op].attributes & A_STRING) {
         static const u64 prefixes[2][3] = {{0, ZYDIS_ATTRIB_HAS_REP, ZYDIS_ATTRIB_HAS_REP},
                                            {0, ZYDIS_ATTRIB_HAS_REPE, ZYDIS_ATTRIB_HAS_REPNE}};
-        bool compares = (t->op >= OP_CMPSB && t->op <= OP_CMPSQ) || (t->op >= OP_SCASB && t->op <= OP_SCASQ);
+        bool compares =
+            (t->op >= OP_CMPSB && t->op <= OP_CMPSQ) || (t->op >= OP_SCASB && t->op <= OP_SCASQ);
         q->prefixes = prefixes[compares][random_below(r, 3)];
     }
 }
@@ -346,9 +393,11 @@ static bool is_defined(const struct trial *t)
     if (by_cl && t->width == 1 && (t->before.gpr[1] & 31) > 16) {
         return false; // a double shift by more than its width
     }
-    // A branch target read from the read-only page is random, mostly not canonical: reported at either end.
+    // A branch target read from the read-only page is random, mostly not canonical: reported at
+    // either end.
     u64 end = t->poke_address + (t->code32 ? 4 : 8);
-    return !t->poke_address || t->poke_address + 8 <= HOST_DATA + 0x2000 || end > HOST_DATA + 0x3000;
+    return !t->poke_address || t->poke_address + 8 <= HOST_DATA + 0x2000 ||
+           end > HOST_DATA + 0x3000;
 }
 
 // In 32-bit code what defaults to 64 bits elsewhere has 32. False: the combination does not exist.
@@ -369,7 +418,8 @@ static void random_registers(struct random *r, struct trial *t)
     }
 }
 
-bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, bool code32, struct trial *t)
+bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, bool code32,
+              struct trial *t)
 {
     memset(t, 0, sizeof(*t));
     t->op = op, t->form = form, t->width = width, t->code32 = code32;
@@ -387,7 +437,8 @@ bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned wi
     if (is_short(op)) {
         return generate_short(t);
     }
-    ZydisEncoderRequest q = {.machine_mode = code32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32 : ZYDIS_MACHINE_MODE_LONG_64,
+    ZydisEncoderRequest q = {.machine_mode = code32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32
+                                                    : ZYDIS_MACHINE_MODE_LONG_64,
                              .mnemonic = (ZydisMnemonic)rows[op].mnemonic};
     make_operands(r, t, &q);
     make_prefixes(r, t, &q);
@@ -397,7 +448,8 @@ bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned wi
     place_target(r, t, &q);
     t->flags_unknown = unknown_flags(t);
     ZyanUSize size = sizeof(t->bytes);
-    if (!is_defined(t) || !ZYAN_SUCCESS(ZydisEncoderEncodeInstructionAbsolute(&q, t->bytes, &size, t->address))) {
+    if (!is_defined(t) ||
+        !ZYAN_SUCCESS(ZydisEncoderEncodeInstructionAbsolute(&q, t->bytes, &size, t->address))) {
         return false;
     }
     t->size = (unsigned)size;

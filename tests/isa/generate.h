@@ -36,8 +36,9 @@ struct trial {
 u32 row_forms(enum x86_op op);
 unsigned row_widths(enum x86_op op);
 
-// False: this combination has no encoding. code32: for 32-bit code, where the rows' width 64 of branches and the stack
-// stands for 32.
-bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, bool code32, struct trial *out);
+// False: this combination has no encoding. code32: for 32-bit code, where the rows' width 64 of
+// branches and the stack stands for 32.
+bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned width, bool code32,
+              struct trial *out);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Generated code around one instruction: load all registers, run it, store all registers. Faults come as signals.
+// Generated code around one instruction: load all registers, run it, store all registers. Faults
+// come as signals.
 #include "tests/isa/host.h"
 
 #include <signal.h>
@@ -122,8 +123,9 @@ static volatile struct {
 
 static void on_signal(int number, siginfo_t *info, void *ucontext)
 {
-    static const u8 registers[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI, REG_RDI,
-                                     REG_R8,  REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+    static const u8 registers[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP,
+                                     REG_RSI, REG_RDI, REG_R8,  REG_R9,  REG_R10, REG_R11,
+                                     REG_R12, REG_R13, REG_R14, REG_R15};
     ucontext_t *u = ucontext;
     greg_t *g = u->uc_mcontext.gregs;
     if ((u64)g[REG_RIP] != trap.insn && (u64)g[REG_RIP] - HOST_CODE >= 0x3000) {

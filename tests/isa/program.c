@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Programs out of random pieces. Fixed registers: rdi data, rbx alias of the code, rbp page tables, rsp stack.
+// Programs out of random pieces. Fixed registers: rdi data, rbx alias of the code, rbp page tables,
+// rsp stack.
 #include "tests/isa/program.h"
 
 #include <Zydis/Zydis.h>
@@ -11,7 +12,8 @@ struct writer {
     struct random *r;
     u8 code[PROGRAM_CODE_BYTES];
     unsigned at;
-    unsigned immediates[512], immediate_count; // offsets of the imm32 of MOVs, to be patched by the program
+    unsigned immediates[512],
+        immediate_count; // offsets of the imm32 of MOVs, to be patched by the program
 };
 
 static void put(struct writer *w, const void *bytes, unsigned size)
@@ -37,7 +39,8 @@ static void encode(struct writer *w, ZydisEncoderRequest *q)
 static ZydisRegister free_register(struct writer *w, unsigned width)
 {
     static const u8 numbers[] = {0, 2, 6, 8, 9, 10, 11, 12, 13, 14, 15};
-    static const ZydisRegister first[] = {0, ZYDIS_REGISTER_AX, ZYDIS_REGISTER_EAX, ZYDIS_REGISTER_RAX};
+    static const ZydisRegister first[] = {0, ZYDIS_REGISTER_AX, ZYDIS_REGISTER_EAX,
+                                          ZYDIS_REGISTER_RAX};
     return (ZydisRegister)(first[width] + numbers[random_below(w->r, sizeof(numbers))]);
 }
 
@@ -68,10 +71,12 @@ static ZydisEncoderOperand data_operand(struct writer *w, unsigned width)
 
 static void put_alu(struct writer *w)
 {
-    static const ZydisMnemonic mnemonics[] = {ZYDIS_MNEMONIC_ADD, ZYDIS_MNEMONIC_SUB, ZYDIS_MNEMONIC_XOR, ZYDIS_MNEMONIC_ADC,
-                                              ZYDIS_MNEMONIC_MOV, ZYDIS_MNEMONIC_AND, ZYDIS_MNEMONIC_OR, ZYDIS_MNEMONIC_CMP};
+    static const ZydisMnemonic mnemonics[] = {
+        ZYDIS_MNEMONIC_ADD, ZYDIS_MNEMONIC_SUB, ZYDIS_MNEMONIC_XOR, ZYDIS_MNEMONIC_ADC,
+        ZYDIS_MNEMONIC_MOV, ZYDIS_MNEMONIC_AND, ZYDIS_MNEMONIC_OR,  ZYDIS_MNEMONIC_CMP};
     unsigned width = 1 + random_below(w->r, 3), kind = random_below(w->r, 4);
-    ZydisEncoderRequest q = {.mnemonic = mnemonics[random_below(w->r, ARRAY_LEN(mnemonics))], .operand_count = 2};
+    ZydisEncoderRequest q = {.mnemonic = mnemonics[random_below(w->r, ARRAY_LEN(mnemonics))],
+                             .operand_count = 2};
     q.operands[0] = kind == 1 ? data_operand(w, width) : free_operand(w, width);
     q.operands[1] = kind == 2 ? data_operand(w, width) : free_operand(w, width);
     if (kind == 3) {
@@ -92,7 +97,8 @@ static void put_mov_immediate(struct writer *w)
     put32(w, (u32)random_u64(w->r));
 }
 
-// Stores dl or edx into some immediate, earlier or (nearby) later, through the alias or the code's own address.
+// Stores dl or edx into some immediate, earlier or (nearby) later, through the alias or the code's
+// own address.
 static void put_patch(struct writer *w)
 {
     if (!w->immediate_count) {
@@ -172,16 +178,32 @@ static void put_call(struct writer *w)
 static void put_piece(struct writer *w)
 {
     switch (random_below(w->r, 20)) {
-    case 0: put_rep(w); break;
-    case 1: put_skip(w); break;
-    case 2: put_loop(w); break;
-    case 3: put_call(w); break;
-    case 4: put_clear_bits(w); break;
+    case 0:
+        put_rep(w);
+        break;
+    case 1:
+        put_skip(w);
+        break;
+    case 2:
+        put_loop(w);
+        break;
+    case 3:
+        put_call(w);
+        break;
+    case 4:
+        put_clear_bits(w);
+        break;
     case 5:
-    case 6: put_patch(w); break;
+    case 6:
+        put_patch(w);
+        break;
     case 7:
-    case 8: put_mov_immediate(w); break;
-    default: put_alu(w); break;
+    case 8:
+        put_mov_immediate(w);
+        break;
+    default:
+        put_alu(w);
+        break;
     }
 }
 
@@ -189,7 +211,8 @@ static void map_alias(struct bare *b)
 {
     for (u64 i = 0; i < PROGRAM_CODE_BYTES; i += PAGE_SIZE) {
         u64 entry = (PROGRAM_CODE + i) | 3;
-        physmem_write(b->mem, BARE_TABLES + 0x3000 + ((PROGRAM_ALIAS + i) >> PAGE_SHIFT) * 8, &entry, 8);
+        physmem_write(b->mem, BARE_TABLES + 0x3000 + ((PROGRAM_ALIAS + i) >> PAGE_SHIFT) * 8,
+                      &entry, 8);
     }
 }
 

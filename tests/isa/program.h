@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random programs for a bare processor at CPL 0 that change their own code and page tables, and never end.
+// Random programs for a bare processor at CPL 0 that change their own code and page tables, and
+// never end.
 #ifndef VIV_TESTS_ISA_PROGRAM_H
 #define VIV_TESTS_ISA_PROGRAM_H
 
@@ -7,7 +8,7 @@
 #include "tests/isa/generate.h"
 
 enum {
-    PROGRAM_CODE = BARE_USER,            // linear = physical
+    PROGRAM_CODE = BARE_USER, // linear = physical
     PROGRAM_CODE_BYTES = 0x4000,
     PROGRAM_ALIAS = BARE_USER + 0x100000, // the code's pages again, to be written through
     PROGRAM_DATA = BARE_USER + 0x200000,

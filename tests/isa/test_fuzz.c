@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Random bytes as code, in every mode and ring: the emulator survives, keeps to its budget, and a machine without any
-// cache ends in the same state. Usage: test_fuzz [TRIALS [SEED [STEPS]]]
+// Random bytes as code, in every mode and ring: the emulator survives, keeps to its budget, and a
+// machine without any cache ends in the same state. Usage: test_fuzz [TRIALS [SEED [STEPS]]]
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -10,7 +10,8 @@
 #include "tests/isa/bare.h"
 #include "tests/isa/generate.h"
 
-#define KEPT_LOW 0xA0000 // RAM that is put back before each trial: tables, handlers, real-mode memory ...
+#define KEPT_LOW                                                                                   \
+    0xA0000 // RAM that is put back before each trial: tables, handlers, real-mode memory ...
 #define KEPT_USER 0x8000 // ... and this much at BARE_USER: code, data, stack
 #define CODE (BARE_USER + 0xFF0)
 #define DATA (BARE_USER + 0x3000)
@@ -63,8 +64,11 @@ static void kernel_segments(struct cpu_regs *r, u16 code)
 static void enter_mode(struct cpu_regs *r, enum mode mode)
 {
     switch (mode) {
-    case USER_64: break;
-    case KERNEL_64: kernel_segments(r, 0xA09B); break;
+    case USER_64:
+        break;
+    case KERNEL_64:
+        kernel_segments(r, 0xA09B);
+        break;
     case KERNEL_32:
         kernel_segments(r, 0xC09B);
         r->cr0 = 0x31; // no paging
@@ -91,10 +95,12 @@ static void start(struct side *s, struct random *r, enum mode mode, const u8 *co
     put_back(s->b, 0, s->low, KEPT_LOW);
     put_back(s->b, BARE_USER, s->user, KEPT_USER);
     struct cpu_regs regs = bare_user_regs(s->b, CODE);
-    static const u64 pointers[] = {DATA, DATA + 0xFFD, STACK, BARE_USER + 0x7FF8, BARE_TABLES + 0x13000, CODE + 0x20};
+    static const u64 pointers[] = {
+        DATA, DATA + 0xFFD, STACK, BARE_USER + 0x7FF8, BARE_TABLES + 0x13000, CODE + 0x20};
     for (unsigned i = 0; i < 16; i++) {
-        regs.gpr[i] = random_below(r, 3) ? pointers[random_below(r, ARRAY_LEN(pointers))] + random_below(r, 16)
-                                         : random_value(r);
+        regs.gpr[i] = random_below(r, 3)
+                          ? pointers[random_below(r, ARRAY_LEN(pointers))] + random_below(r, 16)
+                          : random_value(r);
     }
     regs.gpr[CPU_RCX] = random_below(r, 2) ? random_below(r, 50) : regs.gpr[CPU_RCX];
     regs.gpr[CPU_RSP] = STACK;
@@ -154,8 +160,10 @@ static void print_state(const struct side *s, const char *name)
     cpu_get_regs(s->b->cpu, &r);
     u64 linear = r.efer & 0x400 ? r.rip : (u32)(r.seg[CPU_CS].base + r.rip);
     cpu_debug_read(s->b->cpu, linear, bytes, sizeof(bytes));
-    printf("  %s: step %lu rip %lx cpl %u flags %lx rax %lx rcx %lx rsi %lx rdi %lx rsp %lx cr2 %lx code", name,
-           s->b->clock.step, r.rip, r.cpl, r.rflags, r.gpr[0], r.gpr[1], r.gpr[6], r.gpr[7], r.gpr[4], r.cr2);
+    printf("  %s: step %lu rip %lx cpl %u flags %lx rax %lx rcx %lx rsi %lx rdi %lx rsp %lx cr2 "
+           "%lx code",
+           name, s->b->clock.step, r.rip, r.cpl, r.rflags, r.gpr[0], r.gpr[1], r.gpr[6], r.gpr[7],
+           r.gpr[4], r.cr2);
     for (unsigned i = 0; i < sizeof(bytes); i++) {
         printf(" %02x", bytes[i]);
     }
@@ -165,7 +173,8 @@ static void print_state(const struct side *s, const char *name)
 static void print_memory(const struct side *a, const struct side *b)
 {
     unsigned shown = 0;
-    for (u64 i = 0; i < BARE_USER + KEPT_USER && shown < 4; i += i == KEPT_LOW - 1 ? BARE_USER - KEPT_LOW + 1 : 1) {
+    for (u64 i = 0; i < BARE_USER + KEPT_USER && shown < 4;
+         i += i == KEPT_LOW - 1 ? BARE_USER - KEPT_LOW + 1 : 1) {
         if (a->b->mem->ram[i] != b->b->mem->ram[i]) {
             printf("  memory at %lx: %02x and %02x\n", i, a->b->mem->ram[i], b->b->mem->ram[i]);
             shown++;
@@ -173,11 +182,13 @@ static void print_memory(const struct side *a, const struct side *b)
     }
 }
 
-static const char *const mode_names[MODE_COUNT] = {"64-bit user", "64-bit kernel", "32-bit", "real"};
+static const char *const mode_names[MODE_COUNT] = {"64-bit user", "64-bit kernel", "32-bit",
+                                                   "real"};
 
 int main(int argc, char **argv)
 {
-    u64 trials = argc > 1 ? strtoull(argv[1], NULL, 0) : 2000, seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
+    u64 trials = argc > 1 ? strtoull(argv[1], NULL, 0) : 2000,
+        seed = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
     struct side truth, full;
     unsigned failures = 0;
     u64 steps_done = 0;
@@ -196,11 +207,12 @@ int main(int argc, char **argv)
         again = r;
         start(&truth, &r, mode, code);
         start(&full, &again, mode, code);
-        u64 want = state_of(&truth, run(&truth, steps, 1)), got = state_of(&full, run(&full, steps, 64));
+        u64 want = state_of(&truth, run(&truth, steps, 1)),
+            got = state_of(&full, run(&full, steps, 64));
         steps_done += truth.b->clock.step;
         if (want != got && failures++ < 10) {
-            printf("seed %lu: %s code differs from the truth within %lu steps (at %lu and %lu)\n", seed, mode_names[mode],
-                   steps, truth.b->clock.step, full.b->clock.step);
+            printf("seed %lu: %s code differs from the truth within %lu steps (at %lu and %lu)\n",
+                   seed, mode_names[mode], steps, truth.b->clock.step, full.b->clock.step);
             print_state(&truth, "truth");
             print_state(&full, "full TLB");
             print_memory(&truth, &full);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The interpreter against the host's own CPU: every row of x86_ops.def that names forms, in every form and width, on
-// random and edge operands, on page edges, with faults. Compared: registers, defined flags, memory, exception.
-// Usage: test_oracle [TRIALS-PER-COMBINATION [SEED [TLB [MNEMONIC]]]], TLB 0 full, 1 tiny, 2 off; 3 more
-// for 32-bit code
+// The interpreter against the host's own CPU: every row of x86_ops.def that names forms, in every
+// form and width, on random and edge operands, on page edges, with faults. Compared: registers,
+// defined flags, memory, exception. Usage: test_oracle [TRIALS-PER-COMBINATION [SEED [TLB
+// [MNEMONIC]]]], TLB 0 full, 1 tiny, 2 off; 3 more for 32-bit code
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,14 +31,18 @@ static void session_init(struct session *s, struct random *r, enum tlb_geometry 
     s->guest = bare_create(geometry);
     for (u64 a = BARE_USER; a < BARE_RAM_BYTES; a += PAGE_SIZE) {
         bool code = a < HOST_CODE + 0x3000, rw = a >= HOST_DATA && a < HOST_DATA + 0x2000;
-        bare_set_page(s->guest, a, code || rw ? BARE_PAGE_WRITE : a == HOST_DATA + 0x2000 ? BARE_PAGE_READ : BARE_PAGE_ABSENT);
+        bare_set_page(s->guest, a,
+                      code || rw                ? BARE_PAGE_WRITE
+                      : a == HOST_DATA + 0x2000 ? BARE_PAGE_READ
+                                                : BARE_PAGE_ABSENT);
     }
     for (unsigned i = 0; i < sizeof(s->fill); i++) {
         s->fill[i] = random_below(r, 4) ? (u8)random_u64(r) : 0;
     }
 }
 
-static void guest_run(struct session *s, struct random *r, const struct trial *t, struct host_state *state)
+static void guest_run(struct session *s, struct random *r, const struct trial *t,
+                      struct host_state *state)
 {
     static const u8 stop[2] = {0xEB, 0xFE}; // jmp $: steps there change nothing
     physmem_write(s->guest->mem, HOST_TARGET, stop, 2);
@@ -49,7 +53,9 @@ static void guest_run(struct session *s, struct random *r, const struct trial *t
     memcpy(regs.gpr, state->gpr, sizeof(state->gpr));
     regs.rflags = state->rflags;
     cpu_set_regs(s->guest->cpu, &regs);
-    for (unsigned i = 0; i < 3000 && regs.rip != t->address + t->size && regs.rip != HOST_TARGET && regs.cpl == 3; i++) {
+    for (unsigned i = 0;
+         i < 3000 && regs.rip != t->address + t->size && regs.rip != HOST_TARGET && regs.cpl == 3;
+         i++) {
         cpu_run(s->guest->cpu, random_below(r, 4) ? 1 : random_below(r, 40));
         cpu_get_regs(s->guest->cpu, &regs);
     }
@@ -63,16 +69,19 @@ static void guest_run(struct session *s, struct random *r, const struct trial *t
     state->cr2 = e.vector == 14 ? regs.cr2 : 0;
 }
 
-static bool states_equal(const struct trial *t, const struct host_state *a, const struct host_state *b)
+static bool states_equal(const struct trial *t, const struct host_state *a,
+                         const struct host_state *b)
 {
     u64 flags = (F_OSZAPC | 0x400) & ~t->flags_unknown;
     // Outside our pages the host may have something mapped: the error code's P bit is its own.
     u64 code = a->vector == 14 && a->cr2 - HOST_CODE >= 0x200000 ? ~UINT64_C(1) : UINT64_MAX;
-    return memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 && !((a->rflags ^ b->rflags) & flags) && a->rip == b->rip &&
-           a->vector == b->vector && (a->error_code & code) == (b->error_code & code) && a->cr2 == b->cr2;
+    return memcmp(a->gpr, b->gpr, sizeof(a->gpr)) == 0 && !((a->rflags ^ b->rflags) & flags) &&
+           a->rip == b->rip && a->vector == b->vector &&
+           (a->error_code & code) == (b->error_code & code) && a->cr2 == b->cr2;
 }
 
-static void print_difference(const struct trial *t, const struct host_state *want, const struct host_state *got)
+static void print_difference(const struct trial *t, const struct host_state *want,
+                             const struct host_state *got)
 {
     static const char *const names[16] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
                                           "r8",  "r9",  "r10", "r11", "r12", "r13", "r14", "r15"};
@@ -83,19 +92,23 @@ static void print_difference(const struct trial *t, const struct host_state *wan
     printf("\n");
     for (unsigned i = 0; i < 16; i++) {
         if (want->gpr[i] != got->gpr[i]) {
-            printf("  %s: before %lx, host %lx, viv %lx\n", names[i], t->before.gpr[i], want->gpr[i], got->gpr[i]);
+            printf("  %s: before %lx, host %lx, viv %lx\n", names[i], t->before.gpr[i],
+                   want->gpr[i], got->gpr[i]);
         }
     }
-    printf("  rflags: before %lx, host %lx, viv %lx (not compared %x)\n", t->before.rflags, want->rflags & 0xCD5,
-           got->rflags & 0xCD5, t->flags_unknown);
-    printf("  vector: host %d, viv %d; error code %lx, %lx; cr2 %lx, %lx; rip %lx, %lx; rax rcx rdx before %lx %lx %lx\n",
-           want->vector, got->vector, want->error_code, got->error_code, want->cr2, got->cr2, want->rip, got->rip,
-           t->before.gpr[0], t->before.gpr[1], t->before.gpr[2]);
+    printf("  rflags: before %lx, host %lx, viv %lx (not compared %x)\n", t->before.rflags,
+           want->rflags & 0xCD5, got->rflags & 0xCD5, t->flags_unknown);
+    printf("  vector: host %d, viv %d; error code %lx, %lx; cr2 %lx, %lx; rip %lx, %lx; rax rcx "
+           "rdx before %lx %lx %lx\n",
+           want->vector, got->vector, want->error_code, got->error_code, want->cr2, got->cr2,
+           want->rip, got->rip, t->before.gpr[0], t->before.gpr[1], t->before.gpr[2]);
 }
 
-// BSF and BSR of zero, 32 bits: Intel keeps the whole register, AMD may clear the upper half. CMPS with two faulting
-// operands: either may be reported. POPA with a fault: the host has loaded some registers already, ours none.
-static bool vendor_differs(const struct trial *t, const struct host_state *want, const struct host_state *got)
+// BSF and BSR of zero, 32 bits: Intel keeps the whole register, AMD may clear the upper half. CMPS
+// with two faulting operands: either may be reported. POPA with a fault: the host has loaded some
+// registers already, ours none.
+static bool vendor_differs(const struct trial *t, const struct host_state *want,
+                           const struct host_state *got)
 {
     return ((t->op == OP_BSF || t->op == OP_BSR) && t->width == 2 && (want->rflags & F_Z)) ||
            (want->vector == 14 && got->vector == 14 &&
@@ -137,7 +150,8 @@ static void run_trial(struct session *s, struct random *r, const struct trial *t
 static bool no_encoding(enum x86_op op, unsigned width, bool code32)
 {
     u32 attributes = x86_op_info[op].attributes;
-    return code32 ? width == 3 || (attributes & A_ONLY64) || op == OP_JRCXZ : (attributes & A_NOT64) || op == OP_JCXZ;
+    return code32 ? width == 3 || (attributes & A_ONLY64) || op == OP_JRCXZ
+                  : (attributes & A_NOT64) || op == OP_JCXZ;
 }
 
 static void run_row(struct session *s, struct random *r, enum x86_op op, unsigned trials)
@@ -158,7 +172,8 @@ static void run_row(struct session *s, struct random *r, enum x86_op op, unsigne
             // Two and three operands; 64 bits in 32-bit code and so on.
             bool no_such = (op == OP_IMUL && width == 0) || no_encoding(op, width, s->code32);
             if (made == 0 && !no_such) {
-                printf("%s form %u width %u: no encoding\n", x86_op_info[op].name, form, 8u << width);
+                printf("%s form %u width %u: no encoding\n", x86_op_info[op].name, form,
+                       8u << width);
                 s->empty++;
             }
         }
@@ -182,8 +197,8 @@ int main(int argc, char **argv)
             run_row(&s, &r, (enum x86_op)op, trials);
         }
     }
-    printf("%lu trials (%lu with a fault), %lu differences, %u combinations without an encoding\n", s.trials, s.faults,
-           s.failures, s.empty);
+    printf("%lu trials (%lu with a fault), %lu differences, %u combinations without an encoding\n",
+           s.trials, s.faults, s.failures, s.empty);
     bare_destroy(s.guest);
     return s.failures || s.empty || (argc <= 4 && s.trials < 1000) ? 1 : 0;
 }

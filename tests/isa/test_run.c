@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// cpu_run(): steps counted to the letter, exits, boundaries, and the clock that devices see (DESIGN.md, invariants 1, 3).
+// cpu_run(): steps counted to the letter, exits, boundaries, and the clock that devices see
+// (DESIGN.md, invariants 1, 3).
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -62,7 +63,8 @@ static void set_cr8(void *apic, u8 value)
 {
 }
 
-static const struct cpu_apic_ops apic_ops = {.acknowledge = acknowledge, .get_cr8 = get_cr8, .set_cr8 = set_cr8};
+static const struct cpu_apic_ops apic_ops = {
+    .acknowledge = acknowledge, .get_cr8 = get_cr8, .set_cr8 = set_cr8};
 
 static struct bare *b;
 static struct device device;
@@ -171,7 +173,8 @@ static void test_int_costs_one(void **state)
 
 static void test_rep(void **state)
 {
-    START("\xB9\x0A\x00\x00\x00\x48\x8D\x7C\x24\x40\xF3\xAA\x90", 0); // mov ecx,10; lea rdi,[rsp+64]; rep stosb; nop
+    START("\xB9\x0A\x00\x00\x00\x48\x8D\x7C\x24\x40\xF3\xAA\x90",
+          0); // mov ecx,10; lea rdi,[rsp+64]; rep stosb; nop
     cpu_run(b->cpu, 2 + 3);
     assert_int_equal(regs().gpr[CPU_RCX], 7);
     assert_int_equal(regs().rip, CODE + 10);
@@ -283,10 +286,18 @@ int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        T(test_budget),        T(test_halt),          T(test_fault_costs_its_delivery),
-        T(test_int_costs_one), T(test_rep),           T(test_clock_at_devices),
-        T(test_kick),          T(test_sti_shadow),    T(test_interrupt_after_the_access),
-        T(test_single_step),   T(test_rep_under_interrupt), T(test_undefined_is_counted),
+        T(test_budget),
+        T(test_halt),
+        T(test_fault_costs_its_delivery),
+        T(test_int_costs_one),
+        T(test_rep),
+        T(test_clock_at_devices),
+        T(test_kick),
+        T(test_sti_shadow),
+        T(test_interrupt_after_the_access),
+        T(test_single_step),
+        T(test_rep_under_interrupt),
+        T(test_undefined_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Integer arithmetic on the host's own ALU: each function returns the result and the packed flags of cpu->flags. Flags
-// that the SDM leaves undefined follow our profile (Intel's): AF is clear after logic and shifts.
+// Integer arithmetic on the host's own ALU: each function returns the result and the packed flags
+// of cpu->flags. Flags that the SDM leaves undefined follow our profile (Intel's): AF is clear
+// after logic and shifts.
 #ifndef VIV_CPU_INTERP_ALU_H
 #define VIV_CPU_INTERP_ALU_H
 
@@ -45,7 +46,7 @@
         return a;                                                                                  \
     }
 
-#define ALU_LOGIC (u16)~FLAGS_A
+#define ALU_LOGIC (u16) ~FLAGS_A
 #define ALU_FUNCTIONS(bits, s, r)                                                                  \
     ALU_ASM2(add, bits, "add" s " %" r "2, %" r "0", 0xFFFF)                                       \
     ALU_ASM2(sub, bits, "sub" s " %" r "2, %" r "0", 0xFFFF)                                       \
@@ -62,13 +63,13 @@
     static inline u##bits alu_not##bits(struct cpu *cpu, u##bits a)                                \
     {                                                                                              \
         (void)cpu;                                                                                 \
-        return (u##bits)~a;                                                                        \
+        return (u##bits) ~a;                                                                       \
     }                                                                                              \
     /* S, Z and P of a result; C, O and A clear. */                                                \
     static inline u16 alu_flags_szp##bits(u##bits a)                                               \
     {                                                                                              \
         u16 f;                                                                                     \
-        __asm__("test" s " %" r "1, %" r "1\n\tlahf\n\tmovb $0, %%al" : "=&a"(f) : "r"(a) : "cc");  \
+        __asm__("test" s " %" r "1, %" r "1\n\tlahf\n\tmovb $0, %%al" : "=&a"(f) : "r"(a) : "cc"); \
         return f & ALU_LOGIC;                                                                      \
     }
 ALU_FUNCTIONS(8, "b", "b")

@@ -42,7 +42,8 @@ bool op_undefined(struct cpu *cpu, const struct insn *insn)
     u64 rip = insn_rip(cpu, insn), bytes = 0;
     count_undefined(cpu, insn->op == OP_INVALID ? insn->imm : 0);
     if (probe_on(cpu->config.probes, PROBE_undefined)) {
-        cpu_debug_read(cpu, cpu->long_mode ? rip : (u32)(rip + cpu->seg[CPU_CS].base), &bytes, sizeof(bytes));
+        cpu_debug_read(cpu, cpu->long_mode ? rip : (u32)(rip + cpu->seg[CPU_CS].base), &bytes,
+                       sizeof(bytes));
         cpu_probe(cpu, PROBE_undefined, rip, 0, bytes, 0, insn->length, 0);
     }
     return raise_ud(cpu);
@@ -58,7 +59,8 @@ bool op_stale(struct cpu *cpu, const struct insn *insn)
     return insn_unfinished(cpu);
 }
 
-void cpu_each_undefined(const struct cpu *cpu, void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx)
+void cpu_each_undefined(const struct cpu *cpu,
+                        void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx)
 {
     for (const struct undefined_count *u = cpu->undefined; u; u = u->next) {
         fn(ctx, decode_mnemonic_name(u->mnemonic), u->count);

@@ -27,15 +27,16 @@ struct code_cache {
     struct decoder *decoder;
     struct vector_unit *vector;
     unsigned users;
-    u64 bytes;               // of all pages and their instructions
-    struct code_page *first; // all pages
+    u64 bytes;                // of all pages and their instructions
+    struct code_page *first;  // all pages
     struct code_page **pages; // by rpn
     struct loose_insn loose[LOOSE_ENTRIES];
 };
 
 static void code_cache_store(void *ctx, u32 rpn, u32 offset, const u8 *bytes, u32 size);
 
-struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu, const struct decoder_options *options)
+struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
+                                  const struct decoder_options *options)
 {
     struct code_cache *cache = mem->on_store.code_ctx;
     if (!cache) {
@@ -149,14 +150,16 @@ static u64 line_mask(unsigned offset, unsigned size)
     return (last >= 63 ? UINT64_MAX : BIT(last + 1) - 1) & ~(BIT(first) - 1);
 }
 
-static enum decode_result decode_and_bind(struct code_cache *cache, enum insn_code_size code, const u8 *bytes,
-                                          size_t available, unsigned offset, struct insn *out)
+static enum decode_result decode_and_bind(struct code_cache *cache, enum insn_code_size code,
+                                          const u8 *bytes, size_t available, unsigned offset,
+                                          struct insn *out)
 {
     enum decode_result result = insn_decode(cache->decoder, code, bytes, available, offset, out);
     out->fn = result == DECODE_TOO_LONG ? op_too_long : interp_bind(out);
     if (x86_op_info[out->op].attributes & A_VECTOR) {
         // From here on imm is the operation's trampoline.
-        const struct vector_op *op = vector_unit_find(cache->vector, (union vector_key){.bits = out->imm});
+        const struct vector_op *op =
+            vector_unit_find(cache->vector, (union vector_key){.bits = out->imm});
         out->imm = (u64)(uintptr_t)op;
         out->fn = op ? out->fn : op_undefined;
     }
@@ -164,21 +167,24 @@ static enum decode_result decode_and_bind(struct code_cache *cache, enum insn_co
     return result;
 }
 
-// Decodes from offset to the end of a run. Returns the number of instructions, 0 if the first crosses the page.
+// Decodes from offset to the end of a run. Returns the number of instructions, 0 if the first
+// crosses the page.
 static unsigned decode_run(struct code_cache *cache, const struct code_page *page, unsigned offset,
                            struct insn run[RUN_MAX])
 {
     const u8 *bytes = physmem_page(cache->mem, page->rpn);
     unsigned n = 0;
     while (n < RUN_MAX && offset < PAGE_SIZE && !page->index[offset]) {
-        enum decode_result result = decode_and_bind(cache, (enum insn_code_size)page->code, bytes + offset,
-                                                    PAGE_SIZE - offset, offset, &run[n]);
+        enum decode_result result =
+            decode_and_bind(cache, (enum insn_code_size)page->code, bytes + offset,
+                            PAGE_SIZE - offset, offset, &run[n]);
         if (result == DECODE_SHORT || (n && (run[n].flags & INSN_END))) {
             break;
         }
         offset += run[n].length;
         bool falls = x86_op_info[run[n].op].attributes & A_CONDITIONAL;
-        bool ends = ((run[n].flags & (INSN_END | INSN_SETS_RIP)) && !falls) || run[n].op == OP_INVALID;
+        bool ends =
+            ((run[n].flags & (INSN_END | INSN_SETS_RIP)) && !falls) || run[n].op == OP_INVALID;
         n++;
         if (ends) {
             break;
@@ -187,7 +193,8 @@ static unsigned decode_run(struct code_cache *cache, const struct code_page *pag
     return n;
 }
 
-static void append(struct code_cache *cache, struct code_page *page, const struct insn *run, unsigned n)
+static void append(struct code_cache *cache, struct code_page *page, const struct insn *run,
+                   unsigned n)
 {
     if (page->count + n > page->capacity) {
         u32 capacity = page->capacity ? page->capacity * 2 : RUN_MAX;
@@ -220,14 +227,14 @@ const struct insn *code_cache_at(struct code_cache *cache, struct code_page *pag
     return &page->insns[page->index[offset] - 1];
 }
 
-const struct insn *code_cache_loose(struct code_cache *cache, enum insn_code_size code, unsigned offset, const u8 *bytes,
-                                    unsigned size)
+const struct insn *code_cache_loose(struct code_cache *cache, enum insn_code_size code,
+                                    unsigned offset, const u8 *bytes, unsigned size)
 {
     u32 hash = offset * 31u + bytes[0] * 7u + bytes[size > 1] * 131u;
     struct loose_insn *entry = &cache->loose[hash % LOOSE_ENTRIES];
     unsigned length = entry->insn.length;
-    if (entry->insn.fn && entry->insn.code == code && entry->insn.offset == offset && length <= size &&
-        memcmp(entry->bytes, bytes, length) == 0) {
+    if (entry->insn.fn && entry->insn.code == code && entry->insn.offset == offset &&
+        length <= size && memcmp(entry->bytes, bytes, length) == 0) {
         return &entry->insn;
     }
     struct insn insn;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Decoded instructions by physical page. Invisible: every store to a page with cached code passes code_cache_store().
+// Decoded instructions by physical page. Invisible: every store to a page with cached code passes
+// code_cache_store().
 #ifndef VIV_CPU_INTERP_CODE_CACHE_H
 #define VIV_CPU_INTERP_CODE_CACHE_H
 
@@ -7,17 +8,18 @@
 #include "mem/physmem.h"
 #include "mmu/mmu.h"
 
-// The decoded instructions of one RAM page and code size. Runs lie one after the other in insns[]; an instruction's
-// "remaining" reaches to the end of its run, so a jump into the middle of one needs no run of its own.
+// The decoded instructions of one RAM page and code size. Runs lie one after the other in insns[];
+// an instruction's "remaining" reaches to the end of its run, so a jump into the middle of one
+// needs no run of its own.
 struct code_page {
     struct code_page *next_size; // same page, other code size
     struct code_page *next, *previous;
     u32 rpn;
-    u8 code; // enum insn_code_size
+    u8 code;     // enum insn_code_size
     bool doomed; // freed when next looked up
     u32 count, capacity, live;
-    u32 stores;       // since it was last looked up
-    u64 lines;        // 64-byte lines with instruction bytes
+    u32 stores; // since it was last looked up
+    u64 lines;  // 64-byte lines with instruction bytes
     struct insn *insns;
     u16 index[4096]; // by page offset: 1 + position in insns[], 0 not decoded
 };
@@ -26,10 +28,12 @@ struct code_page {
 struct code_cache;
 
 // The machine's cache, created by the first caller; each get needs a put.
-struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu, const struct decoder_options *options);
+struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
+                                  const struct decoder_options *options);
 void code_cache_put(struct code_cache *cache);
 
-// By RAM page number; a page's code sizes are chained. Owned by the cache, for the loop's fast lookup.
+// By RAM page number; a page's code sizes are chained. Owned by the cache, for the loop's fast
+// lookup.
 struct code_page **code_cache_pages(struct code_cache *cache);
 
 // Only between runs: may free pages. Never NULL.
@@ -38,10 +42,10 @@ struct code_page *code_cache_page(struct code_cache *cache, u32 rpn, enum insn_c
 // The instruction at offset; decodes a run if needed. NULL: it crosses the page.
 const struct insn *code_cache_at(struct code_cache *cache, struct code_page *page, unsigned offset);
 
-// An instruction that crosses a page, lies outside RAM, or both: decoded from bytes, remembered with them. size is what
-// is at hand; NULL: more is needed.
-const struct insn *code_cache_loose(struct code_cache *cache, enum insn_code_size code, unsigned offset, const u8 *bytes,
-                                    unsigned size);
+// An instruction that crosses a page, lies outside RAM, or both: decoded from bytes, remembered
+// with them. size is what is at hand; NULL: more is needed.
+const struct insn *code_cache_loose(struct code_cache *cache, enum insn_code_size code,
+                                    unsigned offset, const u8 *bytes, unsigned size);
 
 // Picks the handler (bind.c).
 insn_fn interp_bind(const struct insn *insn);

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// What hot handlers are made of. A hot handler ends with insn_chain() instead of "return true": it calls the next
-// handler of the run itself, which an optimising compiler turns into a jump. Runs are short, so the depth is bounded
-// where it does not. The way off the fast path is a separate function, so that the fast one needs no stack frame.
+// What hot handlers are made of. A hot handler ends with insn_chain() instead of "return true": it
+// calls the next handler of the run itself, which an optimising compiler turns into a jump. Runs
+// are short, so the depth is bounded where it does not. The way off the fast path is a separate
+// function, so that the fast one needs no stack frame.
 #ifndef VIV_CPU_INTERP_HANDLER_H
 #define VIV_CPU_INTERP_HANDLER_H
 
@@ -23,14 +24,18 @@ static inline bool insn_chain(struct cpu *cpu, const struct insn *insn)
 // The operand's bytes if its address needs nothing special and the TLB has it, else NULL.
 static inline u8 *operand_fast_read(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
-    u64 linear = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
-    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL : tlb_lookup(&cpu->tables->read, linear, size);
+    u64 linear =
+        cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
+    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL
+                                                   : tlb_lookup(&cpu->tables->read, linear, size);
 }
 
 static inline u8 *operand_fast_write(struct cpu *cpu, const struct insn *insn, unsigned size)
 {
-    u64 linear = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
-    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL : tlb_lookup(&cpu->tables->write, linear, size);
+    u64 linear =
+        cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
+    return UNLIKELY(insn->flags & INSN_EA_GENERAL) ? NULL
+                                                   : tlb_lookup(&cpu->tables->write, linear, size);
 }
 
 // A handler that reads memory: body is an expression statement on "value", the operand.
@@ -74,7 +79,8 @@ static inline u8 *operand_fast_write(struct cpu *cpu, const struct insn *insn, u
         return insn_chain(cpu, insn);                                                              \
     }
 
-// A handler that reads, changes and writes memory: body changes "value"; after the write, "then" is done.
+// A handler that reads, changes and writes memory: body changes "value"; after the write, "then" is
+// done.
 #define HANDLER_MODIFY(name, bits, body, then)                                                     \
     static inline void name##_on(struct cpu *cpu, const struct insn *insn, u8 *p)                  \
     {                                                                                              \

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// cpu_run(): fetch, the instruction loop, steps, and what happens at boundaries (DESIGN.md, invariants 1 and 3).
+// cpu_run(): fetch, the instruction loop, steps, and what happens at boundaries (DESIGN.md,
+// invariants 1 and 3).
 //
-// A run of decoded instructions is charged to steps_left as a whole when it is entered, and what was not executed is
-// given back when it is left: inside it only the pointer comparison with run_end is paid per instruction.
+// A run of decoded instructions is charged to steps_left as a whole when it is entered, and what
+// was not executed is given back when it is left: inside it only the pointer comparison with
+// run_end is paid per instruction.
 #include <string.h>
 
 #include "base/check.h"
@@ -43,7 +45,8 @@ void interp_reset(struct cpu *cpu)
 void cpu_sync_clock(struct cpu *cpu)
 {
     s64 pending = cpu->current ? cpu->current->remaining : 0;
-    cpu->config.clock->step = cpu->run_start_step + (u64)((s64)cpu->run_budget - cpu->steps_left - pending);
+    cpu->config.clock->step =
+        cpu->run_start_step + (u64)((s64)cpu->run_budget - cpu->steps_left - pending);
 }
 
 u64 loop_steps_available(const struct cpu *cpu, const struct insn *insn)
@@ -75,7 +78,9 @@ static void account(struct cpu *cpu)
 
 static enum insn_code_size code_size(const struct cpu *cpu)
 {
-    return cpu->long_mode ? CODE_64 : (cpu->seg[CPU_CS].attributes & SEGMENT_DB) ? CODE_32 : CODE_16;
+    return cpu->long_mode                               ? CODE_64
+           : (cpu->seg[CPU_CS].attributes & SEGMENT_DB) ? CODE_32
+                                                        : CODE_16;
 }
 
 // Where RIP is in linear space. False: #GP(0).
@@ -103,7 +108,8 @@ static bool code_bytes(struct cpu *cpu, u64 linear, u8 *out, unsigned size)
     return true;
 }
 
-// An instruction that crosses a page or lies outside RAM. The second page is touched only if it reaches there.
+// An instruction that crosses a page or lies outside RAM. The second page is touched only if it
+// reaches there.
 static const struct insn *fetch_loose(struct cpu *cpu, u64 linear)
 {
     u8 bytes[15];
@@ -139,7 +145,8 @@ static const struct insn *check_code_limit(struct cpu *cpu, const struct insn *i
     return insn;
 }
 
-// The instruction at cpu->rip, through the TLB. NULL: fault. Leaves cpu->page NULL if the answer holds only once.
+// The instruction at cpu->rip, through the TLB. NULL: fault. Leaves cpu->page NULL if the answer
+// holds only once.
 static const struct insn *fetch(struct cpu *cpu)
 {
     u64 linear;
@@ -157,11 +164,13 @@ static const struct insn *fetch(struct cpu *cpu)
         return NULL;
     }
     const struct insn *insn = NULL;
-    // What must not be remembered (--tlb off) is decoded from its bytes each time: a machine without any cache.
+    // What must not be remembered (--tlb off) is decoded from its bytes each time: a machine
+    // without any cache.
     if (rpn != PHYSMEM_NO_RPN && !cpu->mmu->translations_dropped) {
         struct code_page *page = code_cache_page(cpu->code, rpn, code_size(cpu));
         insn = code_cache_at(cpu->code, page, linear & PAGE_MASK);
-        // A code segment limit must be looked at for each instruction: no page then, so one at a time.
+        // A code segment limit must be looked at for each instruction: no page then, so one at a
+        // time.
         bool limited = !cpu->long_mode && cpu->seg[CPU_CS].limit != UINT32_MAX;
         if (insn && !limited) {
             cpu->page = page;
@@ -231,8 +240,8 @@ static void stop_run(struct cpu *cpu)
     }
 }
 
-// Executes count instructions from first on. A hot handler calls the next one by itself, so current tells how far it
-// came; the others return after each.
+// Executes count instructions from first on. A hot handler calls the next one by itself, so current
+// tells how far it came; the others return after each.
 static inline bool execute(struct cpu *cpu, const struct insn *first, s64 count)
 {
     cpu->current = first;
@@ -247,7 +256,8 @@ static inline bool execute(struct cpu *cpu, const struct insn *first, s64 count)
     return false;
 }
 
-// At a boundary with something to look at. True: *why is the reason to leave; else whether a step was spent on it.
+// At a boundary with something to look at. True: *why is the reason to leave; else whether a step
+// was spent on it.
 static bool look(struct cpu *cpu, enum cpu_exit *why, bool *spent)
 {
     *spent = false;
@@ -266,8 +276,9 @@ static bool look(struct cpu *cpu, enum cpu_exit *why, bool *spent)
     return !*spent && cpu->halted;
 }
 
-// Runs one after the other as long as nothing but instructions is to be done, beginning with the one at cpu->rip.
-// Returns at a boundary where cpu->page is NULL, the budget ends, or a fault was delivered.
+// Runs one after the other as long as nothing but instructions is to be done, beginning with the
+// one at cpu->rip. Returns at a boundary where cpu->page is NULL, the budget ends, or a fault was
+// delivered.
 static void run_pages(struct cpu *cpu)
 {
     const struct insn *insn = fetch_fast(cpu);

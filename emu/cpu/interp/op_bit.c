@@ -1,15 +1,20 @@
 // SPDX-License-Identifier: MIT
-// BT BTS BTR BTC, BSF BSR TZCNT LZCNT POPCNT CRC32 (SDM 2), and the instructions on flags. Profile: BT keeps OF SF AF PF;
-// BSF and BSR clear all but ZF, and of a zero source keep the whole destination; TZCNT and LZCNT clear OF SF AF PF.
+// BT BTS BTR BTC, BSF BSR TZCNT LZCNT POPCNT CRC32 (SDM 2), and the instructions on flags. Profile:
+// BT keeps OF SF AF PF; BSF and BSR clear all but ZF, and of a zero source keep the whole
+// destination; TZCNT and LZCNT clear OF SF AF PF.
 #include "cpu/interp/handler.h"
 
 static u64 bit_result(enum x86_op op, u64 value, u64 mask)
 {
     switch (op) {
-    case OP_BTS: return value | mask;
-    case OP_BTR: return value & ~mask;
-    case OP_BTC: return value ^ mask;
-    default: return value;
+    case OP_BTS:
+        return value | mask;
+    case OP_BTR:
+        return value & ~mask;
+    case OP_BTC:
+        return value ^ mask;
+    default:
+        return value;
     }
 }
 
@@ -76,7 +81,8 @@ static bool bit_scan(struct cpu *cpu, const struct insn *insn)
     }
     cpu->flags = FLAGS_ONE | (value ? 0 : FLAGS_Z);
     if (value) {
-        unsigned index = insn->op == OP_BSF ? (unsigned)__builtin_ctzll(value) : 63u - (unsigned)__builtin_clzll(value);
+        unsigned index = insn->op == OP_BSF ? (unsigned)__builtin_ctzll(value)
+                                            : 63u - (unsigned)__builtin_clzll(value);
         reg_write(cpu, insn->reg, insn->width, index);
     }
     return true;
@@ -94,7 +100,7 @@ static bool bit_count(struct cpu *cpu, const struct insn *insn)
         count = (unsigned)__builtin_popcountll(value);
         cpu->flags = FLAGS_ONE | (value ? 0 : FLAGS_Z);
     } else {
-        count = !value ? bits
+        count = !value                 ? bits
                 : insn->op == OP_TZCNT ? (unsigned)__builtin_ctzll(value)
                                        : (unsigned)__builtin_clzll(value) - (64 - bits);
         cpu->flags = (u16)(FLAGS_ONE | (value ? 0 : FLAGS_C) | (count ? 0 : FLAGS_Z));
@@ -129,11 +135,21 @@ BIND_ONE(crc32, crc32)
 static bool flag(struct cpu *cpu, const struct insn *insn)
 {
     switch (insn->op) {
-    case OP_CLC: cpu->flags &= (u16)~FLAGS_C; break;
-    case OP_STC: cpu->flags |= FLAGS_C; break;
-    case OP_CMC: cpu->flags ^= FLAGS_C; break;
-    case OP_CLD: cpu->rflags &= ~RFLAGS_DF; break;
-    default: cpu->rflags |= RFLAGS_DF; break;
+    case OP_CLC:
+        cpu->flags &= (u16)~FLAGS_C;
+        break;
+    case OP_STC:
+        cpu->flags |= FLAGS_C;
+        break;
+    case OP_CMC:
+        cpu->flags ^= FLAGS_C;
+        break;
+    case OP_CLD:
+        cpu->rflags &= ~RFLAGS_DF;
+        break;
+    default:
+        cpu->rflags |= RFLAGS_DF;
+        break;
     }
     return true;
 }

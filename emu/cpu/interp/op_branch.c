@@ -57,13 +57,15 @@ static inline bool fall_through(struct cpu *cpu, const struct insn *insn)
     {                                                                                              \
         return flags_condition(cpu->flags, 0x##cc) ? take(cpu, insn) : fall_through(cpu, insn);    \
     }
-JCC(0) JCC(1) JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7)
-JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E) JCC(F)
+JCC(0)
+JCC(1) JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7) JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E)
+    JCC(F)
 
-insn_fn bind_jcc(const struct insn *insn)
+        insn_fn bind_jcc(const struct insn *insn)
 {
     static const insn_fn table[16] = {
-        jcc0, jcc1, jcc2, jcc3, jcc4, jcc5, jcc6, jcc7, jcc8, jcc9, jccA, jccB, jccC, jccD, jccE, jccF,
+        jcc0, jcc1, jcc2, jcc3, jcc4, jcc5, jcc6, jcc7,
+        jcc8, jcc9, jccA, jccB, jccC, jccD, jccE, jccF,
     };
     return table[(insn->op - OP_JO) & 15];
 }
@@ -82,7 +84,8 @@ insn_fn bind_jmp(const struct insn *insn)
 // The target is checked before the push, so that a fault leaves the stack as it was.
 static bool call_to(struct cpu *cpu, const struct insn *insn, u64 target)
 {
-    return operand_jump(cpu, insn, target) && stack_push(cpu, insn, insn->width, insn_next_rip(cpu, insn));
+    return operand_jump(cpu, insn, target) &&
+           stack_push(cpu, insn, insn->width, insn_next_rip(cpu, insn));
 }
 
 static bool call_relative(struct cpu *cpu, const struct insn *insn)
@@ -156,7 +159,8 @@ static unsigned counter_width(const struct insn *insn)
 
 static bool jcxz(struct cpu *cpu, const struct insn *insn)
 {
-    return reg_read(cpu, CPU_RCX, counter_width(insn)) == 0 ? take(cpu, insn) : fall_through(cpu, insn);
+    return reg_read(cpu, CPU_RCX, counter_width(insn)) == 0 ? take(cpu, insn)
+                                                            : fall_through(cpu, insn);
 }
 BIND_ONE(jcxz, jcxz)
 
@@ -192,7 +196,8 @@ static bool bound(struct cpu *cpu, const struct insn *insn)
         return false;
     }
     s64 index = (s64)bits_sign_extend(cpu->gpr[insn->reg], size);
-    s64 lower = (s64)bits_sign_extend(bounds, size), upper = (s64)bits_sign_extend(bounds >> (8 * size), size);
+    s64 lower = (s64)bits_sign_extend(bounds, size),
+        upper = (s64)bits_sign_extend(bounds >> (8 * size), size);
     return index < lower || index > upper ? raise_fault(cpu, EXC_BR) : true;
 }
 BIND_ONE(bound, bound)

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Moves: MOV MOVZX MOVSX MOVSXD MOVNTI LEA XCHG CMPXCHG CMPXCHG8B/16B BSWAP XLAT CMOVcc SETcc (SDM 2).
+// Moves: MOV MOVZX MOVSX MOVSXD MOVNTI LEA XCHG CMPXCHG CMPXCHG8B/16B BSWAP XLAT CMOVcc SETcc (SDM
+// 2).
 #include "base/check.h"
 #include "cpu/interp/handler.h"
 
@@ -48,7 +49,8 @@ static bool mov_moffs(struct cpu *cpu, const struct insn *insn)
 BIND_ONE(mov_moffs, mov_moffs)
 
 #define MOVX(name, from, to, cast)                                                                 \
-    HANDLER(name##from##_##to##_rr, gpr_set##to(cpu, insn->reg, (u##to)(cast)gpr_get##from(cpu, insn->rm)))\
+    HANDLER(name##from##_##to##_rr,                                                                \
+            gpr_set##to(cpu, insn->reg, (u##to)(cast)gpr_get##from(cpu, insn->rm)))                \
     HANDLER_LOAD(name##from##_##to##_rm, from, gpr_set##to(cpu, insn->reg, (u##to)(cast)value))
 #define MOVX_FROM(from)                                                                            \
     MOVX(movzx, from, 16, u##from)                                                                 \
@@ -64,8 +66,14 @@ MOVX_FROM(32)
 // imm is log2 of the source's bytes.
 insn_fn bind_movx(const struct insn *insn)
 {
-#define PAIR(name, from, to) {name##from##_##to##_rr, name##from##_##to##_rm}
-#define ROW(name, from) {{NULL, NULL}, PAIR(name, from, 16), PAIR(name, from, 32), PAIR(name, from, 64)}
+#define PAIR(name, from, to)                                                                       \
+    {                                                                                              \
+        name##from##_##to##_rr, name##from##_##to##_rm                                             \
+    }
+#define ROW(name, from)                                                                            \
+    {                                                                                              \
+        {NULL, NULL}, PAIR(name, from, 16), PAIR(name, from, 32), PAIR(name, from, 64)             \
+    }
     static const insn_fn table[2][3][4][2] = {
         {ROW(movzx, 8), ROW(movzx, 16), ROW(movzx, 32)},
         {ROW(movsx, 8), ROW(movsx, 16), ROW(movsx, 32)},
@@ -76,7 +84,8 @@ insn_fn bind_movx(const struct insn *insn)
     return table[insn->op != OP_MOVZX][insn->imm][insn->width & 3][insn->form == FORM_RM];
 }
 
-#define LEA(bits) HANDLER(lea##bits, gpr_set##bits(cpu, insn->reg, (u##bits)operand_offset(cpu, insn)))
+#define LEA(bits)                                                                                  \
+    HANDLER(lea##bits, gpr_set##bits(cpu, insn->reg, (u##bits)operand_offset(cpu, insn)))
 LEA(16)
 LEA(32)
 LEA(64)
@@ -95,7 +104,8 @@ insn_fn bind_lea(const struct insn *insn)
         gpr_set##bits(cpu, insn->rm, a);                                                           \
         return true;                                                                               \
     }                                                                                              \
-    HANDLER_MODIFY(xchg##bits##_mr, bits, value = gpr_get##bits(cpu, insn->reg), gpr_set##bits(cpu, insn->reg, old))\
+    HANDLER_MODIFY(xchg##bits##_mr, bits, value = gpr_get##bits(cpu, insn->reg),                   \
+                   gpr_set##bits(cpu, insn->reg, old))                                             \
     static bool cmpxchg##bits##_rr(struct cpu *cpu, const struct insn *insn)                       \
     {                                                                                              \
         u##bits a = gpr_get##bits(cpu, CPU_RAX), dst = gpr_get##bits(cpu, insn->reg);              \
@@ -126,7 +136,10 @@ XCHG(64)
 insn_fn bind_xchg(const struct insn *insn)
 {
     static const insn_fn table[4][2] = {
-        {xchg8_rr, xchg8_mr}, {xchg16_rr, xchg16_mr}, {xchg32_rr, xchg32_mr}, {xchg64_rr, xchg64_mr},
+        {xchg8_rr, xchg8_mr},
+        {xchg16_rr, xchg16_mr},
+        {xchg32_rr, xchg32_mr},
+        {xchg64_rr, xchg64_mr},
     };
     return table[insn->width & 3][insn->form != FORM_RR]; // RM: the same exchange
 }
@@ -163,7 +176,8 @@ static bool cmpxchg8b(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(cmpxchg8b, cmpxchg8b)
 
-// Aligned by rule, so it never crosses a page. Off the fast path it is checked for writing, read, and written back.
+// Aligned by rule, so it never crosses a page. Off the fast path it is checked for writing, read,
+// and written back.
 static bool cmpxchg16b(struct cpu *cpu, const struct insn *insn)
 {
     u64 *g = cpu->gpr, linear, old[2];
@@ -225,16 +239,21 @@ static bool xlat(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(xlat, xlat)
 
-// CMOVcc reads its source, and clears the upper half of a 32-bit destination, whatever the condition.
+// CMOVcc reads its source, and clears the upper half of a 32-bit destination, whatever the
+// condition.
 #define CMOV(bits)                                                                                 \
     static inline bool cmov##bits##_taken(const struct cpu *cpu, const struct insn *insn)          \
     {                                                                                              \
         return flags_condition(cpu->flags, (insn->op - OP_CMOVO) & 15u);                           \
     }                                                                                              \
-    HANDLER(cmov##bits##_rr, gpr_set##bits(cpu, insn->reg,                                         \
-                                           gpr_get##bits(cpu, cmov##bits##_taken(cpu, insn) ? insn->rm : insn->reg)))\
-    HANDLER_LOAD(cmov##bits##_rm, bits,                                                            \
-                 gpr_set##bits(cpu, insn->reg, cmov##bits##_taken(cpu, insn) ? value : gpr_get##bits(cpu, insn->reg)))
+    HANDLER(                                                                                       \
+        cmov##bits##_rr,                                                                           \
+        gpr_set##bits(cpu, insn->reg,                                                              \
+                      gpr_get##bits(cpu, cmov##bits##_taken(cpu, insn) ? insn->rm : insn->reg)))   \
+    HANDLER_LOAD(                                                                                  \
+        cmov##bits##_rm, bits,                                                                     \
+        gpr_set##bits(cpu, insn->reg,                                                              \
+                      cmov##bits##_taken(cpu, insn) ? value : gpr_get##bits(cpu, insn->reg)))
 CMOV(16)
 CMOV(32)
 CMOV(64)
@@ -242,7 +261,10 @@ CMOV(64)
 insn_fn bind_cmov(const struct insn *insn)
 {
     static const insn_fn table[4][2] = {
-        {NULL, NULL}, {cmov16_rr, cmov16_rm}, {cmov32_rr, cmov32_rm}, {cmov64_rr, cmov64_rm},
+        {NULL, NULL},
+        {cmov16_rr, cmov16_rm},
+        {cmov32_rr, cmov32_rm},
+        {cmov64_rr, cmov64_rm},
     };
     return table[insn->width & 3][insn->form == FORM_RM];
 }

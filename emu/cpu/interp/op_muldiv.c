@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// MUL IMUL DIV IDIV, CBW..CQO, and the decimal adjustments of 32-bit code (SDM 2). Profile: a multiplication sets SF
-// and PF from the low half and clears ZF and AF; a division sets ZF and PF and keeps the rest.
+// MUL IMUL DIV IDIV, CBW..CQO, and the decimal adjustments of 32-bit code (SDM 2). Profile: a
+// multiplication sets SF and PF from the low half and clears ZF and AF; a division sets ZF and PF
+// and keeps the rest.
 #include "cpu/interp/handler.h"
 
 typedef unsigned __int128 u128;
@@ -10,7 +11,8 @@ static void multiply_flags(struct cpu *cpu, u64 low, unsigned width, bool overfl
 {
     unsigned sign = (low >> (8u * (1u << width) - 1)) & 1;
     u16 parity = alu_flags_szp8((u8)low) & FLAGS_P;
-    cpu->flags = (u16)(FLAGS_ONE | (sign ? FLAGS_S : 0) | parity | (overflow ? FLAGS_C | FLAGS_O : 0));
+    cpu->flags =
+        (u16)(FLAGS_ONE | (sign ? FLAGS_S : 0) | parity | (overflow ? FLAGS_C | FLAGS_O : 0));
 }
 
 // Stores a double-width product into AX or rDX:rAX.
@@ -32,7 +34,8 @@ static bool mul(struct cpu *cpu, const struct insn *insn)
     }
     unsigned bits = 8u << insn->width;
     u128 product = (u128)reg_read(cpu, insn->width ? CPU_RAX : 0, insn->width) * b;
-    u64 low = bits_truncate((u64)product, bits / 8), high = bits_truncate((u64)(product >> bits), bits / 8);
+    u64 low = bits_truncate((u64)product, bits / 8),
+        high = bits_truncate((u64)(product >> bits), bits / 8);
     store_product(cpu, insn->width, low, high);
     multiply_flags(cpu, low, insn->width, high != 0);
     return true;
@@ -47,7 +50,8 @@ static bool imul_wide(struct cpu *cpu, const struct insn *insn)
         return false;
     }
     unsigned size = insn_width_bytes(insn), bits = size * 8;
-    s128 product = (s128)(s64)bits_sign_extend(cpu->gpr[CPU_RAX], size) * (s64)bits_sign_extend(b, size);
+    s128 product =
+        (s128)(s64)bits_sign_extend(cpu->gpr[CPU_RAX], size) * (s64)bits_sign_extend(b, size);
     u64 low = bits_truncate((u64)product, size), high = bits_truncate((u64)(product >> bits), size);
     store_product(cpu, insn->width, low, high);
     multiply_flags(cpu, low, insn->width, product != (s128)(s64)bits_sign_extend(low, size));
@@ -62,10 +66,15 @@ static bool imul_wide(struct cpu *cpu, const struct insn *insn)
         gpr_set##bits(cpu, insn->reg, (u##bits)r);                                                 \
         multiply_flags(cpu, (u##bits)r, wide, overflow);                                           \
     }                                                                                              \
-    HANDLER(imul##bits##_rr, imul##bits(cpu, insn, gpr_get##bits(cpu, insn->reg), gpr_get##bits(cpu, insn->rm)))\
-    HANDLER(imul##bits##_rri, imul##bits(cpu, insn, gpr_get##bits(cpu, insn->rm), (u##bits)insn->imm))\
-    HANDLER_LOAD(imul##bits##_rm, bits,                                                            \
-                 imul##bits(cpu, insn, insn->form == FORM_RMI ? (u##bits)insn->imm : gpr_get##bits(cpu, insn->reg), value))
+    HANDLER(imul##bits##_rr,                                                                       \
+            imul##bits(cpu, insn, gpr_get##bits(cpu, insn->reg), gpr_get##bits(cpu, insn->rm)))    \
+    HANDLER(imul##bits##_rri,                                                                      \
+            imul##bits(cpu, insn, gpr_get##bits(cpu, insn->rm), (u##bits)insn->imm))               \
+    HANDLER_LOAD(                                                                                  \
+        imul##bits##_rm, bits,                                                                     \
+        imul##bits(cpu, insn,                                                                      \
+                   insn->form == FORM_RMI ? (u##bits)insn->imm : gpr_get##bits(cpu, insn->reg),    \
+                   value))
 IMUL(16, 1)
 IMUL(32, 2)
 IMUL(64, 3)
@@ -80,10 +89,14 @@ insn_fn bind_imul(const struct insn *insn)
     };
     switch (insn->form) {
     case FORM_R:
-    case FORM_M: return imul_wide;
-    case FORM_RR: return table[insn->width & 3][0];
-    case FORM_RRI: return table[insn->width & 3][1];
-    default: return table[insn->width & 3][2];
+    case FORM_M:
+        return imul_wide;
+    case FORM_RR:
+        return table[insn->width & 3][0];
+    case FORM_RRI:
+        return table[insn->width & 3][1];
+    default:
+        return table[insn->width & 3][2];
     }
 }
 
@@ -158,12 +171,24 @@ static bool widen(struct cpu *cpu, const struct insn *insn)
 {
     u64 *rax = &cpu->gpr[CPU_RAX], *rdx = &cpu->gpr[CPU_RDX];
     switch (insn->op) {
-    case OP_CBW: *(u16 *)rax = (u16)(s8)*rax; break;
-    case OP_CWDE: *rax = (u32)(s16)*rax; break;
-    case OP_CDQE: *rax = (u64)(s32)*rax; break;
-    case OP_CWD: *(u16 *)rdx = (u16)((s16)*rax >> 15); break;
-    case OP_CDQ: *rdx = (u32)((s32)*rax >> 31); break;
-    default: *rdx = (u64)((s64)*rax >> 63); break;
+    case OP_CBW:
+        *(u16 *)rax = (u16)(s8)*rax;
+        break;
+    case OP_CWDE:
+        *rax = (u32)(s16)*rax;
+        break;
+    case OP_CDQE:
+        *rax = (u64)(s32)*rax;
+        break;
+    case OP_CWD:
+        *(u16 *)rdx = (u16)((s16)*rax >> 15);
+        break;
+    case OP_CDQ:
+        *rdx = (u32)((s32)*rax >> 31);
+        break;
+    default:
+        *rdx = (u64)((s64)*rax >> 63);
+        break;
     }
     return true;
 }
@@ -204,17 +229,27 @@ static bool decimal(struct cpu *cpu, const struct insn *insn)
 {
     u8 al = (u8)cpu->gpr[CPU_RAX], ah = (u8)(cpu->gpr[CPU_RAX] >> 8), base = (u8)insn->imm;
     switch (insn->op) {
-    case OP_AAA: ascii_adjust(cpu, 1); return true;
-    case OP_AAS: ascii_adjust(cpu, -1); return true;
-    case OP_DAA: decimal_adjust(cpu, 1); return true;
-    case OP_DAS: decimal_adjust(cpu, -1); return true;
+    case OP_AAA:
+        ascii_adjust(cpu, 1);
+        return true;
+    case OP_AAS:
+        ascii_adjust(cpu, -1);
+        return true;
+    case OP_DAA:
+        decimal_adjust(cpu, 1);
+        return true;
+    case OP_DAS:
+        decimal_adjust(cpu, -1);
+        return true;
     case OP_AAM:
         if (base == 0) {
             return raise_fault(cpu, EXC_DE);
         }
         *reg16(cpu, CPU_RAX) = (u16)((al / base) << 8 | al % base);
         break;
-    default: *reg16(cpu, CPU_RAX) = (u8)(al + ah * base); break;
+    default:
+        *reg16(cpu, CPU_RAX) = (u8)(al + ah * base);
+        break;
     }
     cpu->flags = alu_flags_szp8((u8)cpu->gpr[CPU_RAX]);
     return true;

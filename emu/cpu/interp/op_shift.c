@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// SHL SHR SAR ROL ROR RCL RCR SHLD SHRD (SDM 2). Profile for what is undefined: AF clear after shifts; OF as for a
-// count of one whatever the count (SAR: clear); CF of a shift by more than the width is that of the widened value.
+// SHL SHR SAR ROL ROR RCL RCR SHLD SHRD (SDM 2). Profile for what is undefined: AF clear after
+// shifts; OF as for a count of one whatever the count (SAR: clear); CF of a shift by more than the
+// width is that of the widened value.
 #include "cpu/interp/handler.h"
 
 // Each takes the masked count, not zero, and sets the flags.
 #define SHIFTS(bits)                                                                               \
-    static inline u##bits do_shl##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_shl##bits(struct cpu *cpu, u##bits a, unsigned n)                     \
     {                                                                                              \
         u##bits r = n < bits ? (u##bits)(a << n) : 0;                                              \
         unsigned cf = n <= bits ? (a >> (bits - n)) & 1u : 0;                                      \
@@ -13,7 +14,7 @@
         cpu->flags = (u16)(alu_flags_szp##bits(r) | cf << 8 | of);                                 \
         return r;                                                                                  \
     }                                                                                              \
-    static inline u##bits do_shr##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_shr##bits(struct cpu *cpu, u##bits a, unsigned n)                     \
     {                                                                                              \
         u##bits r = n < bits ? (u##bits)(a >> n) : 0;                                              \
         unsigned cf = n <= bits ? (a >> (n - 1)) & 1u : 0;                                         \
@@ -21,7 +22,7 @@
         cpu->flags = (u16)(alu_flags_szp##bits(r) | cf << 8 | of);                                 \
         return r;                                                                                  \
     }                                                                                              \
-    static inline u##bits do_sar##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_sar##bits(struct cpu *cpu, u##bits a, unsigned n)                     \
     {                                                                                              \
         unsigned m = n < bits ? n : bits - 1;                                                      \
         u##bits r = (u##bits)((s##bits)a >> m);                                                    \
@@ -29,7 +30,7 @@
         cpu->flags = (u16)(alu_flags_szp##bits(r) | cf << 8);                                      \
         return r;                                                                                  \
     }                                                                                              \
-    static inline u##bits do_rol##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_rol##bits(struct cpu *cpu, u##bits a, unsigned n)                     \
     {                                                                                              \
         n &= bits - 1;                                                                             \
         u##bits r = n ? (u##bits)(a << n | a >> (bits - n)) : a;                                   \
@@ -37,7 +38,7 @@
         flags_update(cpu, FLAGS_C | FLAGS_O, (u16)(cf << 8 | (cf ^ (unsigned)(r >> (bits - 1))))); \
         return r;                                                                                  \
     }                                                                                              \
-    static inline u##bits do_ror##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_ror##bits(struct cpu *cpu, u##bits a, unsigned n)                     \
     {                                                                                              \
         n &= bits - 1;                                                                             \
         u##bits r = n ? (u##bits)(a >> n | a << (bits - n)) : a;                                   \
@@ -46,7 +47,7 @@
         return r;                                                                                  \
     }                                                                                              \
     /* Through carry: a rotation of bits + 1 bits, done one by one (rare). */                      \
-    static inline u##bits do_rcl##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_rcl##bits(struct cpu *cpu, u##bits a, unsigned n)                     \
     {                                                                                              \
         unsigned cf = (cpu->flags & FLAGS_C) != 0;                                                 \
         for (n %= bits + 1; n; n--) {                                                              \
@@ -57,7 +58,7 @@
         flags_update(cpu, FLAGS_C | FLAGS_O, (u16)(cf << 8 | (cf ^ (unsigned)(a >> (bits - 1))))); \
         return a;                                                                                  \
     }                                                                                              \
-    static inline u##bits do_rcr##bits(struct cpu *cpu, u##bits a, unsigned n)                            \
+    static inline u##bits do_rcr##bits(struct cpu *cpu, u##bits a, unsigned n)                     \
     {                                                                                              \
         unsigned cf = (cpu->flags & FLAGS_C) != 0;                                                 \
         for (n %= bits + 1; n; n--) {                                                              \
@@ -74,8 +75,8 @@ SHIFTS(16)
 SHIFTS(32)
 SHIFTS(64)
 
-// The count is CL (second operand a register) or the immediate; zero after masking changes nothing, but the memory
-// operand is still checked for writing.
+// The count is CL (second operand a register) or the immediate; zero after masking changes nothing,
+// but the memory operand is still checked for writing.
 #define SHIFT_HANDLERS(name, bits)                                                                 \
     static inline u##bits name##bits(struct cpu *cpu, u##bits a, u64 count)                        \
     {                                                                                              \
@@ -83,12 +84,18 @@ SHIFTS(64)
         return n ? do_##name##bits(cpu, a, n) : a;                                                 \
     }                                                                                              \
     HANDLER(name##bits##_rc,                                                                       \
-            gpr_set##bits(cpu, insn->reg, name##bits(cpu, gpr_get##bits(cpu, insn->reg), cpu->gpr[CPU_RCX])))\
-    HANDLER(name##bits##_ri, gpr_set##bits(cpu, insn->reg, name##bits(cpu, gpr_get##bits(cpu, insn->reg), insn->imm)))\
-    HANDLER_MODIFY(name##bits##_m, bits,                                                           \
-                   value = name##bits(cpu, value, insn->form == FORM_MI ? insn->imm : cpu->gpr[CPU_RCX]), (void)0)
+            gpr_set##bits(cpu, insn->reg,                                                          \
+                          name##bits(cpu, gpr_get##bits(cpu, insn->reg), cpu->gpr[CPU_RCX])))      \
+    HANDLER(                                                                                       \
+        name##bits##_ri,                                                                           \
+        gpr_set##bits(cpu, insn->reg, name##bits(cpu, gpr_get##bits(cpu, insn->reg), insn->imm)))  \
+    HANDLER_MODIFY(                                                                                \
+        name##bits##_m, bits,                                                                      \
+        value = name##bits(cpu, value, insn->form == FORM_MI ? insn->imm : cpu->gpr[CPU_RCX]),     \
+        (void)0)
 #define ALL_WIDTHS(name)                                                                           \
-    SHIFT_HANDLERS(name, 8) SHIFT_HANDLERS(name, 16) SHIFT_HANDLERS(name, 32) SHIFT_HANDLERS(name, 64)
+    SHIFT_HANDLERS(name, 8)                                                                        \
+    SHIFT_HANDLERS(name, 16) SHIFT_HANDLERS(name, 32) SHIFT_HANDLERS(name, 64)
 ALL_WIDTHS(rol)
 ALL_WIDTHS(ror)
 ALL_WIDTHS(rcl)
@@ -99,9 +106,16 @@ ALL_WIDTHS(sar)
 
 insn_fn bind_shift(const struct insn *insn)
 {
-#define THREE(name, bits) {name##bits##_rc, name##bits##_ri, name##bits##_m}
-#define ROW(name) {THREE(name, 8), THREE(name, 16), THREE(name, 32), THREE(name, 64)}
-    static const insn_fn table[][4][3] = {ROW(rol), ROW(ror), ROW(rcl), ROW(rcr), ROW(shl), ROW(shr), ROW(sar)};
+#define THREE(name, bits)                                                                          \
+    {                                                                                              \
+        name##bits##_rc, name##bits##_ri, name##bits##_m                                           \
+    }
+#define ROW(name)                                                                                  \
+    {                                                                                              \
+        THREE(name, 8), THREE(name, 16), THREE(name, 32), THREE(name, 64)                          \
+    }
+    static const insn_fn table[][4][3] = {ROW(rol), ROW(ror), ROW(rcl), ROW(rcr),
+                                          ROW(shl), ROW(shr), ROW(sar)};
 #undef ROW
 #undef THREE
     _Static_assert(OP_SAR - OP_ROL + 1 == ARRAY_LEN(table), "rows in the order of the table");
@@ -109,7 +123,8 @@ insn_fn bind_shift(const struct insn *insn)
     return table[insn->op - OP_ROL][insn->width & 3][kind];
 }
 
-// Double shifts work on dst:src as one number. A 16-bit count above 16 is undefined; the profile goes on into dst again.
+// Double shifts work on dst:src as one number. A 16-bit count above 16 is undefined; the profile
+// goes on into dst again.
 static u64 shld(struct cpu *cpu, u64 dst, u64 src, unsigned n, unsigned bits)
 {
     u64 r;
@@ -122,7 +137,9 @@ static u64 shld(struct cpu *cpu, u64 dst, u64 src, unsigned n, unsigned bits)
         r = bits_truncate(dst << n | src >> (bits - n), bits / 8);
         cf = (dst >> (bits - n)) & 1;
     }
-    u16 f = bits == 16 ? alu_flags_szp16((u16)r) : bits == 32 ? alu_flags_szp32((u32)r) : alu_flags_szp64(r);
+    u16 f = bits == 16   ? alu_flags_szp16((u16)r)
+            : bits == 32 ? alu_flags_szp32((u32)r)
+                         : alu_flags_szp64(r);
     unsigned of = ((r ^ dst) >> (bits - 1)) & 1;
     cpu->flags = (u16)(f | cf << 8 | of);
     return r;
@@ -140,7 +157,9 @@ static u64 shrd(struct cpu *cpu, u64 dst, u64 src, unsigned n, unsigned bits)
         r = bits_truncate(dst >> n | src << (bits - n), bits / 8);
         cf = (dst >> (n - 1)) & 1;
     }
-    u16 f = bits == 16 ? alu_flags_szp16((u16)r) : bits == 32 ? alu_flags_szp32((u32)r) : alu_flags_szp64(r);
+    u16 f = bits == 16   ? alu_flags_szp16((u16)r)
+            : bits == 32 ? alu_flags_szp32((u32)r)
+                         : alu_flags_szp64(r);
     unsigned of = ((r ^ dst) >> (bits - 1)) & 1;
     cpu->flags = (u16)(f | cf << 8 | of);
     return r;

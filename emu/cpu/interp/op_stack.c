@@ -16,7 +16,8 @@ static bool stack_address(struct cpu *cpu, s64 offset, unsigned size, bool write
         *linear = rsp;
         return true;
     }
-    return operand_segment(cpu, CPU_SS, bits_truncate(rsp, 1u << stack_width(cpu)), size, write, linear);
+    return operand_segment(cpu, CPU_SS, bits_truncate(rsp, 1u << stack_width(cpu)), size, write,
+                           linear);
 }
 
 void stack_adjust(struct cpu *cpu, s64 bytes)
@@ -32,7 +33,8 @@ bool stack_push(struct cpu *cpu, const struct insn *insn, unsigned width, u64 va
 {
     unsigned size = 1u << width;
     u64 linear;
-    if (!stack_address(cpu, -(s64)size, size, true, &linear) || !operand_write_stack(cpu, insn, linear, &value, size)) {
+    if (!stack_address(cpu, -(s64)size, size, true, &linear) ||
+        !operand_write_stack(cpu, insn, linear, &value, size)) {
         return false;
     }
     stack_adjust(cpu, -(s64)size);
@@ -44,7 +46,8 @@ bool stack_peek(struct cpu *cpu, const struct insn *insn, unsigned width, u64 of
     unsigned size = 1u << width;
     u64 linear;
     *value = 0;
-    return stack_address(cpu, (s64)offset, size, false, &linear) && operand_read_stack(cpu, insn, linear, value, size);
+    return stack_address(cpu, (s64)offset, size, false, &linear) &&
+           operand_read_stack(cpu, insn, linear, value, size);
 }
 
 bool stack_pop(struct cpu *cpu, const struct insn *insn, unsigned width, u64 *value)
@@ -114,7 +117,8 @@ static bool push_any(struct cpu *cpu, const struct insn *insn)
     return stack_push(cpu, insn, insn->width, value);
 }
 
-// POP to memory computes its address with the incremented stack pointer; nothing is committed if the store faults.
+// POP to memory computes its address with the incremented stack pointer; nothing is committed if
+// the store faults.
 static bool pop_any(struct cpu *cpu, const struct insn *insn)
 {
     u64 value, old_rsp = cpu->gpr[CPU_RSP];
@@ -131,7 +135,10 @@ static bool pop_any(struct cpu *cpu, const struct insn *insn)
 insn_fn bind_push(const struct insn *insn)
 {
     bool fast = insn->code == CODE_64 && insn->width == 3;
-    return !fast ? push_any : insn->form == FORM_R ? push_r64 : insn->form == FORM_I ? push_i64 : push_any;
+    return !fast                  ? push_any
+           : insn->form == FORM_R ? push_r64
+           : insn->form == FORM_I ? push_i64
+                                  : push_any;
 }
 
 insn_fn bind_pop(const struct insn *insn)
@@ -139,7 +146,8 @@ insn_fn bind_pop(const struct insn *insn)
     return insn->code == CODE_64 && insn->width == 3 && insn->form == FORM_R ? pop_r64 : pop_any;
 }
 
-// PUSHA and PUSHAD: the row tells the width. All eight slots are checked before the first is written.
+// PUSHA and PUSHAD: the row tells the width. All eight slots are checked before the first is
+// written.
 static bool pusha(struct cpu *cpu, const struct insn *insn)
 {
     unsigned width = insn->op == OP_PUSHAD ? 2 : 1, size = 1u << width;
@@ -181,32 +189,36 @@ static bool popa(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(popa, popa)
 
-// ENTER size, nesting: pushes the frame pointer, copies nesting-1 outer frame pointers, and makes room. The writes go
-// below the stack pointer, which moves only at the end.
+// ENTER size, nesting: pushes the frame pointer, copies nesting-1 outer frame pointers, and makes
+// room. The writes go below the stack pointer, which moves only at the end.
 static bool enter(struct cpu *cpu, const struct insn *insn)
 {
     unsigned width = insn->width, size = 1u << width, nesting = (unsigned)(insn->imm >> 16) & 31;
     s64 offset = -(s64)size;
     u64 linear, value = cpu->gpr[CPU_RBP], old_rsp = cpu->gpr[CPU_RSP];
-    if (!stack_address(cpu, offset, size, true, &linear) || !operand_write_stack(cpu, insn, linear, &value, size)) {
+    if (!stack_address(cpu, offset, size, true, &linear) ||
+        !operand_write_stack(cpu, insn, linear, &value, size)) {
         return false;
     }
     u64 frame = bits_truncate(old_rsp + (u64)offset, size);
     for (unsigned i = 1; i <= nesting; i++) {
         if (i < nesting) {
-            if (!stack_peek(cpu, insn, width, cpu->gpr[CPU_RBP] - old_rsp - (u64)i * size, &value)) {
+            if (!stack_peek(cpu, insn, width, cpu->gpr[CPU_RBP] - old_rsp - (u64)i * size,
+                            &value)) {
                 return false;
             }
         } else {
             value = frame;
         }
         offset -= size;
-        if (!stack_address(cpu, offset, size, true, &linear) || !operand_write_stack(cpu, insn, linear, &value, size)) {
+        if (!stack_address(cpu, offset, size, true, &linear) ||
+            !operand_write_stack(cpu, insn, linear, &value, size)) {
             return false;
         }
     }
     offset -= (s64)(insn->imm & 0xFFFF);
-    if (!stack_address(cpu, offset, size, true, &linear) || !operand_probe_write(cpu, insn, linear, size)) {
+    if (!stack_address(cpu, offset, size, true, &linear) ||
+        !operand_probe_write(cpu, insn, linear, size)) {
         return false;
     }
     stack_adjust(cpu, offset);

@@ -24,7 +24,8 @@ static bool segment_allows(const struct cpu_segment *s, u64 offset, unsigned siz
         return false;
     }
     bool is_code = attributes & SEGMENT_CODE;
-    if (write ? is_code || !(attributes & SEGMENT_WRITABLE) : is_code && !(attributes & SEGMENT_READABLE)) {
+    if (write ? is_code || !(attributes & SEGMENT_WRITABLE)
+              : is_code && !(attributes & SEGMENT_READABLE)) {
         return false;
     }
     u64 last = offset + size - 1;
@@ -35,7 +36,8 @@ static bool segment_allows(const struct cpu_segment *s, u64 offset, unsigned siz
     return last <= s->limit;
 }
 
-bool operand_segment(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, bool write, u64 *linear)
+bool operand_segment(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, bool write,
+                     u64 *linear)
 {
     const struct cpu_segment *s = &cpu->seg[seg];
     if (LIKELY(cpu->long_mode)) {
@@ -49,12 +51,14 @@ bool operand_segment(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, b
     return true;
 }
 
-bool operand_ea_general(struct cpu *cpu, const struct insn *insn, unsigned size, bool write, u64 *linear)
+bool operand_ea_general(struct cpu *cpu, const struct insn *insn, unsigned size, bool write,
+                        u64 *linear)
 {
     return operand_segment(cpu, insn->seg, operand_offset(cpu, insn), size, write, linear);
 }
 
-bool operand_ea_plus(struct cpu *cpu, const struct insn *insn, s64 extra, unsigned size, bool write, u64 *linear)
+bool operand_ea_plus(struct cpu *cpu, const struct insn *insn, s64 extra, unsigned size, bool write,
+                     u64 *linear)
 {
     u64 offset = operand_offset(cpu, insn) + (u64)extra;
     if (!(insn->flags & INSN_EA_GENERAL)) {
@@ -67,7 +71,8 @@ bool operand_ea_plus(struct cpu *cpu, const struct insn *insn, s64 extra, unsign
     return operand_segment(cpu, insn->seg, offset, size, write, linear);
 }
 
-// The MMU reports a non-canonical address as #GP(0); through the stack segment it is #SS(0) (SDM 3A 6.15).
+// The MMU reports a non-canonical address as #GP(0); through the stack segment it is #SS(0) (SDM
+// 3A 6.15).
 static bool access_failed(struct cpu *cpu, bool stack)
 {
     if (stack && cpu->fault.vector == EXC_GP) {
@@ -76,7 +81,8 @@ static bool access_failed(struct cpu *cpu, bool stack)
     return false;
 }
 
-bool operand_read_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size)
+bool operand_read_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *out,
+                       unsigned size)
 {
     cpu->current = insn;
     if (!mmu_read_slow(cpu->mmu, linear, out, size, &cpu->fault)) {
@@ -86,7 +92,8 @@ bool operand_read_slow(struct cpu *cpu, const struct insn *insn, u64 linear, voi
     return true;
 }
 
-bool operand_write_slow(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in, unsigned size)
+bool operand_write_slow(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in,
+                        unsigned size)
 {
     cpu->current = insn;
     if (!mmu_write_slow(cpu->mmu, linear, in, size, &cpu->fault)) {
@@ -96,7 +103,8 @@ bool operand_write_slow(struct cpu *cpu, const struct insn *insn, u64 linear, co
     return true;
 }
 
-bool operand_stack_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *bytes, unsigned size, bool write)
+bool operand_stack_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *bytes,
+                        unsigned size, bool write)
 {
     cpu->current = insn;
     if (write ? !mmu_write_slow(cpu->mmu, linear, bytes, size, &cpu->fault)
@@ -146,11 +154,14 @@ static bool operand_is_memory(const struct insn *insn, bool first)
     case FORM_MR:
     case FORM_MI:
     case FORM_MRI:
-    case FORM_MRR: return first;
+    case FORM_MRR:
+        return first;
     case FORM_RM:
     case FORM_RMI:
-    case FORM_RMR: return !first;
-    default: return false;
+    case FORM_RMR:
+        return !first;
+    default:
+        return false;
     }
 }
 
@@ -160,7 +171,8 @@ bool operand_get(struct cpu *cpu, const struct insn *insn, bool first, u64 *valu
         *value = 0;
         return operand_load(cpu, insn, value, insn_width_bytes(insn));
     }
-    bool second_of_memory = operand_is_memory(insn, true); // MR: the register is the first one named
+    bool second_of_memory =
+        operand_is_memory(insn, true); // MR: the register is the first one named
     *value = reg_read(cpu, first || second_of_memory ? insn->reg : insn->rm, insn->width);
     return true;
 }
