@@ -104,7 +104,7 @@ static void start(struct side *s, struct random *r, enum mode mode, const u8 *co
     }
     regs.gpr[CPU_RCX] = random_below(r, 2) ? random_below(r, 50) : regs.gpr[CPU_RCX];
     regs.gpr[CPU_RSP] = STACK;
-    regs.rflags = (random_u64(r) & 0x4CD5) | 2;
+    regs.rflags = (random_u64(r) & (random_below(r, 4) ? 0x4CD5 : 0x4DD5)) | 2; // with TF at times
     enter_mode(&regs, mode);
     cpu_set_regs(s->b->cpu, &regs);
     s->b->clock.step = 0;

@@ -252,6 +252,21 @@ static void test_single_step(void **state)
     assert_int_equal(frame[2] & 0x100, 0x100);
 }
 
+static void test_rep_single_step(void **state)
+{
+    START("\xF3\xAA\x90", 0x100);
+    struct cpu_regs r = regs();
+    r.gpr[CPU_RCX] = 5;
+    r.gpr[CPU_RDI] = STACK + 0x100;
+    cpu_set_regs(b->cpu, &r);
+    cpu_run(b->cpu, 2); // one iteration, the trap
+    assert_int_equal(regs().rip, rip_of(1));
+    assert_int_equal(regs().gpr[CPU_RCX], 4);
+    u64 frame[1];
+    memcpy(frame, b->mem->ram + regs().gpr[CPU_RSP], sizeof(frame));
+    assert_int_equal(frame[0], CODE);
+}
+
 static void test_rep_under_interrupt(void **state)
 {
     // mov ecx,5; mov rdi,rbx; rep stosd to the device: the interrupt comes between iterations
@@ -297,6 +312,7 @@ int main(void)
         T(test_interrupt_after_the_access),
         T(test_single_step),
         T(test_rep_under_interrupt),
+        T(test_rep_single_step),
         T(test_undefined_is_counted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
