@@ -71,18 +71,21 @@ static void reset_task(struct task_struct *p)
     p->kthread_stop_asked = false;
 }
 
-static int copy_cred(struct task_struct *p)
+// Before anything is copied, so that a fork bomb at its limit costs little.
+static bool too_many_tasks(void)
 {
-    struct user_struct *u = current->cred->user;
+    const struct user_struct *u = current->cred->user;
     if (u != &root_user && (u64)atomic_read(&u->processes) >= rlimit(RLIMIT_NPROC) && !capable(CAP_SYS_RESOURCE) &&
         !capable(CAP_SYS_ADMIN))
-        return -EAGAIN;
-    if (atomic_read(&nr_threads) >= max_threads)
-        return -EAGAIN;
+        return true;
+    return atomic_read(&nr_threads) >= max_threads;
+}
+
+static void copy_cred(struct task_struct *p)
+{
     p->cred = get_cred(current->cred);
     atomic_inc(&p->cred->user->processes);
     atomic_inc(&nr_threads);
-    return 0;
 }
 
 static void drop_cred(struct task_struct *p)
@@ -184,9 +187,8 @@ static void drop_signal(u64 flags, struct task_struct *p)
 // Shares or copies what the flags say. On failure nothing stays.
 static int copy_parts(u64 flags, struct task_struct *p)
 {
-    int error = copy_cred(p);
-    if (error)
-        return error;
+    int error;
+    copy_cred(p);
     if ((error = copy_files(flags, p)))
         goto no_files;
     if ((error = copy_fs(flags, p)))
@@ -308,6 +310,8 @@ static void set_tid_addresses(const struct kernel_clone_args *a, struct task_str
 // A task that is linked and may be woken. ERR_PTR on failure.
 static struct task_struct *copy_process(const struct kernel_clone_args *a, bool init)
 {
+    if (too_many_tasks())
+        return ERR_PTR(-EAGAIN);
     struct task_struct *p = task_dup(current);
     if (!p)
         return ERR_PTR(-ENOMEM);
