@@ -21,7 +21,7 @@ def test_pipeline_and_redirection():
     with Shell() as s:
         t.expect(b"3" in s.command("printf 'a\\nb\\nc\\n' | wc -l"), "wc")
         s.command("seq 1 100 > /root/numbers; sort -rn < /root/numbers | head -2 > /root/top")
-        t.expect_equal(s.command("cat /root/top").split(), [b"100", b"99"])
+        t.expect_equal(s.command("cat /root/top").split()[:2], [b"100", b"99"])
 
 
 def test_interrupt_stop_and_continue():
