@@ -190,6 +190,7 @@ struct inode {
 #define I_DIRTY_PAGES 0x8u
 #define I_FREEING 0x10u
 #define I_WRITEBACK 0x20u
+#define I_LINKABLE 0x40u // made by O_TMPFILE: may get its first name
 #define I_DIRTY (I_DIRTY_SYNC | I_DIRTY_DATASYNC | I_DIRTY_PAGES)
 
 static inline loff_t i_size_read(const struct inode *i)

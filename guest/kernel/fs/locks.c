@@ -64,16 +64,18 @@ static bool overlap(const struct file_lock *a, const struct file_lock *b)
     return a->start <= b->end && b->start <= a->end;
 }
 
+// The conflicting lock that begins first.
 static struct file_lock *conflict(struct list_head *list, const struct file_lock *want)
 {
-    struct file_lock *l;
+    struct file_lock *l, *first = NULL;
     list_for_each_entry(l, list, entry)
     {
-        if (l->owner != want->owner && overlap(l, want) && (l->type == F_WRLCK || want->type == F_WRLCK)) {
-            return l;
+        if (l->owner != want->owner && overlap(l, want) && (l->type == F_WRLCK || want->type == F_WRLCK) &&
+            (!first || l->start < first->start)) {
+            first = l;
         }
     }
-    return NULL;
+    return first;
 }
 
 static void released(struct file_lock_context *c)

@@ -95,7 +95,13 @@ int vfs_link(struct dentry *old, struct inode *dir, struct dentry *d)
         return -EPERM;
     }
     down_write(&i->i_rwsem);
-    error = i->i_nlink ? dir->i_op->link(old, dir, d) : -ENOENT;
+    bool linkable = i->i_nlink || (i->i_state & I_LINKABLE);
+    error = linkable ? dir->i_op->link(old, dir, d) : -ENOENT;
+    if (!error && (i->i_state & I_LINKABLE)) {
+        spin_lock(&i->i_lock);
+        i->i_state &= ~(unsigned long)I_LINKABLE;
+        spin_unlock(&i->i_lock);
+    }
     up_write(&i->i_rwsem);
     return error;
 }

@@ -363,7 +363,7 @@ static int do_select(int n, unsigned long __user *const user_sets[3], ktime_t de
     if (n < 0) {
         return -EINVAL;
     }
-    n = (int)min((unsigned)n, files_max_fds());
+    n = (int)min((unsigned)n, max(files_max_fds(), 1024U));
     size_t words = DIV_ROUND_UP((size_t)n, 64UL);
     if (words > 4) {
         bits = kvmalloc(6 * words * 8, GFP_KERNEL);
