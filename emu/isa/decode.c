@@ -385,6 +385,10 @@ static unsigned operation_width(const struct source *s)
     if (s->insn.mnemonic == ZYDIS_MNEMONIC_OUT) {
         return s->operands[1].size;
     }
+    bool stacked = s->insn.mnemonic == ZYDIS_MNEMONIC_PUSH || s->insn.mnemonic == ZYDIS_MNEMONIC_POP;
+    if (stacked && operand_class(first) == ZYDIS_REGCLASS_SEGMENT) {
+        return s->insn.operand_width; // a selector takes a whole slot
+    }
     if (s->insn.meta.branch_type == ZYDIS_BRANCH_TYPE_FAR) {
         return s->insn.operand_width; // of the offset; the pointer in memory is 2 bytes longer
     }

@@ -1,16 +1,8 @@
 // SPDX-License-Identifier: MIT
 // A kernel that only makes mistakes: runs snippets in rings 0 and 3 and prints what the CPU made of each, one line a
 // trap. The same lines are expected of viv, of QEMU and of silicon.
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-
+#include "console.h"
 #include "ring0.h"
-
-typedef uint8_t u8;
-typedef uint16_t u16;
-typedef uint32_t u32;
-typedef uint64_t u64;
 
 struct trap {
     u64 r15, r14, r13, r12, r11, r10, r9, r8, rdi, rsi, rbp, rbx, rdx, rcx, rax;
@@ -41,11 +33,6 @@ static struct {
     bool show_rsp, show_flags;
 } now;
 
-static inline void outb(u16 port, u8 value)
-{
-    __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
-}
-
 static inline u64 rdmsr(u32 msr)
 {
     u32 low, high;
@@ -66,33 +53,6 @@ static inline void wrmsr(u32 msr, u64 value)
     })
 #define WRITE_REG(reg, value) __asm__ volatile("movq %0, %%" reg : : "r"((u64)(value)) : "memory")
 
-static void print(const char *text)
-{
-    while (*text) {
-        outb(0x3F8, (u8)*text++);
-    }
-}
-
-static void print_hex(u64 value)
-{
-    char text[19] = "0x";
-    int digits = 1;
-    while (digits < 16 && value >> (4 * digits)) {
-        digits++;
-    }
-    for (int i = 0; i < digits; i++) {
-        text[2 + i] = "0123456789abcdef"[value >> (4 * (digits - 1 - i)) & 15];
-    }
-    text[2 + digits] = 0;
-    print(text);
-}
-
-static void print_item(const char *name, u64 value)
-{
-    print(name);
-    print_hex(value);
-}
-
 // Addresses that depend on the build are printed relative to something that does not.
 static void print_place(const char *name, u64 value)
 {
@@ -104,6 +64,9 @@ static void print_place(const char *name, u64 value)
     } else if (value >= WINDOW && value < WINDOW + 0x10000) {
         print("window+");
         print_hex(value - WINDOW);
+    } else if (value >= (u64)stubs && value < (u64)stubs + 4096) {
+        print("stubs+");
+        print_hex(value - (u64)stubs);
     } else {
         print_hex(value);
     }
@@ -496,12 +459,17 @@ static void segments(void)
     in_user("ds conforming", S(load_ds), CONFORMING_CS | 3);
     in_kernel("ds without ldt", S(load_ds), 0x14);
     in_user("fs of user", S(load_fs), USER_DS);
+    in_user("push fs, pop gs", S(push_pop_fs), USER_DS);
     in_user("ss null user", S(load_ss), 3);
     in_kernel("ss null", S(load_ss), 0);
     in_kernel("ss null rpl 3", S(load_ss), 3);
     in_user("ss of kernel", S(load_ss), KERNEL_DS);
     in_kernel("ss of user", S(load_ss), USER_DS);
     in_kernel("ss read-only", S(load_ss), READONLY_DS);
+    gdt[READONLY_DS / 8] &= ~((u64)1 << 40);
+    in_kernel("ds not yet accessed", S(load_ds), READONLY_DS);
+    print_item("accessed: ", gdt[READONLY_DS / 8] >> 40 & 0xFF);
+    print("\n");
     in_kernel("ss absent", S(load_ss), ABSENT_DS);
     in_user("lldt user", S(lldt), 0);
     in_kernel("lldt gdt selector", S(lldt), KERNEL_DS);
@@ -584,10 +552,10 @@ static void interrupt_returns(void)
     in_kernel("iret frame absent", S(iret_to), WINDOW + 0x3000);
     in_kernel("iret frame not canonical", S(iret_to), (u64)1 << 47);
     iret("iret compat", (u64)S(compat_regs) + USER_ALIAS, USER32_CS, 2, user_stack, USER_DS);
-    in_user_as("popf user", S(popf_all), 0x247FD7 & ~0x4100u, USER_CS, 2);
-    in_user_as("popf user, iopl 3", S(popf_all), 0x247FD7 & ~0x4100u, USER_CS, 0x3002);
     in_kernel("popf kernel", S(popf_all), 0x243CD7);
     in_kernel("popfw kernel", S(popfw_all), 0x3CD7);
+    in_user_as("popf user", S(popf_all), 0x247FD7 & ~0x4100u, USER_CS, 2);
+    in_user_as("popf user, iopl 3", S(popf_all), 0x247FD7 & ~0x4100u, USER_CS, 0x3002);
 }
 
 static void privileged(void)
@@ -662,7 +630,7 @@ static void debug_exceptions(void)
     test("");
     now.go_on = true;
     in_kernel("single step", S(single_step), (u64)gdt);
-    in_user("single step user", S(single_step), (u64)gdt);
+    in_user("single step user", S(single_step), (u64)gdt + USER_ALIAS);
     in_kernel("single step over ss", S(single_step_ss), 0);
     in_kernel("single step int", S(single_step_int), 0);
     WRITE_REG("dr0", (u64)S(nothing) + 2);
@@ -681,7 +649,7 @@ static void debug_exceptions(void)
 static void fast_calls(void)
 {
     test("");
-    in_user("syscall", S(syscall), 0);
+    in_user_as("syscall", S(syscall), 0, USER_CS, 0x602);
     in_user_as("syscall compat", S(compat_syscall), 0, USER32_CS, 2);
     in_kernel("sysret", S(sysret_back), USER_ALIAS);
     in_kernel("sysret 32", S(sysret_32), USER_ALIAS);
@@ -707,6 +675,7 @@ static void interrupts(void)
     in_kernel("sti shadow", S(self_ipi), 0);
     in_kernel("mov ss shadow", S(self_ipi_ss), 0);
     in_kernel("hlt", S(self_ipi_hlt), 0);
+    in_kernel("rep after sti", S(self_ipi_rep), (u64)gdt);
 }
 
 // QEMU's translator: it does not survive paging without protection.

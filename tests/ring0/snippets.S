@@ -98,6 +98,16 @@ snippet load_fs
     movl %edi, %fs
     movl %fs, %eax
     DONE
+snippet push_pop_fs
+    movl %edi, %fs
+    movq %rsp, %rax
+    pushq %fs
+    subq %rsp, %rax
+    popq %gs
+    movl %gs, %ecx
+    shll $16, %ecx
+    orl %ecx, %eax
+    DONE
 snippet load_ss
     movl %edi, %ss
     movl %ss, %eax
@@ -363,6 +373,8 @@ syscall_target:
     movl %ss, %ebx
     shll $16, %ebx
     orl %ebx, %eax
+    shlq $32, %rdx
+    orq %rdx, %rax
     int $VECTOR_DONE
 snippet sysret_back
     leaq s_nothing(%rip), %rcx
@@ -408,6 +420,20 @@ snippet self_ipi_hlt
     sti
     hlt
     cli
+    DONE
+
+// The interrupt comes while REP is under way: it is pending when the first iteration begins.
+snippet self_ipi_rep
+    movl $0xFEE00300, %ecx
+    movl $0x40000 | 0x40, %eax
+    movl %eax, (%rcx)
+    movq %rdi, %rsi
+    movl $5, %ecx
+    xorl %eax, %eax
+    sti
+    rep lodsb
+    cli
+    movq %rcx, %rax
     DONE
 
     .code32

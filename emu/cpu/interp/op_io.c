@@ -118,7 +118,7 @@ static bool string_io(struct cpu *cpu, const struct insn *insn, bool is_in)
         return true;
     }
     loop_charge(cpu, insn, 1);
-    return insn_unfinished(cpu);
+    return rep_unfinished(cpu);
 }
 
 static bool ins(struct cpu *cpu, const struct insn *insn)

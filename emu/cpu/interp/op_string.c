@@ -174,7 +174,9 @@ static inline bool repeat(struct cpu *cpu, const struct insn *insn, insn_fn once
     u64 count = reg_read(cpu, CPU_RCX, width), available = loop_steps_available(cpu, insn), done = 0;
     while (count) {
         u64 limit = count < available - done ? count : available - done;
-        u64 n = kind == COPYING || kind == FILLING ? bulk(cpu, insn, kind == COPYING, limit) : 0;
+        // No page: a boundary is to be looked at after each iteration (single steps, --tlb off).
+        bool many = (kind == COPYING || kind == FILLING) && cpu->page;
+        u64 n = many ? bulk(cpu, insn, kind == COPYING, limit) : 0;
         if (n == 0) {
             cpu->current = insn;
             if (!once(cpu, insn)) {
@@ -191,7 +193,7 @@ static inline bool repeat(struct cpu *cpu, const struct insn *insn, insn_fn once
         }
         if (count && (done == available || cpu->boundary || !cpu->page || insn->fn != self)) {
             loop_charge(cpu, insn, done);
-            return insn_unfinished(cpu);
+            return rep_unfinished(cpu);
         }
     }
     if (done > 1) {

@@ -226,4 +226,13 @@ static inline bool insn_unfinished(struct cpu *cpu)
     return false;
 }
 
+// The same for a REP instruction between two iterations: an interrupt taken there saves RF set (SDM 3B 17.3.1.1), so
+// that a breakpoint on the instruction does not fire again. The loop clears RF when it goes on.
+static inline bool rep_unfinished(struct cpu *cpu)
+{
+    cpu->rflags |= RFLAGS_RF;
+    cpu->boundary = true;
+    return insn_unfinished(cpu);
+}
+
 #endif
