@@ -97,7 +97,8 @@ static int debug_exit_status(u32 value, char line[300])
         return (int)value;
     }
     if (value == GUEST_PANIC) {
-        snprintf(line, 300, "the guest kernel panicked; its report is in its log (--log FILE keeps it)");
+        snprintf(line, 300,
+                 "the guest kernel panicked; its report is in its log (--log FILE keeps it)");
     } else {
         snprintf(line, 300, "the guest wrote 0x%x to the debug-exit port: no exit status", value);
     }
@@ -161,7 +162,8 @@ static void report_undefined(const struct machine *m)
     machine_each_undefined(m, add_undefined, &list);
     if (list.used) {
         list.text[list.used] = '\0';
-        fprintf(stderr, "viv: instructions met that viv does not implement (times): %s\n", list.text);
+        fprintf(stderr, "viv: instructions met that viv does not implement (times): %s\n",
+                list.text);
     }
 }
 
@@ -177,8 +179,10 @@ static void print_stats(struct machine *m, const struct ledger *ledger, u64 wall
     fprintf(stderr, "vtime_seconds: %.9f\n", (double)vclock_ns(clock) / 1e9);
     fprintf(stderr, "ring0_steps: %llu\n", (unsigned long long)sum.ring0_steps);
     fprintf(stderr, "ring3_steps: %llu\n", (unsigned long long)sum.ring3_steps);
-    fprintf(stderr, "transitions: %llu\n", (unsigned long long)ledger_count(ledger, PROBE_transition));
-    fprintf(stderr, "page_faults: %llu\n", (unsigned long long)ledger_count(ledger, PROBE_page_fault));
+    fprintf(stderr, "transitions: %llu\n",
+            (unsigned long long)ledger_count(ledger, PROBE_transition));
+    fprintf(stderr, "page_faults: %llu\n",
+            (unsigned long long)ledger_count(ledger, PROBE_page_fault));
     fprintf(stderr, "state_hash: %016llx\n", (unsigned long long)machine_hash(m));
 }
 

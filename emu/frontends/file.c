@@ -37,7 +37,8 @@ static struct status read_stream(FILE *f, size_t max_bytes, u8 **bytes, size_t *
     return *size ? status_success() : status_error(STATUS_BAD_INPUT, "it is empty");
 }
 
-struct status file_read(const char *what, const char *path, size_t max_bytes, u8 **bytes, size_t *size)
+struct status file_read(const char *what, const char *path, size_t max_bytes, u8 **bytes,
+                        size_t *size)
 {
     FILE *f = fopen(path, "rbe");
     if (!f) {

@@ -6,8 +6,10 @@
 #include "base/status.h"
 #include "base/types.h"
 
-// Reads a file of 1 to max_bytes bytes into *bytes (free() it). STATUS_BAD_INPUT names what and why.
-struct status file_read(const char *what, const char *path, size_t max_bytes, u8 **bytes, size_t *size);
+// Reads a file of 1 to max_bytes bytes into *bytes (free() it). STATUS_BAD_INPUT names what and
+// why.
+struct status file_read(const char *what, const char *path, size_t max_bytes, u8 **bytes,
+                        size_t *size);
 
 // Compiles a device tree source with dtc, whose diagnostics go to standard error.
 struct status file_compile_tree(const char *path, u8 **bytes, size_t *size);

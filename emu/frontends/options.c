@@ -134,10 +134,11 @@ static struct status set_mem(struct run_options *o, const char *value)
 static struct status set_engine(struct run_options *o, const char *value)
 {
     if (strcmp(value, "jit") == 0 || strcmp(value, "lockstep") == 0) {
-        return status_error(STATUS_USAGE,
-                            "--cpu-engine %s: this version has no translator yet; use interp", value);
+        return status_error(
+            STATUS_USAGE, "--cpu-engine %s: this version has no translator yet; use interp", value);
     }
-    return strcmp(value, "interp") == 0 ? status_success() : bad_value("--cpu-engine", value, "interp");
+    return strcmp(value, "interp") == 0 ? status_success()
+                                        : bad_value("--cpu-engine", value, "interp");
 }
 
 static struct status set_smp(struct run_options *o, const char *value)
@@ -147,7 +148,8 @@ static struct status set_smp(struct run_options *o, const char *value)
         return bad_value("--smp", value, "a number of CPUs");
     }
     if (n > 1) {
-        return status_error(STATUS_USAGE, "--smp %s: this version runs one CPU; leave --smp out", value);
+        return status_error(STATUS_USAGE, "--smp %s: this version runs one CPU; leave --smp out",
+                            value);
     }
     return status_success();
 }
@@ -165,7 +167,8 @@ static struct status set_serial(struct run_options *o, const char *value)
 static struct status set_display(struct run_options *o, const char *value)
 {
     if (strcmp(value, "none") != 0) {
-        return status_error(STATUS_USAGE, "--display %s: this version has no display; use none", value);
+        return status_error(STATUS_USAGE, "--display %s: this version has no display; use none",
+                            value);
     }
     return status_success();
 }
@@ -182,7 +185,8 @@ static struct status set_rtc(struct run_options *o, const char *value)
         end = strptime(end + 1, "%H:%M:%S", &date);
     }
     if (!end || *end || date.tm_year < 70 || date.tm_year > 199) {
-        return bad_value("--rtc", value, "now or a UTC date like 2026-01-01T12:00:00 (1970 to 2099)");
+        return bad_value("--rtc", value,
+                         "now or a UTC date like 2026-01-01T12:00:00 (1970 to 2099)");
     }
     o->rtc_s = (u64)timegm(&date);
     return status_success();
@@ -190,7 +194,8 @@ static struct status set_rtc(struct run_options *o, const char *value)
 
 static struct status set_seed(struct run_options *o, const char *value)
 {
-    return parse_number(value, &o->seed) ? status_success() : bad_value("--seed", value, "a number");
+    return parse_number(value, &o->seed) ? status_success()
+                                         : bad_value("--seed", value, "a number");
 }
 
 static struct status set_chaos(struct run_options *o, const char *value)
@@ -202,7 +207,8 @@ static struct status set_chaos(struct run_options *o, const char *value)
 
 static struct status set_tlb(struct run_options *o, const char *value)
 {
-    static const char *const names[] = {[TLB_FULL] = "full", [TLB_TINY] = "tiny", [TLB_OFF] = "off"};
+    static const char *const names[] = {
+        [TLB_FULL] = "full", [TLB_TINY] = "tiny", [TLB_OFF] = "off"};
     for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
         if (strcmp(value, names[i]) == 0) {
             o->tlb = (enum tlb_geometry)i;
@@ -255,7 +261,8 @@ static const struct option_row rows[] = {
 };
 
 // Options that DESIGN.md promises for later versions get a line of their own.
-static const char *const later[] = {"--record", "--from", "--perfetto", "--gdb", "--bios", "--screenshot"};
+static const char *const later[] = {"--record", "--from", "--perfetto",
+                                    "--gdb",    "--bios", "--screenshot"};
 
 static struct status unknown_option(const char *arg)
 {
@@ -267,7 +274,8 @@ static struct status unknown_option(const char *arg)
     return status_error(STATUS_USAGE, "unknown option %s; see viv run --help", arg);
 }
 
-// The row whose name arg is or begins with ("--name=value"); *value gets what follows '=', NULL if nothing.
+// The row whose name arg is or begins with ("--name=value"); *value gets what follows '=', NULL if
+// nothing.
 static const struct option_row *find_row(const char *arg, const char **value)
 {
     for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {

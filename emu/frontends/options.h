@@ -33,8 +33,8 @@ struct run_options {
     const char *trace, *strace;
 };
 
-// Reads argv[0 .. argc-1] (options only). STATUS_USAGE with one line for anything unknown, malformed or not in this
-// version.
+// Reads argv[0 .. argc-1] (options only). STATUS_USAGE with one line for anything unknown,
+// malformed or not in this version.
 struct status options_parse(struct run_options *o, int argc, char **argv);
 void options_free(struct run_options *o);
 

@@ -63,8 +63,8 @@ static struct status read_tree(struct build *b)
         .exec_tty = o->exec && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),
         .seed = o->seed,
     };
-    struct status s =
-        tree_prepare(&b->tree, source, size, o->machine ? o->machine : "the built-in machine", &changes);
+    struct status s = tree_prepare(&b->tree, source, size,
+                                   o->machine ? o->machine : "the built-in machine", &changes);
     free(bootargs);
     return s;
 }
@@ -161,7 +161,8 @@ static struct status build(struct session *s, struct build *b)
         result = open_disks(s, b);
     }
     if (status_ok(&result)) {
-        struct posix_door_config config = {.pace = b->o->pace, .time_limit_ns = b->o->time_limit_ns};
+        struct posix_door_config config = {.pace = b->o->pace,
+                                           .time_limit_ns = b->o->time_limit_ns};
         result = posix_door_create(&s->door, &config);
     }
     if (status_ok(&result)) {

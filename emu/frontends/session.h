@@ -12,7 +12,8 @@ struct session {
     struct posix_block *disks[DISKS_MAX];
 };
 
-// Builds and loads the machine. On an error nothing is left behind but what session_close() releases.
+// Builds and loads the machine. On an error nothing is left behind but what session_close()
+// releases.
 struct status session_open(struct session *s, const struct run_options *o);
 
 // Ends the machine, writes what is buffered, restores the terminal.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The door (DESIGN.md, invariant 2): all that comes from or goes to the outside, as narrow vtables. Devices see only
-// this header. The posix implementations, the recorder and the player implement the same tables.
+// The door (DESIGN.md, invariant 2): all that comes from or goes to the outside, as narrow vtables.
+// Devices see only this header. The posix implementations, the recorder and the player implement
+// the same tables.
 #ifndef VIV_HOST_HOST_H
 #define VIV_HOST_HOST_H
 
@@ -10,10 +11,10 @@
 // What a serial port is connected to.
 struct host_serial_ops {
     void (*write)(void *ctx, const u8 *bytes, size_t size);
-    // Takes up to room bytes of input: > 0 bytes; 0 nothing now (ready() will be called at a boundary when there is);
-    // < 0 end of file for good: the port drops its carrier (DCD).
-    // Input that is no terminal is read synchronously (may block the host, never changes the guest), from the first
-    // moment on at which the guest has asked and has nothing else to do.
+    // Takes up to room bytes of input: > 0 bytes; 0 nothing now (ready() will be called at a
+    // boundary when there is); < 0 end of file for good: the port drops its carrier (DCD). Input
+    // that is no terminal is read synchronously (may block the host, never changes the guest), from
+    // the first moment on at which the guest has asked and has nothing else to do.
     long (*read)(void *ctx, u8 *bytes, size_t room);
     void (*set_ready)(void *ctx, void (*ready)(void *dev), void *dev);
 };
@@ -23,7 +24,8 @@ struct host_serial {
     void *ctx;
 };
 
-// A disk image. Offsets and sizes in bytes, multiples of 512. A failed read or write is a media error to the guest.
+// A disk image. Offsets and sizes in bytes, multiples of 512. A failed read or write is a media
+// error to the guest.
 struct host_block_ops {
     bool (*read)(void *ctx, u64 offset, void *bytes, size_t size);
     bool (*write)(void *ctx, u64 offset, const void *bytes, size_t size);
@@ -42,13 +44,14 @@ struct host_block {
 
 // The door itself: what the outside wants now, and how idle time passes.
 struct host_door_ops {
-    // At slice ends: takes the input that has come (through the set_ready hooks). True: the run is to end (a quit key,
-    // a signal, the time limit); the door's owner knows why. slice_end: the step is a multiple of the slice, so that what
-    // depends on it is reproducible.
+    // At slice ends: takes the input that has come (through the set_ready hooks). True: the run is
+    // to end (a quit key, a signal, the time limit); the door's owner knows why. slice_end: the
+    // step is a multiple of the slice, so that what depends on it is reproducible.
     bool (*poll)(void *ctx, bool slice_end);
-    // Every CPU is halted at vtime now_ns, the next event is due at deadline_ns (UINT64_MAX: there is none). Returns the
-    // vtime at which to go on, now_ns .. deadline_ns: deadline_ns when nobody has to be waited for, earlier when input
-    // came or the run is to end. HOST_IDLE_FOREVER: there is no event and no input is possible.
+    // Every CPU is halted at vtime now_ns, the next event is due at deadline_ns (UINT64_MAX: there
+    // is none). Returns the vtime at which to go on, now_ns .. deadline_ns: deadline_ns when nobody
+    // has to be waited for, earlier when input came or the run is to end. HOST_IDLE_FOREVER: there
+    // is no event and no input is possible.
     u64 (*idle)(void *ctx, u64 now_ns, u64 deadline_ns);
 };
 
@@ -57,7 +60,8 @@ struct host_door {
     void *ctx;
 };
 
-// What the outside gives a machine. Constant for its life; a replay takes all of it from the recording.
+// What the outside gives a machine. Constant for its life; a replay takes all of it from the
+// recording.
 struct host {
     struct host_serial serial[4];
     struct host_block disk[4];

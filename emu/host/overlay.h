@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A disk whose writes stay in memory, in front of one that is only read (snapshot disks, recordings, branches).
+// A disk whose writes stay in memory, in front of one that is only read (snapshot disks,
+// recordings, branches).
 #ifndef VIV_HOST_OVERLAY_H
 #define VIV_HOST_OVERLAY_H
 
@@ -15,7 +16,8 @@ struct host_block overlay_host(struct overlay *o);
 // Memory held by written blocks, in bytes.
 u64 overlay_bytes(const struct overlay *o);
 
-// The written blocks as they are now; restoring brings exactly them back. overlay_copy_free() releases.
+// The written blocks as they are now; restoring brings exactly them back. overlay_copy_free()
+// releases.
 struct overlay_copy;
 struct overlay_copy *overlay_save(const struct overlay *o);
 void overlay_restore(struct overlay *o, const struct overlay_copy *copy);

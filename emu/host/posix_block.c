@@ -102,18 +102,19 @@ static struct status inspect_image(struct posix_block *block, const char *path)
     } else if (S_ISREG(st.st_mode)) {
         block->size_bytes = (u64)st.st_size;
     } else {
-        return status_error(STATUS_BAD_INPUT, "%s is no disk image: a regular file is needed", path);
+        return status_error(STATUS_BAD_INPUT, "%s is no disk image: a regular file is needed",
+                            path);
     }
     if (!block->size_bytes || block->size_bytes % 512) {
         return status_error(STATUS_BAD_INPUT,
-                            "%s has %llu bytes; a raw disk image is a positive multiple of 512", path,
-                            (unsigned long long)block->size_bytes);
+                            "%s has %llu bytes; a raw disk image is a positive multiple of 512",
+                            path, (unsigned long long)block->size_bytes);
     }
     char magic[4];
     if (block_read(block, 0, magic, sizeof(magic)) && memcmp(magic, "QFI\xfb", 4) == 0) {
         return status_error(STATUS_BAD_INPUT,
-                            "%s is a qcow2 image; convert it: qemu-img convert -O raw %s %s.raw", path,
-                            path, path);
+                            "%s is a qcow2 image; convert it: qemu-img convert -O raw %s %s.raw",
+                            path, path, path);
     }
     return status_success();
 }
@@ -128,7 +129,8 @@ struct status posix_block_open(struct posix_block **out, const char *path,
         if (errno == EACCES || errno == EROFS) {
             hint = mode == POSIX_BLOCK_WRITE ? "; add ,snapshot or ,ro to use it unchanged" : "";
         }
-        return status_error(STATUS_BAD_INPUT, "cannot open disk %s: %s%s", path, strerror(errno), hint);
+        return status_error(STATUS_BAD_INPUT, "cannot open disk %s: %s%s", path, strerror(errno),
+                            hint);
     }
     struct posix_block *block = xcalloc(1, sizeof(*block));
     block->fd = fd;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Disk images in files and block devices. Read and written, never mapped: a truncated image is a media error to the
-// guest, not a SIGBUS to us.
+// Disk images in files and block devices. Read and written, never mapped: a truncated image is a
+// media error to the guest, not a SIGBUS to us.
 #ifndef VIV_HOST_POSIX_BLOCK_H
 #define VIV_HOST_POSIX_BLOCK_H
 
@@ -14,7 +14,8 @@ enum posix_block_mode {
 
 struct posix_block;
 
-// Opens a raw image. Refused with one line: missing, empty, not a multiple of 512 bytes, qcow2, in use.
+// Opens a raw image. Refused with one line: missing, empty, not a multiple of 512 bytes, qcow2, in
+// use.
 struct status posix_block_open(struct posix_block **out, const char *path,
                                enum posix_block_mode mode);
 // Flushes, unlocks and closes.

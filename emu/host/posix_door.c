@@ -16,10 +16,12 @@
 #include <sys/timerfd.h>
 #include <unistd.h>
 
-// A guest that was busy may be behind the host's clock; more than this is forgotten rather than caught up.
+// A guest that was busy may be behind the host's clock; more than this is forgotten rather than
+// caught up.
 #define LAG_MAX_NS 50000000
 
-// A guest that asked for synchronous input gets it once it sleeps for longer than this, or has computed this long.
+// A guest that asked for synchronous input gets it once it sleeps for longer than this, or has
+// computed this long.
 #define INPUT_PATIENCE_NS 20000000
 #define INPUT_PATIENCE_SLICES 64
 
@@ -223,8 +225,8 @@ static u64 idle_door(void *ctx, u64 now_ns, u64 deadline_ns)
     if (deadline_ns == UINT64_MAX && !attached) {
         return HOST_IDLE_FOREVER;
     }
-    bool paced = door->config.pace == POSIX_PACE_HOST ||
-                 (door->config.pace == POSIX_PACE_AUTO && attached);
+    bool paced =
+        door->config.pace == POSIX_PACE_HOST || (door->config.pace == POSIX_PACE_AUTO && attached);
     if (paced || deadline_ns == UINT64_MAX) {
         return idle_paced(door, now_ns, deadline_ns);
     }

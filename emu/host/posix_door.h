@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The door on a POSIX host: terminal and pipes as serial lines, signals, the time limit, and the pace of idle time.
+// The door on a POSIX host: terminal and pipes as serial lines, signals, the time limit, and the
+// pace of idle time.
 #ifndef VIV_HOST_POSIX_DOOR_H
 #define VIV_HOST_POSIX_DOOR_H
 
@@ -21,8 +22,8 @@ struct posix_door_config {
 // Why the outside ended the run.
 enum posix_door_end {
     POSIX_DOOR_OPEN,
-    POSIX_DOOR_QUIT,          // Ctrl-A x
-    POSIX_DOOR_SIGNAL,        // SIGTERM, SIGINT, SIGHUP, SIGQUIT: detail is the number
+    POSIX_DOOR_QUIT,   // Ctrl-A x
+    POSIX_DOOR_SIGNAL, // SIGTERM, SIGINT, SIGHUP, SIGQUIT: detail is the number
     POSIX_DOOR_TIME_LIMIT,
     POSIX_DOOR_OUTPUT_CLOSED, // the reader of standard output has gone
     POSIX_DOOR_OUTPUT_FAILED, // detail is errno
@@ -36,18 +37,22 @@ void posix_door_destroy(struct posix_door *door);
 struct host_door posix_door_host(struct posix_door *door);
 enum posix_door_end posix_door_why(const struct posix_door *door, int *detail);
 
-// Serial lines. They live as long as the door; write buffers are flushed at slice ends, before idle time and in order.
+// Serial lines. They live as long as the door; write buffers are flushed at slice ends, before idle
+// time and in order.
 
-// The terminal on standard input and output. raw: every key goes to the guest but Ctrl-A (x quits, h helps, Ctrl-A
-// sends itself); else the terminal edits lines and its keys send signals. Input is asynchronous.
+// The terminal on standard input and output. raw: every key goes to the guest but Ctrl-A (x quits,
+// h helps, Ctrl-A sends itself); else the terminal edits lines and its keys send signals. Input is
+// asynchronous.
 struct host_serial posix_serial_terminal(struct posix_door *door, bool raw);
-// Input is read synchronously from in_fd (-1: none will ever come, yet the carrier stays up); output goes to out_fd
+// Input is read synchronously from in_fd (-1: none will ever come, yet the carrier stays up);
+// output goes to out_fd
 // (-1: dropped). The descriptors stay the caller's.
 struct host_serial posix_serial_stream(struct posix_door *door, int in_fd, int out_fd);
 // Output to a new file, no input.
 struct status posix_serial_file(struct posix_door *door, const char *path, struct host_serial *out);
 
-// The run is over: writes what is buffered and gives the terminal back, so that messages can follow.
+// The run is over: writes what is buffered and gives the terminal back, so that messages can
+// follow.
 void posix_door_end_terminal(struct posix_door *door);
 
 // Writes all buffered output now.

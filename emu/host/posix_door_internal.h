@@ -14,7 +14,8 @@ struct posix_line {
     int in_fd, out_fd;
     bool owns_out, is_terminal, raw, eof, escape;
     bool never_ends; // no input, but the carrier stays
-    // Synchronous input begins when the guest has asked and has nothing else to do; see posix_line_start().
+    // Synchronous input begins when the guest has asked and has nothing else to do; see
+    // posix_line_start().
     bool asked, started;
     unsigned slices_since_asked;
     u8 out[POSIX_LINE_BUFFER];

@@ -206,8 +206,9 @@ static bool fill_keys(struct posix_line *line)
     return false;
 }
 
-// Once begun, blocks the host until there is input, end of file, or a reason to end the run: when bytes arrive in host
-// time makes no difference to the guest. Before, a guest that does not care for its input is not held up by it.
+// Once begun, blocks the host until there is input, end of file, or a reason to end the run: when
+// bytes arrive in host time makes no difference to the guest. Before, a guest that does not care
+// for its input is not held up by it.
 static long stream_read(void *ctx, u8 *bytes, size_t room)
 {
     struct posix_line *line = ctx;
@@ -219,7 +220,8 @@ static long stream_read(void *ctx, u8 *bytes, size_t room)
         return 0;
     }
     size_t got = take_keys(line, bytes, room);
-    while (got < room && fill_keys(line)) { // never less than asked for: where host reads end must not show
+    while (got < room &&
+           fill_keys(line)) { // never less than asked for: where host reads end must not show
         got += take_keys(line, bytes + got, room - got);
     }
     return got ? (long)got : line->eof ? -1 : 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Raw mode. A process has one controlling terminal and signal handlers take no context: this is the one place in the
-// emulator that keeps state at file scope.
+// Raw mode. A process has one controlling terminal and signal handlers take no context: this is the
+// one place in the emulator that keeps state at file scope.
 #include "host/posix_terminal.h"
 
 #include "base/bits.h"
@@ -25,7 +25,8 @@ void posix_terminal_restore(void)
     }
 }
 
-// The signal that ended us, after the terminal is usable again (SA_RESETHAND: the default action follows).
+// The signal that ended us, after the terminal is usable again (SA_RESETHAND: the default action
+// follows).
 static void restore_and_die(int signal_number)
 {
     posix_terminal_restore();

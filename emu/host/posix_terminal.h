@@ -5,8 +5,8 @@
 
 #include "base/types.h"
 
-// Puts the terminal fd into raw mode (termios(3), cfmakeraw) until posix_terminal_restore(), exit() or a fatal signal.
-// One terminal per process. False if fd is no terminal.
+// Puts the terminal fd into raw mode (termios(3), cfmakeraw) until posix_terminal_restore(), exit()
+// or a fatal signal. One terminal per process. False if fd is no terminal.
 bool posix_terminal_raw(int fd);
 
 // Back to the mode it had. Harmless if it never was raw. Async-signal-safe.

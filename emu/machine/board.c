@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Device tree -> devices: every enabled node whose compatible list names a class becomes a device, in tree order.
+// Device tree -> devices: every enabled node whose compatible list names a class becomes a device,
+// in tree order.
 #include "base/memory.h"
 #include "machine/machine_internal.h"
 
@@ -26,7 +27,8 @@ static bool is_disabled(const void *tree, int node)
     return status && strcmp(status, "okay") != 0 && strcmp(status, "ok") != 0;
 }
 
-static struct device *add_device(struct machine *m, const struct device_class *class, const char *path)
+static struct device *add_device(struct machine *m, const struct device_class *class,
+                                 const char *path)
 {
     struct device *dev = xcalloc(1, sizeof(*dev));
     dev->class = class;
@@ -53,9 +55,10 @@ static struct status create_node(struct machine *m, const void *tree, int node)
     }
     const struct device_class *class = device_class_find(tree, node);
     if (!class) {
-        return status_error(STATUS_BAD_INPUT,
-                            "device tree: %s: no such device as \"%s\"; give it status = \"disabled\"", path,
-                            compatible);
+        return status_error(
+            STATUS_BAD_INPUT,
+            "device tree: %s: no such device as \"%s\"; give it status = \"disabled\"", path,
+            compatible);
     }
     struct device *dev = add_device(m, class, path);
     return class->create(dev, tree, node);

@@ -93,7 +93,8 @@ static struct status load_segment(struct loader *l, const Elf64_Phdr *ph)
         return bad(l, "its segments overlap");
     }
     // RAM is zero before the boot, so .bss needs no store.
-    physmem_write(machine_memory(l->m), ph->p_paddr, l->params->kernel.bytes + ph->p_offset, ph->p_filesz);
+    physmem_write(machine_memory(l->m), ph->p_paddr, l->params->kernel.bytes + ph->p_offset,
+                  ph->p_filesz);
     l->used[l->used_count++] = (struct range){ph->p_paddr, end};
     return status_success();
 }
@@ -116,8 +117,8 @@ static bool find_entry(struct loader *l, const Elf64_Phdr *ph)
             return false;
         }
         const u8 *name = p + sizeof(note);
-        if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY && note.n_namesz == 4 && !memcmp(name, "Xen", 4) &&
-            note.n_descsz >= 4) {
+        if (note.n_type == XEN_ELFNOTE_PHYS32_ENTRY && note.n_namesz == 4 &&
+            !memcmp(name, "Xen", 4) && note.n_descsz >= 4) {
             memcpy(&l->entry, name + name_size, sizeof(l->entry));
             return true;
         }
@@ -156,8 +157,8 @@ static struct status load_module(struct loader *l, const struct boot_file *file,
     u64 size = align_up(file->size, PAGE_SIZE);
     u64 start = *top - size;
     if (size > *top || start < 0x100000 || !is_free(l, start, *top)) {
-        return status_error(STATUS_BAD_INPUT, "%s does not fit into guest memory; try a larger --mem",
-                            file->name);
+        return status_error(STATUS_BAD_INPUT,
+                            "%s does not fit into guest memory; try a larger --mem", file->name);
     }
     physmem_write(machine_memory(l->m), start, file->bytes, file->size);
     *module = (struct pvh_module){.address = start, .size = file->size};
@@ -192,7 +193,8 @@ struct status boot_elf(struct machine *m, const struct boot_params *params)
     struct pvh_module modules[2];
     unsigned count = 0;
     u64 top = align_down(machine_memory(m)->low_bytes, PAGE_SIZE);
-    // The initramfs comes first: Linux takes module 0 for it. fern tells the two apart by their magic.
+    // The initramfs comes first: Linux takes module 0 for it. fern tells the two apart by their
+    // magic.
     if (status_ok(&s) && params->initrd.bytes) {
         s = load_module(&l, &params->initrd, &top, &modules[count++]);
     }

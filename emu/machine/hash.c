@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The state hash. RAM is a sum of page hashes, so that only pages of a newer epoch are hashed again; pages of zeros count
-// nothing, touched or not.
+// The state hash. RAM is a sum of page hashes, so that only pages of a newer epoch are hashed
+// again; pages of zeros count nothing, touched or not.
 #include "base/check.h"
 #include "base/hash.h"
 #include "base/memory.h"
@@ -79,7 +79,8 @@ static u64 time_hash(const struct machine *m)
     return hash_of(words, sizeof(words));
 }
 
-void machine_hash_parts(struct machine *m, void (*cb)(void *ctx, const char *part, u64 hash), void *ctx)
+void machine_hash_parts(struct machine *m, void (*cb)(void *ctx, const char *part, u64 hash),
+                        void *ctx)
 {
     struct hash *h = hash_create();
     for (unsigned i = 0; i < m->cpu_count; i++) {

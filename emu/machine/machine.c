@@ -210,8 +210,8 @@ struct cpu_counters machine_counters(const struct machine *m)
     return sum;
 }
 
-void machine_each_undefined(const struct machine *m, void (*fn)(void *ctx, const char *mnemonic, u64 count),
-                            void *ctx)
+void machine_each_undefined(const struct machine *m,
+                            void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx)
 {
     for (unsigned i = 0; i < m->cpu_count; i++) {
         cpu_each_undefined(m->cpus[i], fn, ctx);

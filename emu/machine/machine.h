@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A whole machine: built from a device tree, run to an exact step, hashed, saved and restored. Several may live in one
-// process.
+// A whole machine: built from a device tree, run to an exact step, hashed, saved and restored.
+// Several may live in one process.
 #ifndef VIV_MACHINE_MACHINE_H
 #define VIV_MACHINE_MACHINE_H
 
@@ -12,11 +12,12 @@
 struct machine;
 
 struct machine_config {
-    const void *tree;      // flattened device tree, fixed up (tree.h); copied
+    const void *tree;        // flattened device tree, fixed up (tree.h); copied
     const struct host *host; // copied; what it refers to outlives the machine
-    const char *cpu_model; // a row of isa/x86_features.def
+    const char *cpu_model;   // a row of isa/x86_features.def
     enum tlb_geometry tlb;
-    bool chaos;            // vary event delivery and quanta by chaos_seed; reproducible, outside the hashed state
+    bool chaos; // vary event delivery and quanta by chaos_seed; reproducible, outside the hashed
+                // state
     u64 chaos_seed;
 };
 
@@ -27,13 +28,13 @@ void machine_destroy(struct machine *m);
 void machine_reset(struct machine *m);
 
 enum machine_exit {
-    MACHINE_EXIT_UNTIL,       // the wanted step was reached
-    MACHINE_EXIT_POWER_OFF,   // the guest switched itself off
-    MACHINE_EXIT_DEBUG_EXIT,  // the guest wrote value to the debug-exit port
-    MACHINE_EXIT_RESET,       // the guest asked for a reset
-    MACHINE_EXIT_SHUTDOWN,    // triple fault; text says where
-    MACHINE_EXIT_STUCK,       // everything halted, no event pending, no input possible
-    MACHINE_EXIT_HOST,        // the door wants the run to end
+    MACHINE_EXIT_UNTIL,      // the wanted step was reached
+    MACHINE_EXIT_POWER_OFF,  // the guest switched itself off
+    MACHINE_EXIT_DEBUG_EXIT, // the guest wrote value to the debug-exit port
+    MACHINE_EXIT_RESET,      // the guest asked for a reset
+    MACHINE_EXIT_SHUTDOWN,   // triple fault; text says where
+    MACHINE_EXIT_STUCK,      // everything halted, no event pending, no input possible
+    MACHINE_EXIT_HOST,       // the door wants the run to end
 };
 
 struct machine_result {
@@ -42,27 +43,32 @@ struct machine_result {
     char text[200]; // shutdown's reason
 };
 
-// The one stop rule: runs until the first state with step == until_step (before events due there fire), or an earlier
-// end. Returns at once if that step has been reached.
+// The one stop rule: runs until the first state with step == until_step (before events due there
+// fire), or an earlier end. Returns at once if that step has been reached.
 struct machine_result machine_run(struct machine *m, u64 until_step);
 
-// 64 bits over everything that decides the future: CPUs, devices, PCI, time, schedule, RAM. Canonical: caches and the
-// way here do not count.
+// 64 bits over everything that decides the future: CPUs, devices, PCI, time, schedule, RAM.
+// Canonical: caches and the way here do not count.
 u64 machine_hash(struct machine *m);
 
-// The parts' hashes, for finding a difference: cb(ctx, "cpu0" | device path | "pci" | "time" | "ram", hash).
-void machine_hash_parts(struct machine *m, void (*cb)(void *ctx, const char *part, u64 hash), void *ctx);
+// The parts' hashes, for finding a difference: cb(ctx, "cpu0" | device path | "pci" | "time" |
+// "ram", hash).
+void machine_hash_parts(struct machine *m, void (*cb)(void *ctx, const char *part, u64 hash),
+                        void *ctx);
 
-// The whole state in host memory, disks excepted (their overlays have their own copy, host/overlay.h).
+// The whole state in host memory, disks excepted (their overlays have their own copy,
+// host/overlay.h).
 struct snapshot;
 struct snapshot *machine_save(struct machine *m);
-void machine_load(struct machine *m, const struct snapshot *s); // of a machine built from the same tree
+void machine_load(struct machine *m,
+                  const struct snapshot *s); // of a machine built from the same tree
 void snapshot_free(struct snapshot *s);
 
 // Sums over all CPUs of what is counted but no state.
 struct cpu_counters machine_counters(const struct machine *m);
 // Calls fn for each instruction that raised #UD because no CPU here implements it.
-void machine_each_undefined(const struct machine *m, void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx);
+void machine_each_undefined(const struct machine *m,
+                            void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx);
 
 const struct vclock *machine_clock(const struct machine *m);
 struct physmem *machine_memory(const struct machine *m);

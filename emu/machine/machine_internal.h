@@ -6,7 +6,7 @@
 #include "machine/machine.h"
 
 #define MACHINE_SLICE_STEPS (UINT64_C(1) << 18) // between looks at the door
-#define MACHINE_QUANTUM_STEPS 10000              // of one CPU, when there are several
+#define MACHINE_QUANTUM_STEPS 10000             // of one CPU, when there are several
 
 // Whose turn it is; hashed. With one CPU it never changes.
 struct schedule {

@@ -52,8 +52,8 @@ struct status pvh_write_start_info(struct machine *m, const char *command_line,
     struct physmem *mem = machine_memory(m);
     size_t length = strlen(command_line) + 1;
     if (length > PVH_LOW_END - COMMAND_LINE) {
-        return status_error(STATUS_BAD_INPUT, "the kernel command line has %zu bytes; %u fit", length,
-                            PVH_LOW_END - COMMAND_LINE);
+        return status_error(STATUS_BAD_INPUT, "the kernel command line has %zu bytes; %u fit",
+                            length, PVH_LOW_END - COMMAND_LINE);
     }
     struct memmap_entry map[8];
     unsigned entries = make_map(mem, map);

@@ -13,8 +13,8 @@ struct pvh_module {
     u64 address, size;
 };
 
-// Writes start info, memory map, module list and command line below PVH_LOW_END. STATUS_BAD_INPUT: the command line is
-// too long.
+// Writes start info, memory map, module list and command line below PVH_LOW_END. STATUS_BAD_INPUT:
+// the command line is too long.
 struct status pvh_write_start_info(struct machine *m, const char *command_line,
                                    const struct pvh_module *modules, unsigned count);
 

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// The run loop: at each boundary what is due happens in one fixed order, then a CPU runs up to the next boundary.
+// The run loop: at each boundary what is due happens in one fixed order, then a CPU runs up to the
+// next boundary.
 #include "base/check.h"
 #include "machine/machine_internal.h"
 
 #include <stdio.h>
 
-#define IDLE_ROUNDS_MAX 4096  // idle jumps between looks at the door
+#define IDLE_ROUNDS_MAX 4096 // idle jumps between looks at the door
 
 // A number that depends on the seed and on when, so that no state is needed (SplitMix64's mixing).
 static u64 chaos_number(const struct machine *m, u64 when)
@@ -90,7 +91,8 @@ static bool pass_idle_time(struct machine *m)
     }
     CHECK(until >= now && until <= deadline);
     m->clock.idle_ns += until - now;
-    m->idle_rounds += until == now ? IDLE_ROUNDS_MAX + 1 : 1; // no time passed: the door has something
+    m->idle_rounds +=
+        until == now ? IDLE_ROUNDS_MAX + 1 : 1; // no time passed: the door has something
     return true;
 }
 

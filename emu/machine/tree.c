@@ -93,10 +93,11 @@ struct status tree_prepare(void **out, const void *blob, size_t size, const char
     error = error ? error : fdt_pack(tree);
     if (error) {
         free(tree);
-        return status_error(STATUS_BAD_INPUT,
-                            "%s cannot be changed for this run: %s (it needs /memory and two address and "
-                            "size cells)",
-                            name, fdt_strerror(error));
+        return status_error(
+            STATUS_BAD_INPUT,
+            "%s cannot be changed for this run: %s (it needs /memory and two address and "
+            "size cells)",
+            name, fdt_strerror(error));
     }
     *out = tree;
     return status_success();
@@ -131,8 +132,9 @@ struct status tree_memory_bytes(const void *tree, u64 *bytes)
         total = part > MEM_MAX || total > MEM_MAX ? MEM_MAX + 1 : total + part;
     }
     if (cell_value(reg, ac) != 0 || total < MIB || total % MIB || total > MEM_MAX) {
-        return status_error(STATUS_BAD_INPUT,
-                            "device tree: /memory must start at 0 and have 1 MiB to 512 GiB in whole MiB");
+        return status_error(
+            STATUS_BAD_INPUT,
+            "device tree: /memory must start at 0 and have 1 MiB to 512 GiB in whole MiB");
     }
     *bytes = total;
     return status_success();

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The machine's device tree: the built-in PC, what the command line changes in it, what the parts read from it.
+// The machine's device tree: the built-in PC, what the command line changes in it, what the parts
+// read from it.
 #ifndef VIV_MACHINE_TREE_H
 #define VIV_MACHINE_TREE_H
 
@@ -10,7 +11,8 @@
 extern const u8 tree_builtin[];
 extern const size_t tree_builtin_size;
 
-// What the command line puts into a tree before the machine is built. NULL and 0 leave the tree's own.
+// What the command line puts into a tree before the machine is built. NULL and 0 leave the tree's
+// own.
 struct tree_changes {
     u64 mem_bytes;
     const char *bootargs; // /chosen/bootargs, appended to the tree's with a space
@@ -19,14 +21,16 @@ struct tree_changes {
     u64 seed;             // /chosen/rng-seed: 8 bytes, little-endian; always written
 };
 
-// Checks a blob of size bytes from outside and returns a changed copy in *out (free() it). name is for messages.
+// Checks a blob of size bytes from outside and returns a changed copy in *out (free() it). name is
+// for messages.
 struct status tree_prepare(void **out, const void *blob, size_t size, const char *name,
                            const struct tree_changes *changes);
 
 // Bytes of a prepared tree.
 size_t tree_size(const void *tree);
 
-// Sum of /memory's reg; STATUS_BAD_INPUT unless it is a positive multiple of 1 MiB that starts at 0.
+// Sum of /memory's reg; STATUS_BAD_INPUT unless it is a positive multiple of 1 MiB that starts at
+// 0.
 struct status tree_memory_bytes(const void *tree, u64 *bytes);
 
 // Number of enabled nodes below /cpus.

@@ -13,7 +13,8 @@ struct flag_name {
     const char *name;
 };
 
-// A|B|0x..., the row of value 0 or "0" for nothing; comment is strace's "/* X_??? */" for what has no name.
+// A|B|0x..., the row of value 0 or "0" for nothing; comment is strace's "/* X_??? */" for what has
+// no name.
 void decode_flags(struct text *out, const struct flag_name *names, u64 value, const char *comment);
 // One of the names, else the number in hexadecimal with the comment.
 void decode_choice(struct text *out, const struct flag_name *names, u64 value, const char *comment);
@@ -26,10 +27,16 @@ bool decode_flag_kind(const struct syscall_view *v, unsigned i, struct text *out
 // Structures behind a pointer (decode_structs.c). False: unreadable, nothing appended.
 bool decode_struct(const struct syscall_view *v, unsigned i, struct text *out);
 
-bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out); // {si_signo=..., ...}
+bool decode_siginfo(const struct syscall_view *v, u64 address,
+                    struct text *out); // {si_signo=..., ...}
 // The third argument of ioctl and fcntl (decode_control.c).
 bool decode_ioctl_arg(const struct syscall_view *v, u64 address, struct text *out);
 bool decode_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out);
+// poll, select, epoll (decode_poll.c): arguments, and what is shown behind the result.
+bool decode_epoll(const struct syscall_view *v, u64 address, struct text *out);
+bool decode_epoll_list(const struct syscall_view *v, u64 address, struct text *out);
+bool decode_pollfds(const struct syscall_view *v, u64 address, struct text *out);
+bool decode_fdset(const struct syscall_view *v, u64 address, struct text *out);
 bool decode_poll_results(const struct syscall_view *v, struct text *out);
 bool decode_select_results(const struct syscall_view *v, struct text *out);
 
@@ -46,7 +53,7 @@ void decode_mode(struct text *out, u32 mode);       // 0644
 void decode_file_mode(struct text *out, u32 mode);  // S_IFREG|0644
 
 extern const struct flag_name decode_open_flags[];
-const char *decode_errno_name(int number);          // NULL: unknown
+const char *decode_errno_name(int number); // NULL: unknown
 
 // argument i read as int
 static inline int decode_int(const struct syscall_view *v, unsigned i)

@@ -21,8 +21,8 @@ static bool show_winsize(const struct syscall_view *v, u64 address, struct text 
 // The flags that strace names even when a field is 0 are the delays, of which no driver has others.
 static void show_output_flags(u32 flags, struct text *out)
 {
-    static const struct flag_name rest[] = {N(OPOST), N(OLCUC), N(ONLCR), N(OCRNL), N(ONOCR), N(ONLRET),
-                                            N(OFILL), N(OFDEL), {0, NULL}};
+    static const struct flag_name rest[] = {
+    N(OPOST), N(OLCUC), N(ONLCR), N(OCRNL), N(ONOCR), N(ONLRET), N(OFILL), N(OFDEL), {0, NULL}};
     text_add(out, "NL%u|CR%u|TAB%u|BS%u|VT%u|FF%u", flags >> 8 & 1, flags >> 9 & 3, flags >> 11 & 3,
              flags >> 13 & 1, flags >> 14 & 1, flags >> 15 & 1);
     if (flags & 0xFF) {
@@ -34,12 +34,12 @@ static void show_output_flags(u32 flags, struct text *out)
 static void show_control_flags(u32 flags, struct text *out)
 {
     static const struct flag_name speeds[] = {
-        N(B0), N(B50), N(B75), N(B110), N(B134), N(B150), N(B200), N(B300), N(B600), N(B1200), N(B1800),
-        N(B2400), N(B4800), N(B9600), N(B19200), N(B38400), N(B57600), N(B115200), N(B230400), N(B460800),
-        N(B921600), {0, NULL}};
+    N(B0), N(B50), N(B75), N(B110), N(B134), N(B150), N(B200), N(B300), N(B600), N(B1200),
+    N(B1800), N(B2400), N(B4800), N(B9600), N(B19200), N(B38400), N(B57600), N(B115200),
+    N(B230400), N(B460800), N(B921600), {0, NULL}};
     static const char *const sizes[] = {"CS5", "CS6", "CS7", "CS8"};
-    static const struct flag_name rest[] = {N(CSTOPB), N(CREAD), N(PARENB), N(PARODD), N(HUPCL), N(CLOCAL),
-                                            N(CRTSCTS), {0, NULL}};
+    static const struct flag_name rest[] = {
+    N(CSTOPB), N(CREAD), N(PARENB), N(PARODD), N(HUPCL), N(CLOCAL), N(CRTSCTS), {0, NULL}};
     decode_choice(out, speeds, flags & CBAUD, "B???");
     text_add(out, "|%s", sizes[flags >> 4 & 3]);
     u32 left = flags & ~(u32)(CBAUD | CSIZE);
@@ -52,11 +52,11 @@ static void show_control_flags(u32 flags, struct text *out)
 static bool show_termios(const struct syscall_view *v, u64 address, struct text *out)
 {
     static const struct flag_name input[] = {
-        N(IGNBRK), N(BRKINT), N(IGNPAR), N(PARMRK), N(INPCK), N(ISTRIP), N(INLCR), N(IGNCR), N(ICRNL),
-        N(IUCLC), N(IXON), N(IXANY), N(IXOFF), N(IMAXBEL), N(IUTF8), {0, NULL}};
+    N(IGNBRK), N(BRKINT), N(IGNPAR), N(PARMRK), N(INPCK), N(ISTRIP), N(INLCR), N(IGNCR), N(ICRNL),
+    N(IUCLC), N(IXON), N(IXANY), N(IXOFF), N(IMAXBEL), N(IUTF8), {0, NULL}};
     static const struct flag_name local[] = {
-        N(ISIG), N(ICANON), N(XCASE), N(ECHO), N(ECHOE), N(ECHOK), N(ECHONL), N(NOFLSH), N(IEXTEN),
-        N(ECHOCTL), N(ECHOPRT), N(ECHOKE), N(FLUSHO), N(PENDIN), N(TOSTOP), {0, NULL}};
+    N(ISIG), N(ICANON), N(XCASE), N(ECHO), N(ECHOE), N(ECHOK), N(ECHONL), N(NOFLSH), N(IEXTEN),
+    N(ECHOCTL), N(ECHOPRT), N(ECHOKE), N(FLUSHO), N(PENDIN), N(TOSTOP), {0, NULL}};
     u32 f[4]; // iflag oflag cflag lflag
     if (!READ(v, address, f)) {
         return false;
@@ -122,8 +122,8 @@ static bool show_flock(const struct syscall_view *v, u64 address, struct text *o
     }
     text_add(out, "{l_type=");
     decode_choice(out, types, (u16)lock.l_type, "F_???");
-    text_add(out, ", l_whence=%d, l_start=%lld, l_len=%lld}", lock.l_whence, (long long)lock.l_start,
-             (long long)lock.l_len);
+    text_add(out, ", l_whence=%d, l_start=%lld, l_len=%lld}", lock.l_whence,
+             (long long)lock.l_start, (long long)lock.l_len);
     return true;
 }
 
@@ -139,7 +139,8 @@ bool decode_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out)
             text_char(out, '|');
             decode_flags(out, decode_open_flags, value & ~UINT64_C(3), "O_???");
         }
-    } else if ((command >= 5 && command <= 7) || (command >= F_OFD_GETLK && command <= F_OFD_SETLKW)) {
+    } else if ((command >= 5 && command <= 7) ||
+               (command >= F_OFD_GETLK && command <= F_OFD_SETLKW)) {
         return show_flock(v, value, out);
     } else {
         text_add(out, "%lld", (long long)value);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Flags and choices by name. The values are those of the host's own headers: viv runs on x86-64 Linux, the guest's ABI.
+// Flags and choices by name. The values are those of the host's own headers: viv runs on x86-64
+// Linux, the guest's ABI.
 #include "trace/decode.h"
 
 #include <fcntl.h>
@@ -71,40 +72,43 @@ void decode_flags(struct text *out, const struct flag_name *names, u64 value, co
         }
     }
     if (left) {
-        text_add(out, *bar ? "%s0x%llx" : "%s0x%llx /* %s */", bar, (unsigned long long)left, comment);
+        text_add(out, *bar ? "%s0x%llx" : "%s0x%llx /* %s */", bar, (unsigned long long)left,
+                 comment);
     }
 }
 
 // Longer combinations come before what they contain.
 const struct flag_name decode_open_flags[] = {
-    N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_SYNC), N(O_DSYNC),
-    N(O_ASYNC), N(O_DIRECT), {0100000, "O_LARGEFILE"}, N(O_NOFOLLOW), N(O_NOATIME), N(O_CLOEXEC),
-    N(O_PATH), N(O_TMPFILE), N(O_DIRECTORY), END};
-static const struct flag_name prot_flags[] = {N(PROT_NONE), N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC),
-                                              N(PROT_GROWSDOWN), N(PROT_GROWSUP), END};
+    N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_SYNC),
+    N(O_DSYNC), N(O_ASYNC), N(O_DIRECT), {0100000, "O_LARGEFILE"}, N(O_NOFOLLOW), N(O_NOATIME),
+    N(O_CLOEXEC), N(O_PATH), N(O_TMPFILE), N(O_DIRECTORY), END};
+static const struct flag_name prot_flags[] = {
+    N(PROT_NONE), N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC), N(PROT_GROWSDOWN), N(PROT_GROWSUP),
+    END};
 static const struct flag_name map_flags[] = {
-    N(MAP_SHARED_VALIDATE), N(MAP_SHARED), N(MAP_PRIVATE), N(MAP_FIXED), N(MAP_ANONYMOUS), N(MAP_32BIT),
-    N(MAP_GROWSDOWN), N(MAP_DENYWRITE), N(MAP_EXECUTABLE), N(MAP_LOCKED), N(MAP_NORESERVE),
-    N(MAP_POPULATE), N(MAP_NONBLOCK), N(MAP_STACK), N(MAP_HUGETLB), N(MAP_SYNC),
+    N(MAP_SHARED_VALIDATE), N(MAP_SHARED), N(MAP_PRIVATE), N(MAP_FIXED), N(MAP_ANONYMOUS),
+    N(MAP_32BIT), N(MAP_GROWSDOWN), N(MAP_DENYWRITE), N(MAP_EXECUTABLE), N(MAP_LOCKED),
+    N(MAP_NORESERVE), N(MAP_POPULATE), N(MAP_NONBLOCK), N(MAP_STACK), N(MAP_HUGETLB), N(MAP_SYNC),
     N(MAP_FIXED_NOREPLACE), END};
-static const struct flag_name mremap_flags[] = {N(MREMAP_MAYMOVE), N(MREMAP_FIXED), {4, "MREMAP_DONTUNMAP"},
-                                                END};
+static const struct flag_name mremap_flags[] = {
+    N(MREMAP_MAYMOVE), N(MREMAP_FIXED), {4, "MREMAP_DONTUNMAP"}, END};
 static const struct flag_name msync_flags[] = {N(MS_ASYNC), N(MS_INVALIDATE), N(MS_SYNC), END};
 static const struct flag_name madvice[] = {
-    N(MADV_NORMAL), N(MADV_RANDOM), N(MADV_SEQUENTIAL), N(MADV_WILLNEED), N(MADV_DONTNEED), N(MADV_FREE),
-    N(MADV_REMOVE), N(MADV_DONTFORK), N(MADV_DOFORK), N(MADV_MERGEABLE), N(MADV_UNMERGEABLE),
-    N(MADV_HUGEPAGE), N(MADV_NOHUGEPAGE), N(MADV_DONTDUMP), N(MADV_DODUMP), N(MADV_WIPEONFORK),
-    N(MADV_KEEPONFORK), N(MADV_COLD), N(MADV_PAGEOUT), END};
+    N(MADV_NORMAL), N(MADV_RANDOM), N(MADV_SEQUENTIAL), N(MADV_WILLNEED), N(MADV_DONTNEED),
+    N(MADV_FREE), N(MADV_REMOVE), N(MADV_DONTFORK), N(MADV_DOFORK), N(MADV_MERGEABLE),
+    N(MADV_UNMERGEABLE), N(MADV_HUGEPAGE), N(MADV_NOHUGEPAGE), N(MADV_DONTDUMP), N(MADV_DODUMP),
+    N(MADV_WIPEONFORK), N(MADV_KEEPONFORK), N(MADV_COLD), N(MADV_PAGEOUT), END};
 static const struct flag_name fadvice[] = {
     N(POSIX_FADV_NORMAL), N(POSIX_FADV_RANDOM), N(POSIX_FADV_SEQUENTIAL), N(POSIX_FADV_WILLNEED),
     N(POSIX_FADV_DONTNEED), N(POSIX_FADV_NOREUSE), END};
 static const struct flag_name mlockall_flags[] = {N(MCL_CURRENT), N(MCL_FUTURE), END};
 static const struct flag_name clone_flags[] = {
-    N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND), {0x1000, "CLONE_PIDFD"}, N(CLONE_PTRACE),
-    N(CLONE_VFORK), N(CLONE_PARENT), N(CLONE_THREAD), N(CLONE_NEWNS), N(CLONE_SYSVSEM), N(CLONE_SETTLS),
-    N(CLONE_PARENT_SETTID), N(CLONE_CHILD_CLEARTID), N(CLONE_DETACHED), N(CLONE_UNTRACED),
-    N(CLONE_CHILD_SETTID), N(CLONE_NEWCGROUP), N(CLONE_NEWUTS), N(CLONE_NEWIPC), N(CLONE_NEWUSER),
-    N(CLONE_NEWPID), N(CLONE_NEWNET), N(CLONE_IO), END};
+    N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND), {0x1000, "CLONE_PIDFD"},
+    N(CLONE_PTRACE), N(CLONE_VFORK), N(CLONE_PARENT), N(CLONE_THREAD), N(CLONE_NEWNS),
+    N(CLONE_SYSVSEM), N(CLONE_SETTLS), N(CLONE_PARENT_SETTID), N(CLONE_CHILD_CLEARTID),
+    N(CLONE_DETACHED), N(CLONE_UNTRACED), N(CLONE_CHILD_SETTID), N(CLONE_NEWCGROUP),
+    N(CLONE_NEWUTS), N(CLONE_NEWIPC), N(CLONE_NEWUSER), N(CLONE_NEWPID), N(CLONE_NEWNET),
+    N(CLONE_IO), END};
 static const struct flag_name wait_options[] = {
     N(WNOHANG), N(WUNTRACED), N(WEXITED), N(WCONTINUED), N(WNOWAIT), {0x20000000, "__WNOTHREAD"},
     {0x40000000, "__WALL"}, {0x80000000, "__WCLONE"}, END};
@@ -120,116 +124,136 @@ static const struct flag_name statx_mask[] = {
     {0x40, "STATX_MTIME"}, {0x80, "STATX_CTIME"}, {0x100, "STATX_INO"}, {0x200, "STATX_SIZE"},
     {0x400, "STATX_BLOCKS"}, {0x800, "STATX_BTIME"}, {0x1000, "STATX_MNT_ID"}, END};
 static const struct flag_name unlinkat_flags[] = {N(AT_REMOVEDIR), END};
-static const struct flag_name faccessat_flags[] = {N(AT_EACCESS), N(AT_SYMLINK_NOFOLLOW),
-                                                   N(AT_EMPTY_PATH), END};
+static const struct flag_name faccessat_flags[] = {
+    N(AT_EACCESS), N(AT_SYMLINK_NOFOLLOW), N(AT_EMPTY_PATH), END};
 static const struct flag_name access_modes[] = {N(F_OK), N(R_OK), N(W_OK), N(X_OK), END};
-static const struct flag_name whence[] = {N(SEEK_SET), N(SEEK_CUR), N(SEEK_END), {3, "SEEK_DATA"},
-                                          {4, "SEEK_HOLE"}, END};
+static const struct flag_name whence[] = {
+    N(SEEK_SET), N(SEEK_CUR), N(SEEK_END), {3, "SEEK_DATA"}, {4, "SEEK_HOLE"}, END};
 static const struct flag_name fcntl_commands[] = {
     N(F_DUPFD), N(F_GETFD), N(F_SETFD), N(F_GETFL), N(F_SETFL), {5, "F_GETLK"}, {6, "F_SETLK"},
-    {7, "F_SETLKW"}, N(F_SETOWN), N(F_GETOWN), N(F_SETSIG), N(F_GETSIG), N(F_OFD_GETLK), N(F_OFD_SETLK),
-    N(F_OFD_SETLKW), N(F_SETLEASE), N(F_GETLEASE), N(F_DUPFD_CLOEXEC), N(F_SETPIPE_SZ), N(F_GETPIPE_SZ),
-    N(F_ADD_SEALS), N(F_GET_SEALS), END};
+    {7, "F_SETLKW"}, N(F_SETOWN), N(F_GETOWN), N(F_SETSIG), N(F_GETSIG), N(F_OFD_GETLK),
+    N(F_OFD_SETLK), N(F_OFD_SETLKW), N(F_SETLEASE), N(F_GETLEASE), N(F_DUPFD_CLOEXEC),
+    N(F_SETPIPE_SZ), N(F_GETPIPE_SZ), N(F_ADD_SEALS), N(F_GET_SEALS), END};
 static const struct flag_name ioctls[] = {
-    {0x5401, "TCGETS"}, {0x5402, "TCSETS"}, {0x5403, "TCSETSW"}, {0x5404, "TCSETSF"}, {0x5409, "TCSBRK"},
-    {0x540A, "TCXONC"}, {0x540B, "TCFLSH"}, {0x540E, "TIOCSCTTY"}, {0x540F, "TIOCGPGRP"},
-    {0x5410, "TIOCSPGRP"}, {0x5411, "TIOCOUTQ"}, {0x5412, "TIOCSTI"}, {0x5413, "TIOCGWINSZ"},
-    {0x5414, "TIOCSWINSZ"}, {0x5415, "TIOCMGET"}, {0x5416, "TIOCMBIS"}, {0x5417, "TIOCMBIC"},
-    {0x5418, "TIOCMSET"}, {0x541B, "FIONREAD"}, {0x5421, "FIONBIO"}, {0x5422, "TIOCNOTTY"},
-    {0x5429, "TIOCGSID"}, {0x5450, "FIONCLEX"}, {0x5451, "FIOCLEX"}, {0x1260, "BLKGETSIZE"},
-    {0x80081272, "BLKGETSIZE64"}, {0x1261, "BLKFLSBUF"}, {0x4B3B, "KDGKBTYPE"}, {0x5600, "VT_OPENQRY"}, END};
+    {0x5401, "TCGETS"}, {0x5402, "TCSETS"}, {0x5403, "TCSETSW"}, {0x5404, "TCSETSF"},
+    {0x5409, "TCSBRK"}, {0x540A, "TCXONC"}, {0x540B, "TCFLSH"}, {0x540E, "TIOCSCTTY"},
+    {0x540F, "TIOCGPGRP"}, {0x5410, "TIOCSPGRP"}, {0x5411, "TIOCOUTQ"}, {0x5412, "TIOCSTI"},
+    {0x5413, "TIOCGWINSZ"}, {0x5414, "TIOCSWINSZ"}, {0x5415, "TIOCMGET"}, {0x5416, "TIOCMBIS"},
+    {0x5417, "TIOCMBIC"}, {0x5418, "TIOCMSET"}, {0x541B, "FIONREAD"}, {0x5421, "FIONBIO"},
+    {0x5422, "TIOCNOTTY"}, {0x5429, "TIOCGSID"}, {0x5450, "FIONCLEX"}, {0x5451, "FIOCLEX"},
+    {0x1260, "BLKGETSIZE"}, {0x80081272, "BLKGETSIZE64"}, {0x1261, "BLKFLSBUF"},
+    {0x4B3B, "KDGKBTYPE"}, {0x5600, "VT_OPENQRY"}, END};
 static const struct flag_name sighow[] = {N(SIG_BLOCK), N(SIG_UNBLOCK), N(SIG_SETMASK), END};
-static const struct flag_name epoll_ops[] = {N(EPOLL_CTL_ADD), N(EPOLL_CTL_DEL), N(EPOLL_CTL_MOD), END};
+static const struct flag_name epoll_ops[] = {
+    N(EPOLL_CTL_ADD), N(EPOLL_CTL_DEL), N(EPOLL_CTL_MOD), END};
 static const struct flag_name epoll_flags[] = {N(EPOLL_CLOEXEC), END};
-static const struct flag_name eventfd_flags[] = {N(EFD_CLOEXEC), N(EFD_NONBLOCK), N(EFD_SEMAPHORE), END};
+static const struct flag_name eventfd_flags[] = {
+    N(EFD_CLOEXEC), N(EFD_NONBLOCK), N(EFD_SEMAPHORE), END};
 static const struct flag_name signalfd_flags[] = {N(SFD_CLOEXEC), N(SFD_NONBLOCK), END};
 static const struct flag_name timerfd_flags[] = {N(TFD_CLOEXEC), N(TFD_NONBLOCK), END};
-static const struct flag_name timerfd_set[] = {N(TFD_TIMER_ABSTIME), N(TFD_TIMER_CANCEL_ON_SET), END};
+static const struct flag_name timerfd_set[] = {
+    N(TFD_TIMER_ABSTIME), N(TFD_TIMER_CANCEL_ON_SET), END};
 static const struct flag_name timer_flags[] = {N(TIMER_ABSTIME), END};
 static const struct flag_name inotify_flags[] = {N(IN_CLOEXEC), N(IN_NONBLOCK), END};
 static const struct flag_name inotify_mask[] = {
     N(IN_ACCESS), N(IN_MODIFY), N(IN_ATTRIB), N(IN_CLOSE_WRITE), N(IN_CLOSE_NOWRITE), N(IN_OPEN),
-    N(IN_MOVED_FROM), N(IN_MOVED_TO), N(IN_CREATE), N(IN_DELETE), N(IN_DELETE_SELF), N(IN_MOVE_SELF),
-    N(IN_ONLYDIR), N(IN_DONT_FOLLOW), N(IN_EXCL_UNLINK), N(IN_MASK_ADD), N(IN_ONESHOT), END};
+    N(IN_MOVED_FROM), N(IN_MOVED_TO), N(IN_CREATE), N(IN_DELETE), N(IN_DELETE_SELF),
+    N(IN_MOVE_SELF), N(IN_ONLYDIR), N(IN_DONT_FOLLOW), N(IN_EXCL_UNLINK), N(IN_MASK_ADD),
+    N(IN_ONESHOT), END};
 static const struct flag_name resources[] = {
-    {0, "RLIMIT_CPU"}, {1, "RLIMIT_FSIZE"}, {2, "RLIMIT_DATA"}, {3, "RLIMIT_STACK"}, {4, "RLIMIT_CORE"},
-    {5, "RLIMIT_RSS"}, {6, "RLIMIT_NPROC"}, {7, "RLIMIT_NOFILE"}, {8, "RLIMIT_MEMLOCK"}, {9, "RLIMIT_AS"},
-    {10, "RLIMIT_LOCKS"}, {11, "RLIMIT_SIGPENDING"}, {12, "RLIMIT_MSGQUEUE"}, {13, "RLIMIT_NICE"},
-    {14, "RLIMIT_RTPRIO"}, {15, "RLIMIT_RTTIME"}, END};
-static const struct flag_name rusage_who[] = {{0, "RUSAGE_SELF"}, {(u64)-1, "RUSAGE_CHILDREN"},
-                                              {1, "RUSAGE_THREAD"}, END};
-static const struct flag_name prio_which[] = {{0, "PRIO_PROCESS"}, {1, "PRIO_PGRP"}, {2, "PRIO_USER"}, END};
-static const struct flag_name policies[] = {{0, "SCHED_OTHER"}, {1, "SCHED_FIFO"}, {2, "SCHED_RR"},
-                                            {3, "SCHED_BATCH"}, {5, "SCHED_IDLE"}, {6, "SCHED_DEADLINE"}, END};
-static const struct flag_name itimers[] = {{0, "ITIMER_REAL"}, {1, "ITIMER_VIRTUAL"}, {2, "ITIMER_PROF"}, END};
+    {0, "RLIMIT_CPU"}, {1, "RLIMIT_FSIZE"}, {2, "RLIMIT_DATA"}, {3, "RLIMIT_STACK"},
+    {4, "RLIMIT_CORE"}, {5, "RLIMIT_RSS"}, {6, "RLIMIT_NPROC"}, {7, "RLIMIT_NOFILE"},
+    {8, "RLIMIT_MEMLOCK"}, {9, "RLIMIT_AS"}, {10, "RLIMIT_LOCKS"}, {11, "RLIMIT_SIGPENDING"},
+    {12, "RLIMIT_MSGQUEUE"}, {13, "RLIMIT_NICE"}, {14, "RLIMIT_RTPRIO"}, {15, "RLIMIT_RTTIME"},
+    END};
+static const struct flag_name rusage_who[] = {
+    {0, "RUSAGE_SELF"}, {(u64)-1, "RUSAGE_CHILDREN"}, {1, "RUSAGE_THREAD"}, END};
+static const struct flag_name prio_which[] = {
+    {0, "PRIO_PROCESS"}, {1, "PRIO_PGRP"}, {2, "PRIO_USER"}, END};
+static const struct flag_name policies[] = {
+    {0, "SCHED_OTHER"}, {1, "SCHED_FIFO"}, {2, "SCHED_RR"}, {3, "SCHED_BATCH"}, {5, "SCHED_IDLE"},
+    {6, "SCHED_DEADLINE"}, END};
+static const struct flag_name itimers[] = {
+    {0, "ITIMER_REAL"}, {1, "ITIMER_VIRTUAL"}, {2, "ITIMER_PROF"}, END};
 static const struct flag_name mount_flags[] = {
     N(MS_RDONLY), N(MS_NOSUID), N(MS_NODEV), N(MS_NOEXEC), N(MS_SYNCHRONOUS), N(MS_REMOUNT),
-    N(MS_MANDLOCK), N(MS_DIRSYNC), N(MS_NOATIME), N(MS_NODIRATIME), N(MS_BIND), N(MS_MOVE), N(MS_REC),
-    N(MS_SILENT), N(MS_POSIXACL), N(MS_UNBINDABLE), N(MS_PRIVATE), N(MS_SLAVE), N(MS_SHARED),
-    N(MS_RELATIME), N(MS_STRICTATIME), N(MS_LAZYTIME), END};
-static const struct flag_name umount_flags[] = {N(MNT_FORCE), N(MNT_DETACH), N(MNT_EXPIRE),
-                                                N(UMOUNT_NOFOLLOW), END};
+    N(MS_MANDLOCK), N(MS_DIRSYNC), N(MS_NOATIME), N(MS_NODIRATIME), N(MS_BIND), N(MS_MOVE),
+    N(MS_REC), N(MS_SILENT), N(MS_POSIXACL), N(MS_UNBINDABLE), N(MS_PRIVATE), N(MS_SLAVE),
+    N(MS_SHARED), N(MS_RELATIME), N(MS_STRICTATIME), N(MS_LAZYTIME), END};
+static const struct flag_name umount_flags[] = {
+    N(MNT_FORCE), N(MNT_DETACH), N(MNT_EXPIRE), N(UMOUNT_NOFOLLOW), END};
 static const struct flag_name reboot_magic[] = {
-    N(LINUX_REBOOT_MAGIC1), N(LINUX_REBOOT_MAGIC2), N(LINUX_REBOOT_MAGIC2A), N(LINUX_REBOOT_MAGIC2B),
-    N(LINUX_REBOOT_MAGIC2C), END};
+    N(LINUX_REBOOT_MAGIC1), N(LINUX_REBOOT_MAGIC2), N(LINUX_REBOOT_MAGIC2A),
+    N(LINUX_REBOOT_MAGIC2B), N(LINUX_REBOOT_MAGIC2C), END};
 static const struct flag_name reboot_commands[] = {
     N(LINUX_REBOOT_CMD_RESTART), N(LINUX_REBOOT_CMD_HALT), N(LINUX_REBOOT_CMD_CAD_ON),
     N(LINUX_REBOOT_CMD_CAD_OFF), N(LINUX_REBOOT_CMD_POWER_OFF), END};
 static const struct flag_name prctl_ops[] = {
-    N(PR_SET_PDEATHSIG), N(PR_GET_PDEATHSIG), N(PR_GET_DUMPABLE), N(PR_SET_DUMPABLE), N(PR_SET_NAME),
-    N(PR_GET_NAME), N(PR_GET_SECCOMP), N(PR_SET_SECCOMP), N(PR_CAPBSET_READ), N(PR_CAPBSET_DROP),
-    N(PR_SET_TIMERSLACK), N(PR_GET_TIMERSLACK), N(PR_SET_MM), N(PR_SET_CHILD_SUBREAPER),
-    N(PR_GET_CHILD_SUBREAPER), N(PR_SET_NO_NEW_PRIVS), N(PR_GET_NO_NEW_PRIVS), N(PR_SET_KEEPCAPS),
-    N(PR_GET_KEEPCAPS), {0x53564d41, "PR_SET_VMA"}, END};
-static const struct flag_name arch_prctl_ops[] = {N(ARCH_SET_GS), N(ARCH_SET_FS), N(ARCH_GET_FS),
-                                                  N(ARCH_GET_GS), N(ARCH_GET_CPUID), N(ARCH_SET_CPUID),
-                                                  {0x3001, "ARCH_CET_STATUS"}, END};
+    N(PR_SET_PDEATHSIG), N(PR_GET_PDEATHSIG), N(PR_GET_DUMPABLE), N(PR_SET_DUMPABLE),
+    N(PR_SET_NAME), N(PR_GET_NAME), N(PR_GET_SECCOMP), N(PR_SET_SECCOMP), N(PR_CAPBSET_READ),
+    N(PR_CAPBSET_DROP), N(PR_SET_TIMERSLACK), N(PR_GET_TIMERSLACK), N(PR_SET_MM),
+    N(PR_SET_CHILD_SUBREAPER), N(PR_GET_CHILD_SUBREAPER), N(PR_SET_NO_NEW_PRIVS),
+    N(PR_GET_NO_NEW_PRIVS), N(PR_SET_KEEPCAPS), N(PR_GET_KEEPCAPS), {0x53564d41, "PR_SET_VMA"},
+    END};
+static const struct flag_name arch_prctl_ops[] = {
+    N(ARCH_SET_GS), N(ARCH_SET_FS), N(ARCH_GET_FS), N(ARCH_GET_GS), N(ARCH_GET_CPUID),
+    N(ARCH_SET_CPUID), {0x3001, "ARCH_CET_STATUS"}, END};
 static const struct flag_name syslog_actions[] = {
     {0, "SYSLOG_ACTION_CLOSE"}, {1, "SYSLOG_ACTION_OPEN"}, {2, "SYSLOG_ACTION_READ"},
     {3, "SYSLOG_ACTION_READ_ALL"}, {4, "SYSLOG_ACTION_READ_CLEAR"}, {5, "SYSLOG_ACTION_CLEAR"},
-    {6, "SYSLOG_ACTION_CONSOLE_OFF"}, {7, "SYSLOG_ACTION_CONSOLE_ON"}, {8, "SYSLOG_ACTION_CONSOLE_LEVEL"},
-    {9, "SYSLOG_ACTION_SIZE_UNREAD"}, {10, "SYSLOG_ACTION_SIZE_BUFFER"}, END};
-static const struct flag_name random_flags[] = {N(GRND_NONBLOCK), N(GRND_RANDOM), {4, "GRND_INSECURE"}, END};
-static const struct flag_name rename_flags[] = {N(RENAME_NOREPLACE), N(RENAME_EXCHANGE), N(RENAME_WHITEOUT), END};
+    {6, "SYSLOG_ACTION_CONSOLE_OFF"}, {7, "SYSLOG_ACTION_CONSOLE_ON"},
+    {8, "SYSLOG_ACTION_CONSOLE_LEVEL"}, {9, "SYSLOG_ACTION_SIZE_UNREAD"},
+    {10, "SYSLOG_ACTION_SIZE_BUFFER"}, END};
+static const struct flag_name random_flags[] = {
+    N(GRND_NONBLOCK), N(GRND_RANDOM), {4, "GRND_INSECURE"}, END};
+static const struct flag_name rename_flags[] = {
+    N(RENAME_NOREPLACE), N(RENAME_EXCHANGE), N(RENAME_WHITEOUT), END};
 static const struct flag_name falloc_modes[] = {
-    N(FALLOC_FL_KEEP_SIZE), N(FALLOC_FL_PUNCH_HOLE), N(FALLOC_FL_COLLAPSE_RANGE), N(FALLOC_FL_ZERO_RANGE),
-    N(FALLOC_FL_INSERT_RANGE), END};
+    N(FALLOC_FL_KEEP_SIZE), N(FALLOC_FL_PUNCH_HOLE), N(FALLOC_FL_COLLAPSE_RANGE),
+    N(FALLOC_FL_ZERO_RANGE), N(FALLOC_FL_INSERT_RANGE), END};
 static const struct flag_name flock_ops[] = {N(LOCK_SH), N(LOCK_EX), N(LOCK_NB), N(LOCK_UN), END};
-static const struct flag_name memfd_flags[] = {N(MFD_CLOEXEC), N(MFD_ALLOW_SEALING), N(MFD_HUGETLB), END};
-static const struct flag_name splice_flags[] = {N(SPLICE_F_MOVE), N(SPLICE_F_NONBLOCK), N(SPLICE_F_MORE),
-                                                N(SPLICE_F_GIFT), END};
-static const struct flag_name close_range_flags[] = {N(CLOSE_RANGE_UNSHARE), N(CLOSE_RANGE_CLOEXEC), END};
+static const struct flag_name memfd_flags[] = {
+    N(MFD_CLOEXEC), N(MFD_ALLOW_SEALING), N(MFD_HUGETLB), END};
+static const struct flag_name splice_flags[] = {
+    N(SPLICE_F_MOVE), N(SPLICE_F_NONBLOCK), N(SPLICE_F_MORE), N(SPLICE_F_GIFT), END};
+static const struct flag_name close_range_flags[] = {
+    N(CLOSE_RANGE_UNSHARE), N(CLOSE_RANGE_CLOEXEC), END};
 static const struct flag_name rseq_flags[] = {{1, "RSEQ_FLAG_UNREGISTER"}, END};
-static const struct flag_name domains[] = {{0, "AF_UNSPEC"}, {1, "AF_UNIX"}, {2, "AF_INET"},
-                                           {10, "AF_INET6"}, {16, "AF_NETLINK"}, {17, "AF_PACKET"}, END};
-static const struct flag_name socket_types[] = {{1, "SOCK_STREAM"}, {2, "SOCK_DGRAM"}, {3, "SOCK_RAW"},
-                                                {4, "SOCK_RDM"}, {5, "SOCK_SEQPACKET"}, {10, "SOCK_PACKET"}, END};
-static const struct flag_name socket_flags[] = {{02000000, "SOCK_CLOEXEC"}, {04000, "SOCK_NONBLOCK"}, END};
-static const struct flag_name socket_levels[] = {{1, "SOL_SOCKET"}, {0, "SOL_IP"}, {6, "SOL_TCP"},
-                                                 {17, "SOL_UDP"}, {41, "SOL_IPV6"}, END};
+static const struct flag_name domains[] = {
+    {0, "AF_UNSPEC"}, {1, "AF_UNIX"}, {2, "AF_INET"}, {10, "AF_INET6"}, {16, "AF_NETLINK"},
+    {17, "AF_PACKET"}, END};
+static const struct flag_name socket_types[] = {
+    {1, "SOCK_STREAM"}, {2, "SOCK_DGRAM"}, {3, "SOCK_RAW"}, {4, "SOCK_RDM"},
+    {5, "SOCK_SEQPACKET"}, {10, "SOCK_PACKET"}, END};
+static const struct flag_name socket_flags[] = {
+    {02000000, "SOCK_CLOEXEC"}, {04000, "SOCK_NONBLOCK"}, END};
+static const struct flag_name socket_levels[] = {
+    {1, "SOL_SOCKET"}, {0, "SOL_IP"}, {6, "SOL_TCP"}, {17, "SOL_UDP"}, {41, "SOL_IPV6"}, END};
 static const struct flag_name socket_options[] = {
-    N(SO_DEBUG), N(SO_REUSEADDR), N(SO_TYPE), N(SO_ERROR), N(SO_DONTROUTE), N(SO_BROADCAST), N(SO_SNDBUF),
-    N(SO_RCVBUF), N(SO_KEEPALIVE), N(SO_OOBINLINE), N(SO_LINGER), N(SO_REUSEPORT), N(SO_PASSCRED),
-    N(SO_PEERCRED), N(SO_RCVTIMEO), N(SO_SNDTIMEO), N(SO_ACCEPTCONN), END};
+    N(SO_DEBUG), N(SO_REUSEADDR), N(SO_TYPE), N(SO_ERROR), N(SO_DONTROUTE), N(SO_BROADCAST),
+    N(SO_SNDBUF), N(SO_RCVBUF), N(SO_KEEPALIVE), N(SO_OOBINLINE), N(SO_LINGER), N(SO_REUSEPORT),
+    N(SO_PASSCRED), N(SO_PEERCRED), N(SO_RCVTIMEO), N(SO_SNDTIMEO), N(SO_ACCEPTCONN), END};
 static const struct flag_name msg_flags[] = {
-    N(MSG_OOB), N(MSG_PEEK), N(MSG_DONTROUTE), N(MSG_CTRUNC), N(MSG_TRUNC), N(MSG_DONTWAIT), N(MSG_EOR),
-    N(MSG_WAITALL), N(MSG_NOSIGNAL), N(MSG_MORE), N(MSG_CMSG_CLOEXEC), END};
+    N(MSG_OOB), N(MSG_PEEK), N(MSG_DONTROUTE), N(MSG_CTRUNC), N(MSG_TRUNC), N(MSG_DONTWAIT),
+    N(MSG_EOR), N(MSG_WAITALL), N(MSG_NOSIGNAL), N(MSG_MORE), N(MSG_CMSG_CLOEXEC), END};
 static const struct flag_name shutdown_how[] = {N(SHUT_RD), N(SHUT_WR), N(SHUT_RDWR), END};
 static const struct flag_name xattr_flags[] = {N(XATTR_CREATE), N(XATTR_REPLACE), END};
 static const struct flag_name clocks[] = {
-    N(CLOCK_REALTIME), N(CLOCK_MONOTONIC), N(CLOCK_PROCESS_CPUTIME_ID), N(CLOCK_THREAD_CPUTIME_ID),
-    N(CLOCK_MONOTONIC_RAW), N(CLOCK_REALTIME_COARSE), N(CLOCK_MONOTONIC_COARSE), N(CLOCK_BOOTTIME),
-    N(CLOCK_REALTIME_ALARM), N(CLOCK_BOOTTIME_ALARM), N(CLOCK_TAI), END};
+    N(CLOCK_REALTIME), N(CLOCK_MONOTONIC), N(CLOCK_PROCESS_CPUTIME_ID),
+    N(CLOCK_THREAD_CPUTIME_ID), N(CLOCK_MONOTONIC_RAW), N(CLOCK_REALTIME_COARSE),
+    N(CLOCK_MONOTONIC_COARSE), N(CLOCK_BOOTTIME), N(CLOCK_REALTIME_ALARM),
+    N(CLOCK_BOOTTIME_ALARM), N(CLOCK_TAI), END};
 static const struct flag_name ptrace_ops[] = {
     {0, "PTRACE_TRACEME"}, {1, "PTRACE_PEEKTEXT"}, {2, "PTRACE_PEEKDATA"}, {3, "PTRACE_PEEKUSER"},
     {4, "PTRACE_POKETEXT"}, {5, "PTRACE_POKEDATA"}, {6, "PTRACE_POKEUSER"}, {7, "PTRACE_CONT"},
     {8, "PTRACE_KILL"}, {9, "PTRACE_SINGLESTEP"}, {12, "PTRACE_GETREGS"}, {13, "PTRACE_SETREGS"},
-    {16, "PTRACE_ATTACH"}, {17, "PTRACE_DETACH"}, {24, "PTRACE_SYSCALL"}, {0x4206, "PTRACE_SEIZE"}, END};
+    {16, "PTRACE_ATTACH"}, {17, "PTRACE_DETACH"}, {24, "PTRACE_SYSCALL"},
+    {0x4206, "PTRACE_SEIZE"}, END};
 static const struct flag_name futex_ops[] = {
-    {0, "FUTEX_WAIT"}, {1, "FUTEX_WAKE"}, {2, "FUTEX_FD"}, {3, "FUTEX_REQUEUE"}, {4, "FUTEX_CMP_REQUEUE"},
-    {5, "FUTEX_WAKE_OP"}, {6, "FUTEX_LOCK_PI"}, {7, "FUTEX_UNLOCK_PI"}, {8, "FUTEX_TRYLOCK_PI"},
-    {9, "FUTEX_WAIT_BITSET"}, {10, "FUTEX_WAKE_BITSET"}, {11, "FUTEX_WAIT_REQUEUE_PI"},
-    {12, "FUTEX_CMP_REQUEUE_PI"}, END};
+    {0, "FUTEX_WAIT"}, {1, "FUTEX_WAKE"}, {2, "FUTEX_FD"}, {3, "FUTEX_REQUEUE"},
+    {4, "FUTEX_CMP_REQUEUE"}, {5, "FUTEX_WAKE_OP"}, {6, "FUTEX_LOCK_PI"}, {7, "FUTEX_UNLOCK_PI"},
+    {8, "FUTEX_TRYLOCK_PI"}, {9, "FUTEX_WAIT_BITSET"}, {10, "FUTEX_WAKE_BITSET"},
+    {11, "FUTEX_WAIT_REQUEUE_PI"}, {12, "FUTEX_CMP_REQUEUE_PI"}, END};
 
 enum shape { SHAPE_NONE, SHAPE_FLAGS, SHAPE_CHOICE, SHAPE_CHOICE_SIGNED };
 

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: MIT
-// Structures behind pointers, laid out as the x86-64 Linux ABI has them (the host's own headers, read from guest bytes).
+// Structures behind pointers, laid out as the x86-64 Linux ABI has them (the host's own headers,
+// read from guest bytes).
 #include "trace/decode.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <string.h>
-#include <sys/epoll.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -130,8 +129,8 @@ static bool show_statfs(const struct syscall_view *v, u64 address, struct text *
 }
 
 static const struct flag_name sa_flags[] = {
-    {SA_RESTORER_FLAG, "SA_RESTORER"}, N(SA_ONSTACK), N(SA_RESTART), N(SA_NODEFER), N(SA_RESETHAND),
-    N(SA_SIGINFO), N(SA_NOCLDSTOP), N(SA_NOCLDWAIT), {0, NULL}};
+    {SA_RESTORER_FLAG, "SA_RESTORER"}, N(SA_ONSTACK), N(SA_RESTART), N(SA_NODEFER),
+    N(SA_RESETHAND), N(SA_SIGINFO), N(SA_NOCLDSTOP), N(SA_NOCLDWAIT), {0, NULL}};
 
 static bool show_sigaction(const struct syscall_view *v, u64 address, struct text *out)
 {
@@ -185,7 +184,8 @@ static bool show_sigset_size(const struct syscall_view *v, u64 address, struct t
 
 static bool show_stack(const struct syscall_view *v, u64 address, struct text *out)
 {
-    static const struct flag_name flags[] = {N(SS_ONSTACK), N(SS_DISABLE), {1u << 31, "SS_AUTODISARM"}, {0, NULL}};
+    static const struct flag_name flags[] = {
+    N(SS_ONSTACK), N(SS_DISABLE), {1u << 31, "SS_AUTODISARM"}, {0, NULL}};
     stack_t st;
     if (!READ(v, address, st)) {
         return false;
@@ -198,10 +198,12 @@ static bool show_stack(const struct syscall_view *v, u64 address, struct text *o
     return true;
 }
 
-static const struct flag_name si_codes[] = {N(SI_USER), {0x80, "SI_KERNEL"}, {(u64)-1, "SI_QUEUE"},
-                                            {(u64)-2, "SI_TIMER"}, {(u64)-6, "SI_TKILL"}, {0, NULL}};
-static const struct flag_name child_codes[] = {N(CLD_EXITED), N(CLD_KILLED), N(CLD_DUMPED),
-                                               N(CLD_TRAPPED), N(CLD_STOPPED), N(CLD_CONTINUED), {0, NULL}};
+static const struct flag_name si_codes[] = {
+    N(SI_USER), {0x80, "SI_KERNEL"}, {(u64)-1, "SI_QUEUE"}, {(u64)-2, "SI_TIMER"},
+    {(u64)-6, "SI_TKILL"}, {0, NULL}};
+static const struct flag_name child_codes[] = {
+    N(CLD_EXITED), N(CLD_KILLED), N(CLD_DUMPED), N(CLD_TRAPPED), N(CLD_STOPPED), N(CLD_CONTINUED),
+    {0, NULL}};
 static const struct flag_name segv_codes[] = {N(SEGV_MAPERR), N(SEGV_ACCERR), {0, NULL}};
 
 static void show_si_code(const siginfo_t *si, struct text *out)
@@ -228,7 +230,8 @@ bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out)
     text_add(out, "{si_signo=");
     decode_signal(out, si.si_signo);
     show_si_code(&si, out);
-    bool fault = si.si_signo == SIGSEGV || si.si_signo == SIGBUS || si.si_signo == SIGILL || si.si_signo == SIGFPE;
+    bool fault = si.si_signo == SIGSEGV || si.si_signo == SIGBUS || si.si_signo == SIGILL ||
+                 si.si_signo == SIGFPE;
     if (fault && si.si_code > 0 && si.si_code != 0x80) {
         text_add(out, ", si_addr=");
         decode_pointer(out, (u64)si.si_addr);
@@ -239,7 +242,8 @@ bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out)
         } else {
             decode_signal(out, si.si_status);
         }
-        text_add(out, ", si_utime=%lld, si_stime=%lld", (long long)si.si_utime, (long long)si.si_stime);
+        text_add(out, ", si_utime=%lld, si_stime=%lld", (long long)si.si_utime,
+                 (long long)si.si_stime);
     } else if (si.si_code <= 0) {
         text_add(out, ", si_pid=%d, si_uid=%u", si.si_pid, si.si_uid);
     }
@@ -302,8 +306,11 @@ static bool show_sysinfo(const struct syscall_view *v, u64 address, struct text 
     if (!READ(v, address, s)) {
         return false;
     }
-    text_add(out, "{uptime=%ld, loads=[%lu, %lu, %lu], totalram=%lu, freeram=%lu, ..., procs=%u, ..., mem_unit=%u}",
-             s.uptime, s.loads[0], s.loads[1], s.loads[2], s.totalram, s.freeram, s.procs, s.mem_unit);
+    text_add(out,
+             "{uptime=%ld, loads=[%lu, %lu, %lu], totalram=%lu, freeram=%lu, ..., procs=%u, ..., "
+             "mem_unit=%u}",
+             s.uptime, s.loads[0], s.loads[1], s.loads[2], s.totalram, s.freeram, s.procs,
+             s.mem_unit);
     return true;
 }
 
@@ -350,142 +357,6 @@ static bool show_sched_param(const struct syscall_view *v, u64 address, struct t
         return false;
     }
     text_add(out, "[%d]", priority);
-    return true;
-}
-
-static const struct flag_name epoll_events[] = {
-    N(EPOLLIN), N(EPOLLPRI), N(EPOLLOUT), N(EPOLLERR), N(EPOLLHUP), N(EPOLLRDNORM), N(EPOLLRDHUP),
-    {1u << 28, "EPOLLEXCLUSIVE"}, N(EPOLLONESHOT), {1u << 31, "EPOLLET"}, {0, NULL}};
-
-static void show_epoll_event(const struct epoll_event *e, struct text *out)
-{
-    u64 data;
-    memcpy(&data, &e->data, sizeof(data));
-    text_add(out, "{events=");
-    decode_flags(out, epoll_events, e->events, "EPOLL???");
-    text_add(out, ", data={u32=%u, u64=%llu}}", (u32)data, (unsigned long long)data);
-}
-
-static bool show_epoll(const struct syscall_view *v, u64 address, struct text *out)
-{
-    struct epoll_event e;
-    if (!READ(v, address, e)) {
-        return false;
-    }
-    show_epoll_event(&e, out);
-    return true;
-}
-
-static bool show_epoll_list(const struct syscall_view *v, u64 address, struct text *out)
-{
-    struct epoll_event all[SHOWN_MAX];
-    size_t count = v->result > 0 ? (size_t)v->result : 0;
-    size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
-    if (!v->read(v->ctx, address, all, shown * sizeof(all[0]))) {
-        return false;
-    }
-    text_char(out, '[');
-    for (size_t i = 0; i < shown; i++) {
-        text_add(out, i ? ", " : "");
-        show_epoll_event(&all[i], out);
-    }
-    text_add(out, count > shown ? ", ...]" : "]");
-    return true;
-}
-
-static const struct flag_name poll_events[] = {
-    N(POLLIN), N(POLLPRI), N(POLLOUT), N(POLLERR), N(POLLHUP), N(POLLNVAL), N(POLLRDNORM), N(POLLRDBAND),
-    N(POLLWRNORM), N(POLLWRBAND), {0x2000, "POLLRDHUP"}, {0, NULL}};
-
-static size_t read_pollfds(const struct syscall_view *v, struct pollfd all[SHOWN_MAX], bool *ok)
-{
-    size_t count = (u32)v->arg[1];
-    size_t shown = count < SHOWN_MAX ? count : SHOWN_MAX;
-    *ok = v->read(v->ctx, v->arg[0], all, shown * sizeof(all[0]));
-    return shown;
-}
-
-static bool show_pollfds(const struct syscall_view *v, u64 address, struct text *out)
-{
-    struct pollfd all[SHOWN_MAX];
-    bool ok;
-    size_t shown = read_pollfds(v, all, &ok);
-    if (!ok) {
-        return false;
-    }
-    text_char(out, '[');
-    for (size_t i = 0; i < shown; i++) {
-        text_add(out, "%s{fd=%d, events=", i ? ", " : "", all[i].fd);
-        decode_flags(out, poll_events, (u16)all[i].events, "POLL???");
-        text_char(out, '}');
-    }
-    text_add(out, (u32)v->arg[1] > shown ? ", ...]" : "]");
-    return true;
-}
-
-bool decode_poll_results(const struct syscall_view *v, struct text *out)
-{
-    struct pollfd all[SHOWN_MAX];
-    bool ok;
-    if (v->result == 0) {
-        text_add(out, " (Timeout)");
-        return true;
-    }
-    size_t shown = read_pollfds(v, all, &ok);
-    if (!ok) {
-        return false;
-    }
-    const char *comma = "";
-    text_add(out, " ([");
-    for (size_t i = 0; i < shown; i++) {
-        if (all[i].revents) {
-            text_add(out, "%s{fd=%d, revents=", comma, all[i].fd);
-            decode_flags(out, poll_events, (u16)all[i].revents, "POLL???");
-            text_char(out, '}');
-            comma = ", ";
-        }
-    }
-    text_add(out, "])");
-    return true;
-}
-
-static bool show_fdset(const struct syscall_view *v, u64 address, struct text *out)
-{
-    u64 words[16] = {0};
-    size_t bits = (u32)v->arg[0] < 1024 ? (u32)v->arg[0] : 1024;
-    if (!v->read(v->ctx, address, words, (bits + 63) / 64 * 8)) {
-        return false;
-    }
-    const char *space = "";
-    text_char(out, '[');
-    for (size_t fd = 0; fd < bits; fd++) {
-        if (words[fd / 64] >> (fd % 64) & 1) {
-            text_add(out, "%s%zu", space, fd);
-            space = " ";
-        }
-    }
-    text_char(out, ']');
-    return true;
-}
-
-bool decode_select_results(const struct syscall_view *v, struct text *out)
-{
-    static const char *const names[] = {"in", "out", "except"};
-    if (v->result == 0) {
-        text_add(out, " (Timeout)");
-        return true;
-    }
-    const char *comma = "";
-    text_add(out, " (");
-    for (unsigned i = 0; i < 3; i++) {
-        struct text set = {0};
-        if (v->arg[i + 1] && show_fdset(v, v->arg[i + 1], &set) && strcmp(text_get(&set), "[]") != 0) {
-            text_add(out, "%s%s %s", comma, names[i], text_get(&set));
-            comma = ", ";
-        }
-        text_free(&set);
-    }
-    text_char(out, ')');
     return true;
 }
 
@@ -553,7 +424,8 @@ static bool show_sockaddr(const struct syscall_view *v, u64 address, u64 length,
         text_add(out, "{sa_family=AF_UNIX, sun_path=%s\"%.107s\"}", bytes[2] ? "" : "@",
                  (const char *)bytes + (bytes[2] ? 2 : 3));
     } else if (family == AF_INET && length >= 8) {
-        text_add(out, "{sa_family=AF_INET, sin_port=htons(%u), sin_addr=inet_addr(\"%u.%u.%u.%u\")}",
+        text_add(out,
+                 "{sa_family=AF_INET, sin_port=htons(%u), sin_addr=inet_addr(\"%u.%u.%u.%u\")}",
                  bytes[2] << 8 | bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]);
     } else {
         text_add(out, "{sa_family=%u, ...}", family);
@@ -562,26 +434,46 @@ static bool show_sockaddr(const struct syscall_view *v, u64 address, u64 length,
 }
 
 static const struct_fn plain[SYSCALL_KIND_COUNT] = {
-    [KIND_TIMESPEC_IN] = show_timespec,     [KIND_TIMESPEC_OUT] = show_timespec,
-    [KIND_FUTEX_TIMEOUT] = show_timespec,   [KIND_TIMESPEC2_IN] = show_timespec2,
-    [KIND_TIMEVAL_IN] = show_timeval,       [KIND_TIMEVAL_OUT] = show_timeval,
-    [KIND_TIMEVAL2_IN] = show_timeval2,     [KIND_ITIMERVAL_IN] = show_itimerval,
-    [KIND_ITIMERVAL_OUT] = show_itimerval,  [KIND_ITIMERSPEC_IN] = show_itimerspec,
-    [KIND_ITIMERSPEC_OUT] = show_itimerspec, [KIND_STAT_OUT] = show_stat,
-    [KIND_STATX_OUT] = show_statx,          [KIND_STATFS_OUT] = show_statfs,
-    [KIND_SIGACTION_IN] = show_sigaction,   [KIND_SIGACTION_OUT] = show_sigaction,
-    [KIND_SIGSET_IN] = show_sigset,         [KIND_SIGSET_OUT] = show_sigset,
-    [KIND_SIGSET_SIZE_IN] = show_sigset_size, [KIND_STACK_IN] = show_stack,
-    [KIND_STACK_OUT] = show_stack,          [KIND_SIGINFO_IN] = decode_siginfo,
-    [KIND_SIGINFO_OUT] = decode_siginfo,    [KIND_RUSAGE_OUT] = show_rusage,
-    [KIND_RLIMIT_IN] = show_rlimit,         [KIND_RLIMIT_OUT] = show_rlimit,
-    [KIND_UTSNAME_OUT] = show_utsname,      [KIND_SYSINFO_OUT] = show_sysinfo,
-    [KIND_TMS_OUT] = show_tms,              [KIND_POLLFDS] = show_pollfds,
-    [KIND_FDSET] = show_fdset,              [KIND_EPOLL_EVENT_IN] = show_epoll,
-    [KIND_EPOLL_EVENTS_OUT] = show_epoll_list, [KIND_DIRENTS_OUT] = show_dirents,
-    [KIND_WSTATUS_OUT] = show_wait_status,  [KIND_SCHED_PARAM_IN] = show_sched_param,
-    [KIND_SCHED_PARAM_OUT] = show_sched_param, [KIND_CLONE_ARGS_IN] = show_clone_args,
-    [KIND_IOCTL_ARG] = decode_ioctl_arg,      [KIND_FCNTL_ARG] = decode_fcntl_arg,
+    [KIND_TIMESPEC_IN] = show_timespec,
+    [KIND_TIMESPEC_OUT] = show_timespec,
+    [KIND_FUTEX_TIMEOUT] = show_timespec,
+    [KIND_TIMESPEC2_IN] = show_timespec2,
+    [KIND_TIMEVAL_IN] = show_timeval,
+    [KIND_TIMEVAL_OUT] = show_timeval,
+    [KIND_TIMEVAL2_IN] = show_timeval2,
+    [KIND_ITIMERVAL_IN] = show_itimerval,
+    [KIND_ITIMERVAL_OUT] = show_itimerval,
+    [KIND_ITIMERSPEC_IN] = show_itimerspec,
+    [KIND_ITIMERSPEC_OUT] = show_itimerspec,
+    [KIND_STAT_OUT] = show_stat,
+    [KIND_STATX_OUT] = show_statx,
+    [KIND_STATFS_OUT] = show_statfs,
+    [KIND_SIGACTION_IN] = show_sigaction,
+    [KIND_SIGACTION_OUT] = show_sigaction,
+    [KIND_SIGSET_IN] = show_sigset,
+    [KIND_SIGSET_OUT] = show_sigset,
+    [KIND_SIGSET_SIZE_IN] = show_sigset_size,
+    [KIND_STACK_IN] = show_stack,
+    [KIND_STACK_OUT] = show_stack,
+    [KIND_SIGINFO_IN] = decode_siginfo,
+    [KIND_SIGINFO_OUT] = decode_siginfo,
+    [KIND_RUSAGE_OUT] = show_rusage,
+    [KIND_RLIMIT_IN] = show_rlimit,
+    [KIND_RLIMIT_OUT] = show_rlimit,
+    [KIND_UTSNAME_OUT] = show_utsname,
+    [KIND_SYSINFO_OUT] = show_sysinfo,
+    [KIND_TMS_OUT] = show_tms,
+    [KIND_POLLFDS] = decode_pollfds,
+    [KIND_FDSET] = decode_fdset,
+    [KIND_EPOLL_EVENT_IN] = decode_epoll,
+    [KIND_EPOLL_EVENTS_OUT] = decode_epoll_list,
+    [KIND_DIRENTS_OUT] = show_dirents,
+    [KIND_WSTATUS_OUT] = show_wait_status,
+    [KIND_SCHED_PARAM_IN] = show_sched_param,
+    [KIND_SCHED_PARAM_OUT] = show_sched_param,
+    [KIND_CLONE_ARGS_IN] = show_clone_args,
+    [KIND_IOCTL_ARG] = decode_ioctl_arg,
+    [KIND_FCNTL_ARG] = decode_fcntl_arg,
 };
 
 bool decode_struct(const struct syscall_view *v, unsigned i, struct text *out)

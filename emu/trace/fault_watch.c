@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A fault's task is told in the kernel by the faulting RSP, in user mode by its key (guest_view.h). Entries are compared
-// as a walk finds them before and after.
+// A fault's task is told in the kernel by the faulting RSP, in user mode by its key (guest_view.h).
+// Entries are compared as a walk finds them before and after.
 #include "trace/fault_watch.h"
 
 #include "base/memory.h"

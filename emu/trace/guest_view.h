@@ -8,15 +8,16 @@
 // How a kernel's tasks are told apart.
 enum guest_task_identity {
     GUEST_TASK_BY_STACK,  // RSP0 of the TSS (SDM 3A 7.7) is the task's own kernel stack
-    GUEST_TASK_BY_MEMORY, // it is not (Linux on x86-64 enters on a stack of the CPU): address space and FS base
+    GUEST_TASK_BY_MEMORY, // it is not (Linux on x86-64 enters on a stack of the CPU): address space
+                          // and FS base
 };
 
-// A number that is the running task's own, as long as it is in user mode or just entering or leaving. By memory, it
-// changes when the task executes a program or sets its FS base.
+// A number that is the running task's own, as long as it is in user mode or just entering or
+// leaving. By memory, it changes when the task executes a program or sets its FS base.
 u64 guest_task_key(const struct machine *m, unsigned cpu, enum guest_task_identity *identity);
 
-// The entry that decides about linear in 4-level paging: the leaf, or the first non-present entry on the way (0 if that
-// lies outside RAM).
+// The entry that decides about linear in 4-level paging: the leaf, or the first non-present entry
+// on the way (0 if that lies outside RAM).
 u64 guest_pte(const struct machine *m, u64 cr3, u64 linear);
 
 #endif

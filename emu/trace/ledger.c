@@ -15,11 +15,16 @@ struct ledger {
 const char *fault_outcome_name(enum fault_outcome outcome)
 {
     static const char *const names[] = {
-        [FAULT_PENDING] = "pending",   [FAULT_MAP] = "map",
-        [FAULT_SWAP_IN] = "swap-in",   [FAULT_COW] = "copy-on-write",
-        [FAULT_WRITE_ENABLE] = "write-enable", [FAULT_SPURIOUS] = "spurious",
-        [FAULT_FIXUP] = "fixup",       [FAULT_SIGNAL] = "signal",
-        [FAULT_RETRY] = "retry",       [FAULT_FATAL] = "fatal",
+        [FAULT_PENDING] = "pending",
+        [FAULT_MAP] = "map",
+        [FAULT_SWAP_IN] = "swap-in",
+        [FAULT_COW] = "copy-on-write",
+        [FAULT_WRITE_ENABLE] = "write-enable",
+        [FAULT_SPURIOUS] = "spurious",
+        [FAULT_FIXUP] = "fixup",
+        [FAULT_SIGNAL] = "signal",
+        [FAULT_RETRY] = "retry",
+        [FAULT_FATAL] = "fatal",
     };
     return names[outcome];
 }

@@ -28,11 +28,13 @@ struct status trace_kinds_parse(const char *text, unsigned *kinds, const char **
     for (const char *p = text;;) {
         size_t length = strcspn(p, ",=");
         unsigned i = 0;
-        while (i < ARRAY_LEN(names) && (strlen(names[i]) != length || strncmp(p, names[i], length))) {
+        while (i < ARRAY_LEN(names) &&
+               (strlen(names[i]) != length || strncmp(p, names[i], length))) {
             i++;
         }
         if (i == ARRAY_LEN(names)) {
-            return status_error(STATUS_USAGE, "--trace %s: transitions, faults and syscalls are known", text);
+            return status_error(STATUS_USAGE,
+                                "--trace %s: transitions, faults and syscalls are known", text);
         }
         *kinds |= 1u << i;
         p += length;
@@ -51,20 +53,23 @@ static const char *exception_name(u8 vector)
 {
     static const char *const names[] = {
         [EXC_DE] = "#DE", [EXC_DB] = "#DB", [EXC_NMI] = "NMI", [EXC_BP] = "#BP", [EXC_OF] = "#OF",
-        [EXC_BR] = "#BR", [EXC_UD] = "#UD", [EXC_NM] = "#NM", [EXC_DF] = "#DF", [EXC_TS] = "#TS",
-        [EXC_NP] = "#NP", [EXC_SS] = "#SS", [EXC_GP] = "#GP", [EXC_PF] = "#PF", [EXC_MF] = "#MF",
-        [EXC_AC] = "#AC", [EXC_MC] = "#MC", [EXC_XM] = "#XM", [EXC_CP] = "#CP"};
+        [EXC_BR] = "#BR", [EXC_UD] = "#UD", [EXC_NM] = "#NM",  [EXC_DF] = "#DF", [EXC_TS] = "#TS",
+        [EXC_NP] = "#NP", [EXC_SS] = "#SS", [EXC_GP] = "#GP",  [EXC_PF] = "#PF", [EXC_MF] = "#MF",
+        [EXC_AC] = "#AC", [EXC_MC] = "#MC", [EXC_XM] = "#XM",  [EXC_CP] = "#CP"};
     return vector < ARRAY_LEN(names) && names[vector] ? names[vector] : "#??";
 }
 
 static void add_cause(struct text *line, const struct probe_event *e)
 {
-    static const char *const names[TRANSITION_CAUSE_COUNT] = {
-        [TRANSITION_SYSCALL] = "syscall",   [TRANSITION_SYSRET] = "sysret",
-        [TRANSITION_INTERRUPT] = "interrupt", [TRANSITION_EXCEPTION] = "exception",
-        [TRANSITION_SOFT_INT] = "int",      [TRANSITION_IRET] = "iret",
-        [TRANSITION_FAR] = "far",           [TRANSITION_SYSENTER] = "sysenter",
-        [TRANSITION_SYSEXIT] = "sysexit"};
+    static const char *const names[TRANSITION_CAUSE_COUNT] = {[TRANSITION_SYSCALL] = "syscall",
+                                                              [TRANSITION_SYSRET] = "sysret",
+                                                              [TRANSITION_INTERRUPT] = "interrupt",
+                                                              [TRANSITION_EXCEPTION] = "exception",
+                                                              [TRANSITION_SOFT_INT] = "int",
+                                                              [TRANSITION_IRET] = "iret",
+                                                              [TRANSITION_FAR] = "far",
+                                                              [TRANSITION_SYSENTER] = "sysenter",
+                                                              [TRANSITION_SYSEXIT] = "sysexit"};
     if (e->cause == TRANSITION_EXCEPTION) {
         text_add(line, "%s error=0x%x", exception_name(e->vector), e->error_code);
     } else if (e->cause == TRANSITION_INTERRUPT || e->cause == TRANSITION_SOFT_INT) {
@@ -90,7 +95,9 @@ void sink_text_transition(struct sink_text *s, const struct probe_event *e)
 
 static void fault_line(struct text *line, const struct probe_event *e, enum fault_outcome outcome)
 {
-    const char *access = e->error_code & PF_FETCH ? "fetch" : e->error_code & PF_WRITE ? "write" : "read";
+    const char *access = e->error_code & PF_FETCH   ? "fetch"
+                         : e->error_code & PF_WRITE ? "write"
+                                                    : "read";
     text_add(line, "%12llu %u    fault %s 0x%llx error=0x%x rip=0x%llx cr3=0x%llx: %s",
              (unsigned long long)e->step, e->from_cpl, access, (unsigned long long)e->address,
              e->error_code, (unsigned long long)e->rip, (unsigned long long)e->cr3,
@@ -151,7 +158,8 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
     text_free(&line);
 }
 
-static void on_leave(void *ctx, struct task *t, const struct probe_event *event, enum task_return how)
+static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
+                     enum task_return how)
 {
     struct sink_text *s = ctx;
     struct text line = {0};
@@ -182,8 +190,12 @@ struct sink_text *sink_text_create(struct tasks *tasks, unsigned kinds, FILE *ou
     s->lines = line_queue_create(out);
     memset(s->tickets, 0xFF, sizeof(s->tickets));
     if (kinds & TRACE_SYSCALLS) {
-        struct task_listener listener = {.enter = on_enter, .leave = on_leave, .signal = on_signal,
-                                         .named = on_task, .born = on_task, .ctx = s};
+        struct task_listener listener = {.enter = on_enter,
+                                         .leave = on_leave,
+                                         .signal = on_signal,
+                                         .named = on_task,
+                                         .born = on_task,
+                                         .ctx = s};
         tasks_listen(tasks, &listener);
     }
     return s;

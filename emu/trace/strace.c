@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// strace's line layout. A call is written when it returns; if another task comes in between, its beginning is written
-// before that, as "<unfinished ...>".
+// strace's line layout. A call is written when it returns; if another task comes in between, its
+// beginning is written before that, as "<unfinished ...>".
 #include "trace/strace.h"
 
 #include "base/memory.h"
@@ -164,7 +164,8 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
     }
 }
 
-static void on_leave(void *ctx, struct task *t, const struct probe_event *event, enum task_return how)
+static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
+                     enum task_return how)
 {
     struct strace *s = ctx;
     struct task_lines *tl = &s->per_task[t->index];
@@ -203,7 +204,8 @@ static void on_signal(void *ctx, struct task *t, const struct task_signal *signa
     decode_signal(&line, signal->number);
     text_char(&line, ' ');
     int number = 0;
-    bool filled = t->call.read && t->call.read(t->call.ctx, signal->siginfo, &number, sizeof(number)) &&
+    bool filled = t->call.read &&
+                  t->call.read(t->call.ctx, signal->siginfo, &number, sizeof(number)) &&
                   number == signal->number; // Linux leaves it empty unless SA_SIGINFO
     if (filled && decode_siginfo(&t->call, signal->siginfo, &line)) {
         text_char(&line, ' ');
@@ -220,7 +222,8 @@ static void on_born(void *ctx, struct task *t)
         s->open = NOBODY;
     }
     struct task_lines *tl = &s->per_task[t->index];
-    for (unsigned i = 0; i < tl->waiting_count; i++) { // of the slot's former owner, which never told its pid
+    for (unsigned i = 0; i < tl->waiting_count;
+         i++) { // of the slot's former owner, which never told its pid
         char *line = xasprintf("[pid ?????] %s", tl->waiting[i].text);
         line_queue_finish(s->lines, tl->waiting[i].ticket, line);
         free(line);
@@ -234,8 +237,12 @@ struct strace *strace_create(struct tasks *tasks, FILE *out)
     s->tasks = tasks;
     s->lines = line_queue_create(out);
     s->open = NOBODY;
-    struct task_listener listener = {.enter = on_enter, .leave = on_leave, .signal = on_signal,
-                                     .named = on_named, .born = on_born, .ctx = s};
+    struct task_listener listener = {.enter = on_enter,
+                                     .leave = on_leave,
+                                     .signal = on_signal,
+                                     .named = on_named,
+                                     .born = on_born,
+                                     .ctx = s};
     tasks_listen(tasks, &listener);
     return s;
 }

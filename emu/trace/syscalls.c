@@ -51,11 +51,18 @@ enum syscall_direction syscall_direction(enum syscall_kind kind)
 }
 
 enum {
-    NR_POLL = 7, NR_RT_SIGRETURN = 15, NR_SELECT = 23, NR_CLONE = 56, NR_FCNTL = 72, NR_PRCTL = 157,
-    NR_PSELECT6 = 270, NR_PPOLL = 271,
+    NR_POLL = 7,
+    NR_RT_SIGRETURN = 15,
+    NR_SELECT = 23,
+    NR_CLONE = 56,
+    NR_FCNTL = 72,
+    NR_PRCTL = 157,
+    NR_PSELECT6 = 270,
+    NR_PPOLL = 271,
 };
 
-// struct ucontext on the stack at rt_sigreturn: flags, link, stack, registers, fpregs, reserved; then the mask.
+// struct ucontext on the stack at rt_sigreturn: flags, link, stack, registers, fpregs, reserved;
+// then the mask.
 #define UCONTEXT_SIGMASK 296
 
 static bool makes_file(u64 flags)
@@ -98,8 +105,8 @@ static bool has_arg(const struct syscall_view *v, unsigned n)
     case KIND_FUTEX_VAL3:
         return futex_has(v, kind);
     case KIND_FCNTL_ARG:
-        return command != F_GETFD && command != F_GETFL && command != F_GETOWN && command != F_GETSIG &&
-               command != F_GETLEASE && command != F_GETPIPE_SZ;
+        return command != F_GETFD && command != F_GETFL && command != F_GETOWN &&
+               command != F_GETSIG && command != F_GETLEASE && command != F_GETPIPE_SZ;
     default:
         return true;
     }
@@ -167,9 +174,11 @@ unsigned syscall_shown(const struct syscall_view *v, u8 order[6])
 }
 
 // Arguments that are not what their row says, or carry a label. False: nothing special about it.
-static bool show_special(const struct syscall_view *v, unsigned i, bool last, struct text *out, bool *shown)
+static bool show_special(const struct syscall_view *v, unsigned i, bool last, struct text *out,
+                         bool *shown)
 {
-    static const char *const clone_labels[] = {"flags=", "child_stack=", "parent_tid=", "child_tidptr=", "tls="};
+    static const char *const clone_labels[] = {
+        "flags=", "child_stack=", "parent_tid=", "child_tidptr=", "tls="};
     u64 mask;
     if (v->number == NR_CLONE && i < ARRAY_LEN(clone_labels)) {
         struct syscall_view plain = *v;

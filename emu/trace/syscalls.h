@@ -34,7 +34,8 @@ struct syscall_view {
     u64 rsp;    // the caller's stack pointer
     bool done;  // the result is known
     s64 result; // -errno .. -1: failed
-    bool (*read)(void *ctx, u64 address, void *out, u64 size); // the task's memory; false where unmapped
+    bool (*read)(void *ctx, u64 address, void *out,
+                 u64 size); // the task's memory; false where unmapped
     void *ctx;
 };
 
@@ -43,13 +44,15 @@ static inline bool syscall_failed(const struct syscall_view *v)
     return v->done && v->result < 0 && v->result >= -4095;
 }
 
-// Appends argument i, with its label where strace gives one. With last false, it refuses (false, nothing appended) what is better shown after the call: memory
-// that the call fills, and memory that is not mapped yet.
+// Appends argument i, with its label where strace gives one. With last false, it refuses (false,
+// nothing appended) what is better shown after the call: memory that the call fills, and memory
+// that is not mapped yet.
 bool syscall_show_arg(const struct syscall_view *v, unsigned i, bool last, struct text *out);
-// The arguments that this call shows, in strace's order; some depend on flags (open's mode, futex's timeout). Returns
-// their number.
+// The arguments that this call shows, in strace's order; some depend on flags (open's mode, futex's
+// timeout). Returns their number.
 unsigned syscall_shown(const struct syscall_view *v, u8 order[6]);
-// What strace adds behind the result: "(flags O_RDWR)", "([{fd=0, revents=POLLIN}])". Nothing for most calls.
+// What strace adds behind the result: "(flags O_RDWR)", "([{fd=0, revents=POLLIN}])". Nothing for
+// most calls.
 void syscall_show_extra(const struct syscall_view *v, struct text *out);
 // Appends "3", "-1 ENOENT (No such file or directory)", "?".
 void syscall_show_result(const struct syscall_view *v, struct text *out);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Matching entries and returns. A new task shows itself by coming back from a fork that it never made; its pid is
-// what the parent's call returns, what the kernel stored for it, or what it is told by gettid().
+// Matching entries and returns. A new task shows itself by coming back from a fork that it never
+// made; its pid is what the parent's call returns, what the kernel stored for it, or what it is
+// told by gettid().
 #include "trace/tasks.h"
 
 #include "base/memory.h"
@@ -9,9 +10,18 @@
 #include <stdlib.h>
 
 enum {
-    NR_RT_SIGRETURN = 15, NR_GETPID = 39, NR_CLONE = 56, NR_FORK = 57, NR_VFORK = 58, NR_EXECVE = 59,
-    NR_EXIT = 60, NR_ARCH_PRCTL = 158,
-    NR_GETTID = 186, NR_SET_TID_ADDRESS = 218, NR_EXIT_GROUP = 231, NR_EXECVEAT = 322,
+    NR_RT_SIGRETURN = 15,
+    NR_GETPID = 39,
+    NR_CLONE = 56,
+    NR_FORK = 57,
+    NR_VFORK = 58,
+    NR_EXECVE = 59,
+    NR_EXIT = 60,
+    NR_ARCH_PRCTL = 158,
+    NR_GETTID = 186,
+    NR_SET_TID_ADDRESS = 218,
+    NR_EXIT_GROUP = 231,
+    NR_EXECVEAT = 322,
     NR_CLONE3 = 435,
 };
 
@@ -82,14 +92,16 @@ unsigned tasks_live(const struct tasks *ts)
     return ts->live;
 }
 
-// The task with this key; of several (a parent that waits for its vfork child), the youngest that lives.
+// The task with this key; of several (a parent that waits for its vfork child), the youngest that
+// lives.
 static struct task *find(struct tasks *ts, u64 key)
 {
     struct task *found = NULL;
     for (unsigned i = 0; i < TASKS_MAX; i++) {
         struct task *t = &ts->all[i];
         if (t->used && t->key == key &&
-            (!found || found->ended > t->ended || (found->ended == t->ended && found->born < t->born))) {
+            (!found || found->ended > t->ended ||
+             (found->ended == t->ended && found->born < t->born))) {
             found = t;
         }
     }
@@ -104,7 +116,8 @@ static void end_task(struct tasks *ts, struct task *t)
     }
 }
 
-// A slot for a task with this key: that of an ended one with it, a free one, or the one that was seen longest ago.
+// A slot for a task with this key: that of an ended one with it, a free one, or the one that was
+// seen longest ago.
 static struct task *add(struct tasks *ts, u64 key)
 {
     struct task *t = find(ts, key);
@@ -121,7 +134,10 @@ static struct task *add(struct tasks *ts, u64 key)
     if (t->used) {
         end_task(ts, t);
     }
-    *t = (struct task){.used = true, .key = key, .child = -1, .index = (unsigned)(t - ts->all),
+    *t = (struct task){.used = true,
+                       .key = key,
+                       .child = -1,
+                       .index = (unsigned)(t - ts->all),
                        .born = ++ts->clock};
     ts->live++;
     for (unsigned i = 0; i < ts->listener_count; i++) {
@@ -154,7 +170,8 @@ static u64 child_rsp(struct tasks *ts, const struct task *t)
     if (call->number == NR_CLONE && call->arg[1]) {
         return call->arg[1];
     }
-    if (call->number == NR_CLONE3 && read_current(ts, call->arg[0] + 40, stack, sizeof(stack)) && stack[0]) {
+    if (call->number == NR_CLONE3 && read_current(ts, call->arg[0] + 40, stack, sizeof(stack)) &&
+        stack[0]) {
         return stack[0] + stack[1];
     }
     return t->user_rsp;
@@ -166,7 +183,8 @@ static u64 tid_address(const struct syscall_view *call)
     if (call->number == NR_CLONE && (call->arg[0] & CLONE_CHILD_SETTID)) {
         return call->arg[3];
     }
-    if (call->number == NR_CLONE && (call->arg[0] & CLONE_PARENT_SETTID) && (call->arg[0] & CLONE_VM)) {
+    if (call->number == NR_CLONE && (call->arg[0] & CLONE_PARENT_SETTID) &&
+        (call->arg[0] & CLONE_VM)) {
         return call->arg[2];
     }
     return 0;
@@ -182,8 +200,8 @@ static struct task *find_parent(struct tasks *ts, u64 rip, u64 rsp)
 {
     for (unsigned i = 0; i < TASKS_MAX; i++) {
         struct task *t = &ts->all[i];
-        if (t->used && t->in_call && !t->claimed && is_fork(t->call.number) && t->return_rip == rip &&
-            child_rsp(ts, t) == rsp) {
+        if (t->used && t->in_call && !t->claimed && is_fork(t->call.number) &&
+            t->return_rip == rip && child_rsp(ts, t) == rsp) {
             return t;
         }
     }
@@ -233,13 +251,15 @@ static void fork_returned(struct tasks *ts, struct task *t)
     } else {
         struct birth *b = &ts->births[ts->next_birth];
         ts->next_birth = (ts->next_birth + 1) % BIRTHS_MAX;
-        *b = (struct birth){t->return_rip, child_rsp(ts, t), tid_address(&t->call), (int)t->call.result};
+        *b = (struct birth){t->return_rip, child_rsp(ts, t), tid_address(&t->call),
+                            (int)t->call.result};
     }
 }
 
-// True if user mode starts in a signal handler whose frame resumes at the expected place or at the SYSCALL before it; then
-// the interrupted RAX and RIP.
-static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 expected, u64 *rax, u64 *rip)
+// True if user mode starts in a signal handler whose frame resumes at the expected place or at the
+// SYSCALL before it; then the interrupted RAX and RIP.
+static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 expected, u64 *rax,
+                         u64 *rip)
 {
     u64 gregs = regs->gpr[CPU_RDX] + UCONTEXT_GREGS;
     u64 frame_rax, frame_rip;
@@ -254,7 +274,8 @@ static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 expe
     return true;
 }
 
-static void tell_leave(struct tasks *ts, struct task *t, const struct probe_event *event, u64 rip, u64 rax)
+static void tell_leave(struct tasks *ts, struct task *t, const struct probe_event *event, u64 rip,
+                       u64 rax)
 {
     u64 number = t->call.number;
     bool exec = number == NR_EXECVE || number == NR_EXECVEAT;
@@ -287,7 +308,9 @@ static struct task *find_rekeyed(struct tasks *ts, const struct cpu_regs *regs)
         struct task *t = &ts->all[i];
         u64 number = t->call.number;
         bool here = t->return_rip == regs->rip && t->user_rsp == regs->gpr[CPU_RSP];
-        bool possible = number == NR_ARCH_PRCTL ? here : (number == NR_EXECVE || number == NR_EXECVEAT) && !here;
+        bool possible = number == NR_ARCH_PRCTL
+                            ? here
+                            : (number == NR_EXECVE || number == NR_EXECVEAT) && !here;
         if (t->used && !t->ended && t->in_call && possible && (!found || found->seen < t->seen)) {
             found = t;
         }
@@ -303,7 +326,8 @@ static void came_back(struct tasks *ts, const struct probe_event *event)
     struct task *t = find(ts, key);
     bool child = t && t->in_call && is_fork(t->call.number) && regs.gpr[CPU_RAX] == 0;
     if (!t || t->ended) {
-        struct task *rekeyed = find_parent(ts, regs.rip, regs.gpr[CPU_RSP]) ? NULL : find_rekeyed(ts, &regs);
+        struct task *rekeyed =
+            find_parent(ts, regs.rip, regs.gpr[CPU_RSP]) ? NULL : find_rekeyed(ts, &regs);
         if (rekeyed) {
             rekeyed->key = key;
             t = rekeyed;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The guest's tasks as seen from outside: who enters the kernel, with which system call, and how it comes back. Needs
-// no help from the guest.
+// The guest's tasks as seen from outside: who enters the kernel, with which system call, and how it
+// comes back. Needs no help from the guest.
 #ifndef VIV_TRACE_TASKS_H
 #define VIV_TRACE_TASKS_H
 
@@ -12,10 +12,10 @@
 struct task {
     bool used, in_call, ended, claimed; // claimed: the child of the running fork has been seen
     unsigned index;
-    u64 key;      // its identity (guest_view.h)
-    int pid;      // 0: not known yet
-    int child;    // index of the task the running fork made, -1
-    unsigned cpu; // where it was last seen
+    u64 key;                  // its identity (guest_view.h)
+    int pid;                  // 0: not known yet
+    int child;                // index of the task the running fork made, -1
+    unsigned cpu;             // where it was last seen
     struct syscall_view call; // of the running call; read() works for the task that is current
     u64 return_rip, user_rsp; // expected after the call
     u64 entry_rip;            // where an interrupt or exception took it

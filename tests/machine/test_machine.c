@@ -42,7 +42,8 @@ static void no_ready(void *ctx, void (*ready)(void *dev), void *dev)
 {
 }
 
-static const struct host_serial_ops serial_ops = {.write = keep, .read = no_input, .set_ready = no_ready};
+static const struct host_serial_ops serial_ops = {
+    .write = keep, .read = no_input, .set_ready = no_ready};
 
 static void *prepared_tree(u64 mem_bytes)
 {
@@ -58,8 +59,12 @@ static void open_machine(struct fixture *f, enum tlb_geometry tlb, bool chaos)
     memset(f, 0, sizeof(*f));
     void *tree = prepared_tree(MEM_BYTES);
     struct host host = {.serial[0] = {&serial_ops, f}, .rtc_base_s = 1767225600};
-    struct machine_config config = {
-        .tree = tree, .host = &host, .cpu_model = "v2", .tlb = tlb, .chaos = chaos, .chaos_seed = 1};
+    struct machine_config config = {.tree = tree,
+                                    .host = &host,
+                                    .cpu_model = "v2",
+                                    .tlb = tlb,
+                                    .chaos = chaos,
+                                    .chaos_seed = 1};
     struct status s = machine_create(&f->m, &config);
     if (!status_ok(&s)) {
         fail_msg("%s", s.text);
@@ -130,7 +135,8 @@ static void test_tlb_does_not_matter(void **state)
     assert_int_equal(hashes[0], hashes[2]);
 }
 
-// Record = restore: from a snapshot, in the same machine and in another one, the run goes on as it did.
+// Record = restore: from a snapshot, in the same machine and in another one, the run goes on as it
+// did.
 static void test_snapshots(void **state)
 {
     struct fixture a, b;
@@ -298,10 +304,14 @@ int main(int argc, char **argv)
 {
     read_kernel(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_runs_to_its_end),    cmocka_unit_test(test_slices_do_not_matter),
-        cmocka_unit_test(test_tlb_does_not_matter), cmocka_unit_test(test_snapshots),
-        cmocka_unit_test(test_hash_sees_changes),  cmocka_unit_test(test_chaos_differs_and_repeats),
-        cmocka_unit_test(test_damaged_kernels),    cmocka_unit_test(test_damaged_trees),
+        cmocka_unit_test(test_runs_to_its_end),
+        cmocka_unit_test(test_slices_do_not_matter),
+        cmocka_unit_test(test_tlb_does_not_matter),
+        cmocka_unit_test(test_snapshots),
+        cmocka_unit_test(test_hash_sees_changes),
+        cmocka_unit_test(test_chaos_differs_and_repeats),
+        cmocka_unit_test(test_damaged_kernels),
+        cmocka_unit_test(test_damaged_trees),
         cmocka_unit_test(test_memory_sizes),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// test_restore KERNEL DISK|- [INITRD]: record = restore over a boot of a real kernel. At several points a snapshot is taken,
-// the run goes on, and is repeated from the snapshot, in the same machine and in a second one: the state hashes and the
-// output are the same.
+// test_restore KERNEL DISK|- [INITRD]: record = restore over a boot of a real kernel. At several
+// points a snapshot is taken, the run goes on, and is repeated from the snapshot, in the same
+// machine and in a second one: the state hashes and the output are the same.
 #include "base/check.h"
 #include "base/memory.h"
 #include "host/overlay.h"
@@ -48,7 +48,8 @@ static void no_ready(void *ctx, void (*ready)(void *dev), void *dev)
 {
 }
 
-static const struct host_serial_ops serial_ops = {.write = take_output, .read = no_input, .set_ready = no_ready};
+static const struct host_serial_ops serial_ops = {
+    .write = take_output, .read = no_input, .set_ready = no_ready};
 
 static void must(struct status s)
 {
@@ -62,7 +63,8 @@ static void open_guest(struct guest *g, enum tlb_geometry tlb)
 {
     memset(g, 0, sizeof(*g));
     void *tree;
-    struct tree_changes changes = {.mem_bytes = 64 << 20, .exec = "ls -lR / | wc -l; sleep 1; ps; true | cat",
+    struct tree_changes changes = {.mem_bytes = 64 << 20,
+                                   .exec = "ls -lR / | wc -l; sleep 1; ps; true | cat",
                                    .bootargs = "console=ttyS2"};
     must(tree_prepare(&tree, tree_builtin, tree_builtin_size, "built-in", &changes));
     struct host host = {.serial = {{&serial_ops, g}, {&serial_ops, g}, {&serial_ops, g}}};
@@ -174,8 +176,8 @@ int main(int argc, char **argv)
     struct machine_result result = machine_run(whole.m, UINT64_MAX);
     u64 steps = machine_clock(whole.m)->step;
     u64 final = machine_hash(whole.m);
-    printf("%llu steps, end %d, %llu bytes of output\n", (unsigned long long)steps, (int)result.exit,
-           (unsigned long long)whole.output_bytes);
+    printf("%llu steps, end %d, %llu bytes of output\n", (unsigned long long)steps,
+           (int)result.exit, (unsigned long long)whole.output_bytes);
     struct guest a;
     open_guest(&a, TLB_FULL);
     int failed = 0;

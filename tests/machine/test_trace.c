@@ -83,8 +83,12 @@ static void become(struct fixture *f, u64 stack, u64 rip, u64 rsp, struct cpu_re
 
 static void event(struct fixture *f, u8 cause, u8 from, u8 to, u64 rip)
 {
-    struct probe_event e = {.step = ++f->step, .rip = rip, .kind = PROBE_transition, .cause = cause,
-                            .from_cpl = from, .to_cpl = to};
+    struct probe_event e = {.step = ++f->step,
+                            .rip = rip,
+                            .kind = PROBE_transition,
+                            .cause = cause,
+                            .from_cpl = from,
+                            .to_cpl = to};
     tasks_transition(f->tasks, &e);
 }
 
@@ -121,7 +125,10 @@ static void test_simple_calls(void **state)
     struct fixture f;
     open_fixture(&f);
     poke(&f, DATA, "/etc/passwd", 12);
-    poke(&f, DATA + 64, "a\n\t\"\\\x01" "7\xff and more than thirty-two characters", 50);
+    poke(&f, DATA + 64,
+         "a\n\t\"\\\x01"
+         "7\xff and more than thirty-two characters",
+         45);
     leave(&f, STACK_1, 0x5000, 0); // the first task comes to life
     enter(&f, STACK_1, 0x5000, 257, (u64)-100, DATA, 0x80000, 0);
     leave(&f, STACK_1, 0x5000, 3);
@@ -138,16 +145,17 @@ static void test_simple_calls(void **state)
     enter(&f, STACK_1, 0x5000, 72, 1, 3, 0, 0);
     leave(&f, STACK_1, 0x5000, 0x8002);
     enter(&f, STACK_1, 0x5000, 231, 7, 0, 0, 0);
-    expect_text(&f,
-                "openat(AT_FDCWD, \"/etc/passwd\", O_RDONLY|O_CLOEXEC) = 3\n"
-                "write(1, \"a\\n\\t\\\"\\\\\\0017\\377 and more than thirty-tw\"..., 45) = 45\n"
-                "read(3, \"a\\n\", 5)                       = 2\n"
-                "open(\"\", O_RDWR|O_CREAT, 0644)          = -1 ENOENT (No such file or directory)\n"
-                "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, 0, 0) = 0x7f0000001000\n"
-                "syscall_0x1388(0x1, 0x2, 0x3, 0x4, 0, 0) = -1 ENOSYS (Function not implemented)\n"
-                "fcntl(1, F_GETFL)                       = 0x8002 (flags O_RDWR|O_LARGEFILE)\n"
-                "exit_group(7)                           = ?\n"
-                "+++ exited with 7 +++\n");
+    expect_text(
+        &f,
+        "openat(AT_FDCWD, \"/etc/passwd\", O_RDONLY|O_CLOEXEC) = 3\n"
+        "write(1, \"a\\n\\t\\\"\\\\\\0017\\377 and more than thirty-tw\"..., 45) = 45\n"
+        "read(3, \"a\\n\", 5)                       = 2\n"
+        "open(\"\", O_RDWR|O_CREAT, 0644)          = -1 ENOENT (No such file or directory)\n"
+        "mmap(NULL, 8192, PROT_READ|PROT_WRITE, MAP_PRIVATE|MAP_ANONYMOUS, 0, 0) = 0x7f0000001000\n"
+        "syscall_0x1388(0x1, 0x2, 0x3, 0x4, 0, 0) = -1 ENOSYS (Function not implemented)\n"
+        "fcntl(1, F_GETFL)                       = 0x8002 (flags O_RDWR|O_LARGEFILE)\n"
+        "exit_group(7)                           = ?\n"
+        "+++ exited with 7 +++\n");
 }
 
 // A child that runs before its parent's fork returns: its lines wait for the pid.
@@ -166,13 +174,15 @@ static void test_fork(void **state)
     u32 status = 3 << 8;
     poke(&f, DATA, &status, 4);
     leave(&f, STACK_1, 0x5000, 17);
-    expect_text(&f, "[pid     1] fork( <unfinished ...>\n"
-                    "[pid    17] close(9)                                = -1 EBADF (Bad file descriptor)\n"
-                    "[pid     1] <... fork resumed>)                     = 17\n"
-                    "[pid     1] wait4(-1,  <unfinished ...>\n"
-                    "[pid    17] exit_group(3)                           = ?\n"
-                    "[pid    17] +++ exited with 3 +++\n"
-                    "[pid     1] <... wait4 resumed>[{WIFEXITED(s) && WEXITSTATUS(s) == 3}], 0, NULL) = 17\n");
+    expect_text(
+        &f,
+        "[pid     1] fork( <unfinished ...>\n"
+        "[pid    17] close(9)                                = -1 EBADF (Bad file descriptor)\n"
+        "[pid     1] <... fork resumed>)                     = 17\n"
+        "[pid     1] wait4(-1,  <unfinished ...>\n"
+        "[pid    17] exit_group(3)                           = ?\n"
+        "[pid    17] +++ exited with 3 +++\n"
+        "[pid     1] <... wait4 resumed>[{WIFEXITED(s) && WEXITSTATUS(s) == 3}], 0, NULL) = 17\n");
 }
 
 static void test_exec_and_restart(void **state)
@@ -191,7 +201,8 @@ static void test_exec_and_restart(void **state)
     enter(&f, STACK_1, 0x5000, 0, 0, DATA, 1, 0);
     leave_to(&f, STACK_1, 0x5000, CODE, 0); // back at the SYSCALL instruction
     expect_text(&f, "execve(\"/bin/ls\", [\"/bin/ls\", \"-l\"], 0x100040 /* 1 var */) = 0\n"
-                    "read(0, 0x100000, 1)                    = ? ERESTARTSYS (To be restarted if SA_RESTART is set)\n");
+                    "read(0, 0x100000, 1)                    = ? ERESTARTSYS (To be restarted if "
+                    "SA_RESTART is set)\n");
 }
 
 static void test_line_queue(void **state)
@@ -229,22 +240,29 @@ static void on_ended(void *ctx, u64 number, enum fault_outcome outcome)
     o->seen[number] = outcome;
 }
 
-// One page table path for address 0: PML4 at 2 MiB, then one page each; the leaf entry is what the test changes.
+// One page table path for address 0: PML4 at 2 MiB, then one page each; the leaf entry is what the
+// test changes.
 #define ROOT 0x200000
 #define LEAF (ROOT + 0x3000)
 
-static void fault(struct fixture *f, struct fault_watch *w, u64 number, u32 error, u64 before, u64 after,
-                  u64 return_rip)
+static void fault(struct fixture *f, struct fault_watch *w, u64 number, u32 error, u64 before,
+                  u64 after, u64 return_rip)
 {
     struct cpu_regs regs;
     poke_u64(f, LEAF, before);
     become(f, STACK_1, CODE, 0x5000, &regs);
     cpu_set_regs(machine_cpu(f->m, 0), &regs);
-    struct probe_event e = {.rip = CODE, .cr3 = ROOT, .address = 0x10, .error_code = error,
-                            .kind = PROBE_page_fault, .from_cpl = 3, .to_cpl = 3};
+    struct probe_event e = {.rip = CODE,
+                            .cr3 = ROOT,
+                            .address = 0x10,
+                            .error_code = error,
+                            .kind = PROBE_page_fault,
+                            .from_cpl = 3,
+                            .to_cpl = 3};
     fault_watch_begin(w, &e, number);
     poke_u64(f, LEAF, after);
-    struct probe_event other = {.cause = TRANSITION_IRET, .from_cpl = 0, .to_cpl = 3, .address = CODE, .cr3 = ROOT};
+    struct probe_event other = {
+        .cause = TRANSITION_IRET, .from_cpl = 0, .to_cpl = 3, .address = CODE, .cr3 = ROOT};
     become(f, STACK_2, CODE, 0x5000, &regs); // another task at the same place is not it
     cpu_set_regs(machine_cpu(f->m, 0), &regs);
     fault_watch_transition(w, &other);
@@ -283,7 +301,8 @@ static void test_fault_outcomes(void **state)
     expect_text(&f, "");
 }
 
-// Every row with hostile arguments and memory that is there, partly there, or not: text comes out, nothing else happens.
+// Every row with hostile arguments and memory that is there, partly there, or not: text comes out,
+// nothing else happens.
 static bool hostile_read(void *ctx, u64 address, void *out, u64 size)
 {
     if (address % 3 == 0) {
@@ -295,13 +314,17 @@ static bool hostile_read(void *ctx, u64 address, void *out, u64 size)
 
 static void test_every_row(void **state)
 {
-    static const u64 values[] = {0, 1, 2, 7, 0x1000, 0x1001, 0xffffffff, UINT64_MAX, 0x7fffffffffff};
+    static const u64 values[] = {
+        0, 1, 2, 7, 0x1000, 0x1001, 0xffffffff, UINT64_MAX, 0x7fffffffffff};
     struct text out = {0};
     for (u64 number = 0; number < 512; number++) {
         const struct syscall_row *row = syscall_row(number);
         for (u64 trial = 0; row && trial < 200; trial++) {
-            struct syscall_view v = {.row = row, .number = number, .read = hostile_read,
-                                     .done = trial & 1, .result = trial % 5 ? (s64)trial : -(s64)trial};
+            struct syscall_view v = {.row = row,
+                                     .number = number,
+                                     .read = hostile_read,
+                                     .done = trial & 1,
+                                     .result = trial % 5 ? (s64)trial : -(s64)trial};
             for (u64 i = 0; i < 6; i++) {
                 v.arg[i] = values[(trial * 7 + i * (trial + 3)) % ARRAY_LEN(values)] + trial % 2;
             }
@@ -328,7 +351,8 @@ static void test_kinds(void **state)
     assert_string_equal(file, "a=b");
     s = trace_kinds_parse("transitions", &kinds, &file);
     assert_true(status_ok(&s) && kinds == TRACE_TRANSITIONS && !file);
-    static const char *const bad[] = {"", "fault", "faults,", "faults=", ",faults", "faultsyscalls"};
+    static const char *const bad[] = {"",        "fault",   "faults,",
+                                      "faults=", ",faults", "faultsyscalls"};
     for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
         s = trace_kinds_parse(bad[i], &kinds, &file);
         assert_int_equal(s.code, STATUS_USAGE);
@@ -338,9 +362,12 @@ static void test_kinds(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_simple_calls), cmocka_unit_test(test_fork),
-        cmocka_unit_test(test_exec_and_restart), cmocka_unit_test(test_line_queue),
-        cmocka_unit_test(test_fault_outcomes), cmocka_unit_test(test_every_row),
+        cmocka_unit_test(test_simple_calls),
+        cmocka_unit_test(test_fork),
+        cmocka_unit_test(test_exec_and_restart),
+        cmocka_unit_test(test_line_queue),
+        cmocka_unit_test(test_fault_outcomes),
+        cmocka_unit_test(test_every_row),
         cmocka_unit_test(test_kinds),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
