@@ -7,27 +7,32 @@
 #include "trace/guest_view.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-#define OPEN_MAX 256 // tasks inside a fault at once; the oldest is given up
+#define OPEN_MAX 256      // tasks inside a fault at once; the oldest is given up
+#define DORMANT_AFTER 4096 // returns of others; from then on only a return to the same place counts
 
 #define PTE_P 1u
 #define PTE_W 2u
 #define PTE_FRAME UINT64_C(0x000FFFFFFFFFF000)
 
+// struct ucontext in a signal frame, at RDX of the handler: where its saved RIP lies.
+#define UCONTEXT_RIP (40 + 16 * 8)
+
 struct open_fault {
-    u64 number; // for the callback
+    u64 number; // for the callback; grows
     u64 rip, rsp, address, key, pte;
     u32 error_code;
+    u32 others; // returns since, by other tasks
     u8 cpl;
-    bool used;
 };
 
 struct fault_watch {
     struct machine *m;
     fault_ended_fn ended;
     void *ctx;
-    struct open_fault open[OPEN_MAX];
-    unsigned open_count, next;
+    struct open_fault open[OPEN_MAX]; // the first open_count, oldest first
+    unsigned open_count;
 };
 
 struct fault_watch *fault_watch_create(struct machine *m, fault_ended_fn ended, void *ctx)
@@ -39,38 +44,31 @@ struct fault_watch *fault_watch_create(struct machine *m, fault_ended_fn ended, 
     return w;
 }
 
-static void end_fault(struct fault_watch *w, struct open_fault *f, enum fault_outcome outcome)
+static void end_fault(struct fault_watch *w, unsigned index, enum fault_outcome outcome)
 {
-    f->used = false;
+    u64 number = w->open[index].number;
     w->open_count--;
-    w->ended(w->ctx, f->number, outcome);
+    memmove(&w->open[index], &w->open[index + 1], (w->open_count - index) * sizeof(w->open[0]));
+    w->ended(w->ctx, number, outcome);
 }
 
 void fault_watch_destroy(struct fault_watch *w)
 {
-    if (!w) {
-        return;
-    }
-    for (unsigned i = 0; i < OPEN_MAX; i++) { // from the oldest on
-        struct open_fault *f = &w->open[(w->next + i) % OPEN_MAX];
-        if (f->used) {
-            end_fault(w, f, FAULT_FATAL);
-        }
+    while (w && w->open_count) {
+        end_fault(w, 0, FAULT_FATAL);
     }
     free(w);
 }
 
 void fault_watch_begin(struct fault_watch *w, const struct probe_event *event, u64 number)
 {
-    struct open_fault *f = &w->open[w->next];
-    w->next = (w->next + 1) % OPEN_MAX;
-    if (f->used) {
-        end_fault(w, f, FAULT_FATAL);
+    if (w->open_count == OPEN_MAX) {
+        end_fault(w, 0, FAULT_FATAL);
     }
     struct cpu_regs regs;
     enum guest_task_identity identity;
     cpu_get_regs(machine_cpu(w->m, event->cpu), &regs);
-    *f = (struct open_fault){
+    w->open[w->open_count++] = (struct open_fault){
         .number = number,
         .rip = event->rip,
         .rsp = regs.gpr[CPU_RSP],
@@ -79,9 +77,7 @@ void fault_watch_begin(struct fault_watch *w, const struct probe_event *event, u
         .pte = guest_pte(w->m, event->cr3, event->address),
         .error_code = event->error_code,
         .cpl = event->from_cpl,
-        .used = true,
     };
-    w->open_count++;
 }
 
 static enum fault_outcome judge(const struct open_fault *f, u64 now)
@@ -102,33 +98,52 @@ static enum fault_outcome judge(const struct open_fault *f, u64 now)
     return FAULT_SPURIOUS;
 }
 
-static void check(struct fault_watch *w, struct open_fault *f, const struct probe_event *event,
+// Whether the task starts a signal handler that will come back to the fault.
+static bool in_handler(const struct fault_watch *w, const struct open_fault *f, unsigned cpu,
+                       const struct cpu_regs *regs)
+{
+    u64 rip;
+    return cpu_debug_read(machine_cpu(w->m, cpu), regs->gpr[CPU_RDX] + UCONTEXT_RIP, &rip,
+                          sizeof(rip)) &&
+           rip == f->rip;
+}
+
+// True if the fault of this index has ended (and is gone).
+static bool check(struct fault_watch *w, unsigned index, const struct probe_event *event,
                   const struct cpu_regs *regs, u64 key)
 {
+    struct open_fault *f = &w->open[index];
     bool same_task = f->cpl == 3 ? f->key == key : f->rsp == regs->gpr[CPU_RSP];
     if (f->cpl != event->to_cpl || !same_task) {
-        return;
+        f->others++;
+        return false;
     }
+    enum fault_outcome outcome = FAULT_FIXUP;
     if (event->address == f->rip) {
-        end_fault(w, f, judge(f, guest_pte(w->m, event->cr3, f->address)));
-    } else {
-        end_fault(w, f, f->cpl == 3 ? FAULT_SIGNAL : FAULT_FIXUP);
+        outcome = judge(f, guest_pte(w->m, event->cr3, f->address));
+    } else if (f->cpl == 3) { // a new task on the stack of one that was killed, else
+        outcome = in_handler(w, f, event->cpu, regs) ? FAULT_SIGNAL : FAULT_FATAL;
     }
+    end_fault(w, index, outcome);
+    return true;
 }
 
 void fault_watch_transition(struct fault_watch *w, const struct probe_event *event)
 {
     bool back = event->cause == TRANSITION_IRET || event->cause == TRANSITION_SYSRET;
-    if (!w->open_count || !back) {
+    bool interesting = false;
+    for (unsigned i = 0; back && i < w->open_count; i++) {
+        const struct open_fault *f = &w->open[i];
+        interesting = interesting || f->others < DORMANT_AFTER || f->rip == event->address;
+    }
+    if (!interesting) {
         return;
     }
     struct cpu_regs regs;
     cpu_get_regs(machine_cpu(w->m, event->cpu), &regs);
     enum guest_task_identity identity;
     u64 key = event->to_cpl == 3 ? guest_task_key(w->m, event->cpu, &identity) : 0;
-    for (unsigned i = 0; i < OPEN_MAX; i++) {
-        if (w->open[i].used) {
-            check(w, &w->open[i], event, &regs, key);
-        }
+    for (unsigned i = 0; i < w->open_count;) {
+        i += check(w, i, event, &regs, key) ? 0 : 1;
     }
 }

@@ -267,6 +267,7 @@ static void fault(struct fixture *f, struct fault_watch *w, u64 number, u32 erro
     cpu_set_regs(machine_cpu(f->m, 0), &regs);
     fault_watch_transition(w, &other);
     become(f, STACK_1, return_rip, 0x5000, &regs);
+    regs.gpr[CPU_RDX] = DATA; // a struct ucontext, if this is a handler
     cpu_set_regs(machine_cpu(f->m, 0), &regs);
     other.address = return_rip;
     fault_watch_transition(w, &other);
@@ -287,7 +288,10 @@ static void test_fault_outcomes(void **state)
     fault(&f, w, 2, PF_USER | PF_WRITE | PF_PRESENT, 0x5005, 0x5007, CODE);
     fault(&f, w, 3, PF_USER, 0x5007, 0x5007, CODE);
     fault(&f, w, 4, PF_USER, 0x1230, 0x5007, CODE);
+    poke_u64(&f, DATA + 40 + 16 * 8, CODE);
     fault(&f, w, 5, PF_USER, 0, 0, CODE + 99);
+    poke_u64(&f, DATA + 40 + 16 * 8, 0);
+    fault(&f, w, 7, PF_USER, 0, 0, CODE + 99);
     struct probe_event last = {.rip = CODE, .cr3 = ROOT, .kind = PROBE_page_fault, .from_cpl = 3};
     fault_watch_begin(w, &last, 6);
     fault_watch_destroy(w);
@@ -298,6 +302,7 @@ static void test_fault_outcomes(void **state)
     assert_int_equal(o.seen[4], FAULT_SWAP_IN);
     assert_int_equal(o.seen[5], FAULT_SIGNAL);
     assert_int_equal(o.seen[6], FAULT_FATAL);
+    assert_int_equal(o.seen[7], FAULT_FATAL);
     expect_text(&f, "");
 }
 
