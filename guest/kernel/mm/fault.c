@@ -68,10 +68,8 @@ static vm_fault_t fault_anonymous(struct vm_fault *vmf)
     if (vma->vm_flags & VM_SHARED) // a shared area always has a file
         return VM_FAULT_SIGBUS;
     if (!(vmf->flags & FAULT_FLAG_WRITE)) {
-        if (lock_unchanged(vmf)) {
-            vma->has_anon = true; // fork copies entries of the zero page too: a read must not fault again
+        if (lock_unchanged(vmf))
             pte_set(vmf->pte, page_to_phys(zero_page) | prot_readonly(vma));
-        }
         unlock_pte(vmf);
         return 0;
     }

@@ -88,6 +88,8 @@ static struct vm_area_struct *make_target(struct vm_area_struct *vma, const stru
     n->vm_start = r->new_addr;
     n->vm_end = r->new_addr + r->new_len;
     n->vm_pgoff = linear_index(vma, r->addr);
+    if (!vma->vm_file && !vma->has_anon) // no page knows its index yet: as if mapped here, so that it can join neighbours
+        n->vm_pgoff = r->new_addr >> PAGE_SHIFT;
     if (n->vm_ops && n->vm_ops->open)
         n->vm_ops->open(n);
     vma_link(r->mm, n);
@@ -139,13 +141,7 @@ static long remap_to(struct remap *r)
     struct vm_area_struct *vma;
     int err;
 
-    if ((r->new_addr & ~PAGE_MASK) && (r->flags & MREMAP_FIXED))
-        return -EINVAL;
     if (r->flags & MREMAP_FIXED) {
-        if (r->new_len > TASK_SIZE || r->new_addr > TASK_SIZE - r->new_len)
-            return -EINVAL;
-        if (r->addr + r->old_len > r->new_addr && r->new_addr + r->new_len > r->addr)
-            return -EINVAL;
         err = do_munmap(r->mm, r->new_addr, r->new_len);
         if (err)
             return err;
@@ -191,17 +187,26 @@ static long grow_here(struct vm_area_struct *vma, struct remap *r)
     return (long)r->addr;
 }
 
+// A target given by the caller: aligned, in user space, apart from the source.
+static bool target_valid(const struct remap *r)
+{
+    if (!(r->flags & MREMAP_FIXED))
+        return true;
+    if ((r->new_addr & ~PAGE_MASK) || r->new_len > TASK_SIZE || r->new_addr > TASK_SIZE - r->new_len)
+        return false;
+    return r->addr + r->old_len <= r->new_addr || r->new_addr + r->new_len <= r->addr;
+}
+
 static long do_mremap(struct remap *r)
 {
-    struct vm_area_struct *vma;
+    struct vm_area_struct *vma = find_vma_intersection(r->mm, r->addr, r->addr + 1);
     int err;
 
+    if (!vma)
+        return -EFAULT; // before the target is unmapped
     if (r->flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
         return remap_to(r);
     if (r->old_len >= r->new_len) {
-        vma = find_vma(r->mm, r->addr);
-        if (!vma || vma->vm_start > r->addr)
-            return -EFAULT;
         if (r->old_len == r->new_len)
             return (long)r->addr;
         err = do_munmap(r->mm, r->addr + r->new_len, r->old_len - r->new_len);
@@ -243,6 +248,8 @@ SYSCALL_DEFINE(mremap)
         return -EINVAL;
     if (r.flags & (MREMAP_FIXED | MREMAP_DONTUNMAP))
         r.new_addr = ARG_ULONG(4);
+    if (!target_valid(&r))
+        return -EINVAL;
     if (down_write_killable(&r.mm->mmap_lock))
         return -EINTR;
     ret = do_mremap(&r);
