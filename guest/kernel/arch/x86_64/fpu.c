@@ -136,7 +136,7 @@ void fpu_switch(struct task_struct *prev, struct task_struct *next)
 
 size_t fpu_user_frame_size(void)
 {
-    return fpu_state_size + 4; // FP_XSTATE_MAGIC2 follows
+    return fpu_state_size + (fpu_xcr0 ? 4 : 0); // FP_XSTATE_MAGIC2 follows
 }
 
 int fpu_save_to_user(void __user *buf)
@@ -145,13 +145,14 @@ int fpu_save_to_user(void __user *buf)
     preempt_disable();
     state_save(state);
     preempt_enable();
-    // Without XSAVE the frame describes itself all the same: x87 and SSE in the legacy area.
-    struct sw_bytes sw = {.magic1 = FP_XSTATE_MAGIC1, .extended_size = fpu_state_size + 4,
-                          .xfeatures = fpu_xcr0 ? fpu_xcr0 : 3, .xstate_size = fpu_state_size};
+    struct sw_bytes sw = {0}; // without XSAVE, Linux leaves it all zero: a plain FXSAVE image
+    if (fpu_xcr0)
+        sw = (struct sw_bytes){.magic1 = FP_XSTATE_MAGIC1, .extended_size = fpu_state_size + 4,
+                               .xfeatures = fpu_xcr0, .xstate_size = fpu_state_size};
     if (copy_to_user(buf, state, fpu_state_size) ||
         copy_to_user((char *)buf + SW_RESERVED, &sw, sizeof(sw)))
         return -EFAULT;
-    if (put_user(FP_XSTATE_MAGIC2, (u32 *)((char *)buf + fpu_state_size)))
+    if (fpu_xcr0 && put_user(FP_XSTATE_MAGIC2, (u32 *)((char *)buf + fpu_state_size)))
         return -EFAULT;
     return 0;
 }
