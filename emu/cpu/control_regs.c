@@ -54,7 +54,8 @@ static bool write_cr0(struct cpu *cpu, u64 value)
             return raise_gp(cpu, 0);
         }
     }
-    if (((value ^ old) & (CR0_PG | CR0_CD | CR0_NW)) && !reload_pdptes(cpu, value, cpu->cr3, cpu->cr4)) {
+    if (((value ^ old) & (CR0_PG | CR0_CD | CR0_NW)) &&
+        !reload_pdptes(cpu, value, cpu->cr3, cpu->cr4)) {
         return false;
     }
     if (pg_on && (cpu->efer & EFER_LME)) {

@@ -342,7 +342,8 @@ static void signal_init(void *ctx)
 static void signal_sipi(void *ctx, u8 vector)
 {
     struct cpu *cpu = ctx;
-    // Ignored unless the CPU waits for it (SDM 3A 9.4.4.1), also right after an INIT that it has yet to take.
+    // Ignored unless the CPU waits for it (SDM 3A 9.4.4.1), also right after an INIT that it has
+    // yet to take.
     if (cpu->waiting_for_sipi || (cpu->pending & CPU_PENDING_INIT)) {
         cpu->sipi_vector = vector;
         signal_pending(cpu, CPU_PENDING_SIPI);

@@ -13,7 +13,8 @@ struct cpu_model {
     const char *brand; // 48 bytes at most
 };
 
-// The identity is that of a server whose erratum lists are short; what it can do is in x86_features.def.
+// The identity is that of a server whose erratum lists are short; what it can do is in
+// x86_features.def.
 static const struct cpu_model models[] = {
     {"v2", 2, 6, 0x8F, 8, "viv x86-64-v2 processor"},
 };
@@ -53,7 +54,8 @@ u64 cpu_model_features(const struct cpu_model *model)
 
 u32 cpu_model_signature(const struct cpu_model *m)
 {
-    return m->stepping | (m->model & 0xFu) << 4 | (u32)m->family << 8 | (m->model >> 4 & 0xFu) << 16;
+    return m->stepping | (m->model & 0xFu) << 4 | (u32)m->family << 8 |
+           (m->model >> 4 & 0xFu) << 16;
 }
 
 static void feature_bits(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
@@ -83,7 +85,8 @@ static bool apic_enabled(const struct cpu *cpu)
 static void leaf_1(const struct cpu *cpu, u32 out[4])
 {
     out[EAX] = cpu_model_signature(cpu->model);
-    out[EBX] = cpu->config.index << 24 | 1u << 16 | 8u << 8; // APIC ID, one CPU, CLFLUSH of 64 bytes
+    out[EBX] =
+        cpu->config.index << 24 | 1u << 16 | 8u << 8; // APIC ID, one CPU, CLFLUSH of 64 bytes
     if (!apic_enabled(cpu)) {
         out[EDX] &= ~(u32)BIT(9);
     }

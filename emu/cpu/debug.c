@@ -12,9 +12,10 @@ static bool breakpoint_enabled(const struct cpu *cpu, unsigned n)
     return cpu->dr[7] >> (2 * n) & 3;
 }
 
+// 0 execute, 1 write, 2 port, 3 read or write.
 static unsigned breakpoint_kind(const struct cpu *cpu, unsigned n)
 {
-    return (unsigned)bits_get(cpu->dr[7], 16 + 4 * n, 2); // 0 execute, 1 write, 2 port, 3 read or write
+    return (unsigned)bits_get(cpu->dr[7], 16 + 4 * n, 2);
 }
 
 static u8 breakpoint_size(const struct cpu *cpu, unsigned n)
@@ -73,8 +74,8 @@ void debug_note_port(struct cpu *cpu, u16 port, unsigned size)
     }
     for (unsigned n = 0; n < 4; n++) {
         u64 first = align_down(cpu->dr[n], breakpoint_size(cpu, n));
-        if (breakpoint_enabled(cpu, n) && breakpoint_kind(cpu, n) == 2 && port < first + breakpoint_size(cpu, n) &&
-            first < (u64)port + size) {
+        if (breakpoint_enabled(cpu, n) && breakpoint_kind(cpu, n) == 2 &&
+            port < first + breakpoint_size(cpu, n) && first < (u64)port + size) {
             on_watch(cpu, 1u << n);
         }
     }

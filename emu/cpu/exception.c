@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Delivery of faults: what a fault during a delivery becomes, double fault, shutdown (SDM 3A 6.15, table 6-5).
+// What a fault during a delivery becomes: double fault, shutdown (SDM 3A 6.15, table 6-5).
 #include "cpu/gate.h"
 
 #include <stdio.h>
 
-// Faults that follow each other in one delivery end in #DF after four, except benign ones: a ring-3 handler of #AC on a
-// misaligned stack faults for ever (silicon hangs, too). That is a shutdown here.
+// Faults that follow each other in one delivery end in #DF after four, except benign ones: a ring-3
+// handler of #AC on a misaligned stack faults for ever (silicon hangs, too). That is a shutdown
+// here.
 #define DELIVERY_TRIES_MAX 8
 
 enum fault_class { CLASS_BENIGN, CLASS_CONTRIBUTORY, CLASS_PAGE_FAULT, CLASS_DOUBLE_FAULT };
@@ -36,9 +37,9 @@ static const char *vector_name(u8 vector)
 {
     static const char *const names[] = {
         [EXC_DE] = "#DE", [EXC_DB] = "#DB", [EXC_NMI] = "NMI", [EXC_BP] = "#BP", [EXC_OF] = "#OF",
-        [EXC_BR] = "#BR", [EXC_UD] = "#UD", [EXC_NM] = "#NM", [EXC_DF] = "#DF", [EXC_TS] = "#TS",
-        [EXC_NP] = "#NP", [EXC_SS] = "#SS", [EXC_GP] = "#GP", [EXC_PF] = "#PF", [EXC_MF] = "#MF",
-        [EXC_AC] = "#AC", [EXC_MC] = "#MC", [EXC_XM] = "#XM", [EXC_CP] = "#CP",
+        [EXC_BR] = "#BR", [EXC_UD] = "#UD", [EXC_NM] = "#NM",  [EXC_DF] = "#DF", [EXC_TS] = "#TS",
+        [EXC_NP] = "#NP", [EXC_SS] = "#SS", [EXC_GP] = "#GP",  [EXC_PF] = "#PF", [EXC_MF] = "#MF",
+        [EXC_AC] = "#AC", [EXC_MC] = "#MC", [EXC_XM] = "#XM",  [EXC_CP] = "#CP",
     };
     return vector < ARRAY_LEN(names) && names[vector] ? names[vector] : "event";
 }
@@ -49,7 +50,8 @@ static void enter_shutdown(struct cpu *cpu, const struct event *root, const stru
     cpu->shutdown = true;
     cpu->boundary = true;
     snprintf(cpu->shutdown_reason, sizeof(cpu->shutdown_reason),
-             "triple fault: %s (error code 0x%x) at rip 0x%llx cs 0x%x, cr2 0x%llx; then %s (0x%x) during "
+             "triple fault: %s (error code 0x%x) at rip 0x%llx cs 0x%x, cr2 0x%llx; then %s (0x%x) "
+             "during "
              "the delivery of %s",
              vector_name(root->vector), root->error_code, (unsigned long long)cpu->rip,
              cpu->seg[CPU_CS].selector, (unsigned long long)cpu->cr2, vector_name(last->vector),
@@ -62,7 +64,8 @@ static struct event event_of_fault(const struct fault *fault)
                           .source = DELIVER_EXCEPTION,
                           .has_error_code = fault->has_error_code,
                           .error_code = fault->error_code};
-    // Every fault-class exception saves RF set; #DF is an abort and #DB sees to itself (SDM 3B 17.3.1.1).
+    // Every fault-class exception saves RF set; #DF is an abort and #DB sees to itself (SDM
+    // 3B 17.3.1.1).
     event.save_rf = fault->vector != EXC_DF && fault->vector != EXC_DB;
     return event;
 }
@@ -122,7 +125,8 @@ void cpu_deliver_fault(struct cpu *cpu, const struct fault *fault)
 
 bool cpu_soft_interrupt(struct cpu *cpu, u8 vector, enum delivery_source source, u64 next_rip)
 {
-    struct event event = {.vector = vector, .source = source, .has_next_rip = true, .next_rip = next_rip};
+    struct event event = {
+        .vector = vector, .source = source, .has_next_rip = true, .next_rip = next_rip};
     if (!gate_enter(cpu, &event)) {
         return false;
     }

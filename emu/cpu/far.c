@@ -82,7 +82,8 @@ static bool read_call_gate(struct cpu *cpu, const struct descriptor *d, struct g
         return false;
     }
     gate->selector = (u16)bits_get(d->low, 16, 16);
-    gate->offset = bits_get(d->low, 0, 16) | (type == SYS_CALL_GATE ? bits_get(d->low, 48, 16) << 16 : 0);
+    gate->offset =
+        bits_get(d->low, 0, 16) | (type == SYS_CALL_GATE ? bits_get(d->low, 48, 16) << 16 : 0);
     gate->parameters = (unsigned)bits_get(d->low, 32, 5);
     gate->width = type == SYS_CALL_GATE ? 4 : 2;
     if (lma) {
@@ -100,7 +101,8 @@ static bool read_call_gate(struct cpu *cpu, const struct descriptor *d, struct g
 }
 
 // The code segment behind a gate. more: CALL may go to an inner ring.
-static bool read_gate_target(struct cpu *cpu, const struct gate *gate, bool more, struct descriptor *code)
+static bool read_gate_target(struct cpu *cpu, const struct gate *gate, bool more,
+                             struct descriptor *code)
 {
     if (!read_target(cpu, gate->selector, code)) {
         return false;
@@ -154,7 +156,8 @@ bool cpu_far_jump(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_si
     return true;
 }
 
-// Appends a value of width bytes below what is already in the frame (which grows downward from its end).
+// Appends a value of width bytes below what is already in the frame (which grows downward from its
+// end).
 static void frame_push(u8 frame[static 160], unsigned *used, u64 value, unsigned width)
 {
     *used += width;
@@ -180,8 +183,10 @@ static bool frame_write(struct cpu *cpu, struct stack *stack, const u8 *frame, u
     return stack_write(cpu, stack, frame + 160 - used, used);
 }
 
-// CALL through a gate to an inner ring: a new stack from the TSS, the old one's pointer and parameters on it.
-static bool call_inner(struct cpu *cpu, const struct gate *gate, struct descriptor *code, u64 next_rip)
+// CALL through a gate to an inner ring: a new stack from the TSS, the old one's pointer and
+// parameters on it.
+static bool call_inner(struct cpu *cpu, const struct gate *gate, struct descriptor *code,
+                       u64 next_rip)
 {
     struct stack stack;
     u8 frame[160], from = cpu->cpl;
@@ -199,7 +204,8 @@ static bool call_inner(struct cpu *cpu, const struct gate *gate, struct descript
     if (!code_target_valid(cpu, code, gate->offset)) {
         return raise_gp(cpu, 0);
     }
-    if (!descriptor_set_type(cpu, code, SEGMENT_ACCESSED) || !frame_write(cpu, &stack, frame, used)) {
+    if (!descriptor_set_type(cpu, code, SEGMENT_ACCESSED) ||
+        !frame_write(cpu, &stack, frame, used)) {
         return false;
     }
     stack_commit(cpu, &stack);
@@ -208,7 +214,8 @@ static bool call_inner(struct cpu *cpu, const struct gate *gate, struct descript
     return true;
 }
 
-static bool call_same(struct cpu *cpu, struct descriptor *code, u64 target, unsigned width, u64 next_rip)
+static bool call_same(struct cpu *cpu, struct descriptor *code, u64 target, unsigned width,
+                      u64 next_rip)
 {
     struct stack stack = stack_current(cpu);
     u8 frame[160];
@@ -268,7 +275,8 @@ struct return_frame {
     u64 end;        // bytes from the stack pointer to the frame's end
 };
 
-static bool frame_read(struct cpu *cpu, const struct stack *stack, u64 *at, unsigned width, u64 *value)
+static bool frame_read(struct cpu *cpu, const struct stack *stack, u64 *at, unsigned width,
+                       u64 *value)
 {
     *value = 0;
     if (!stack_read(cpu, stack, *at, value, width)) {
@@ -285,7 +293,8 @@ static bool check_return_code(struct cpu *cpu, struct return_frame *f)
     }
     unsigned rpl = f->cs & 3u, dpl = descriptor_dpl(&f->code);
     bool allowed = is_conforming(&f->code) ? dpl <= rpl : dpl == rpl;
-    if (!descriptor_is_code(&f->code) || rpl < cpu->cpl || !allowed || bad_size_bits(cpu, &f->code)) {
+    if (!descriptor_is_code(&f->code) || rpl < cpu->cpl || !allowed ||
+        bad_size_bits(cpu, &f->code)) {
         return refuse(cpu, &f->code);
     }
     return check_present(cpu, &f->code);
@@ -301,7 +310,8 @@ static bool check_return_stack(struct cpu *cpu, struct return_frame *f)
     if (!descriptor_read(cpu, f->ss, false, EXC_GP, 0, &f->stack)) {
         return false;
     }
-    if ((f->ss & 3u) != rpl || !descriptor_is_writable_data(&f->stack) || descriptor_dpl(&f->stack) != rpl) {
+    if ((f->ss & 3u) != rpl || !descriptor_is_writable_data(&f->stack) ||
+        descriptor_dpl(&f->stack) != rpl) {
         return refuse(cpu, &f->stack);
     }
     if (!(f->stack.attributes & SEGMENT_P)) {
@@ -311,7 +321,8 @@ static bool check_return_stack(struct cpu *cpu, struct return_frame *f)
 }
 
 // Commits a checked return; extra: immediate of RET, taken off the outer stack too.
-static void commit_return(struct cpu *cpu, const struct stack *old, struct return_frame *f, u64 extra)
+static void commit_return(struct cpu *cpu, const struct stack *old, struct return_frame *f,
+                          u64 extra)
 {
     unsigned rpl = f->cs & 3u;
     bool outer = rpl > cpu->cpl, to_64 = cpu_in_lma(cpu) && (f->code.attributes & SEGMENT_L);
@@ -414,7 +425,8 @@ static u64 iret_flag_mask(const struct cpu *cpu, unsigned width)
     return width == 2 ? mask & 0xFFFF : mask;
 }
 
-static bool read_iret_frame(struct cpu *cpu, const struct stack *stack, unsigned width, struct return_frame *f)
+static bool read_iret_frame(struct cpu *cpu, const struct stack *stack, unsigned width,
+                            struct return_frame *f)
 {
     u64 at = 0, cs, ss;
     if (!frame_read(cpu, stack, &at, width, &f->rip) || !frame_read(cpu, stack, &at, width, &cs) ||
@@ -424,7 +436,8 @@ static bool read_iret_frame(struct cpu *cpu, const struct stack *stack, unsigned
     f->cs = (u16)cs;
     f->has_stack = cpu->long_mode || (f->cs & 3u) > cpu->cpl;
     if (f->has_stack) {
-        if (!frame_read(cpu, stack, &at, width, &f->rsp) || !frame_read(cpu, stack, &at, width, &ss)) {
+        if (!frame_read(cpu, stack, &at, width, &f->rsp) ||
+            !frame_read(cpu, stack, &at, width, &ss)) {
             return false;
         }
         f->ss = (u16)ss;
@@ -439,7 +452,8 @@ bool cpu_iret(struct cpu *cpu, unsigned operand_size)
         return real_far_return(cpu, operand_size, 0, true);
     }
     if (cpu->rflags & RFLAGS_NT) {
-        return raise_gp(cpu, 0); // IA-32e: as the SDM says; else a task return, which is not implemented
+        // IA-32e: as the SDM says. Else it would be a task return, which is not implemented.
+        return raise_gp(cpu, 0);
     }
     struct stack stack = stack_current(cpu);
     struct return_frame f;

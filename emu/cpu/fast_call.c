@@ -15,7 +15,8 @@ static void flat_segment(struct cpu_segment *s, u16 selector, u16 attributes)
 static void flat_code(struct cpu *cpu, u16 selector, unsigned cpl, bool is_64)
 {
     u16 size = is_64 ? SEGMENT_L : SEGMENT_DB;
-    u16 type = SEGMENT_S | SEGMENT_P | SEGMENT_G | SEGMENT_CODE | SEGMENT_READABLE | SEGMENT_ACCESSED;
+    u16 type =
+        SEGMENT_S | SEGMENT_P | SEGMENT_G | SEGMENT_CODE | SEGMENT_READABLE | SEGMENT_ACCESSED;
     flat_segment(&cpu->seg[CPU_CS], selector, (u16)(type | cpl << 5 | size));
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// One delivery through the IDT: 64-bit, 32- and 16-bit protected mode, real mode (SDM 3A 6.12, 6.14; 2A, INT n).
+// One delivery through the IDT in every mode (SDM 3A 6.12, 6.14; 2A, INT n).
 #include "cpu/gate.h"
 
 #include "cpu/interp/operand.h"
@@ -86,7 +86,8 @@ static bool read_handler(struct cpu *cpu, const struct gate *gate, u32 ext, stru
     return (code->attributes & SEGMENT_P) || raise_fault_code(cpu, EXC_NP, error);
 }
 
-static bool choose_stack(struct cpu *cpu, const struct gate *gate, unsigned cpl, u32 ext, struct stack *stack)
+static bool choose_stack(struct cpu *cpu, const struct gate *gate, unsigned cpl, u32 ext,
+                         struct stack *stack)
 {
     if (gate->ist) {
         *stack = stack_current(cpu);
@@ -124,8 +125,8 @@ static u64 saved_flags(const struct cpu *cpu, const struct event *event)
 }
 
 // The frame, lowest address first: error code, RIP, CS, RFLAGS, and RSP, SS where they are saved.
-static unsigned build_frame(const struct cpu *cpu, const struct event *event, unsigned width, bool with_stack,
-                            u8 *frame)
+static unsigned build_frame(const struct cpu *cpu, const struct event *event, unsigned width,
+                            bool with_stack, u8 *frame)
 {
     u64 values[6];
     unsigned n = 0;
@@ -154,7 +155,8 @@ static void probe_delivery(struct cpu *cpu, const struct event *event, u64 rip, 
         [DELIVER_NMI] = TRANSITION_INTERRUPT,
     };
     if (transition_probed(cpu)) {
-        struct transition t = {causes[event->source], from_cpl, event->vector, event->error_code, rip};
+        struct transition t = {causes[event->source], from_cpl, event->vector, event->error_code,
+                               rip};
         cpu_probe_transition(cpu, &t);
     }
 }
@@ -165,7 +167,8 @@ static void enter_handler(struct cpu *cpu, const struct event *event, const stru
     u8 from_cpl = cpu->cpl;
     u64 rip = cpu->rip;
     bool is_interrupt_gate = gate->type == SYS_INTERRUPT_GATE || gate->type == SYS_INTERRUPT_GATE16;
-    u64 cleared = RFLAGS_TF | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF | (is_interrupt_gate ? RFLAGS_IF : 0);
+    u64 cleared =
+        RFLAGS_TF | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF | (is_interrupt_gate ? RFLAGS_IF : 0);
     cpu_set_rflags(cpu, cpu_rflags(cpu) & ~cleared);
     stack_commit(cpu, stack);
     code_commit(cpu, code, cpl, gate->offset);
@@ -184,13 +187,15 @@ static bool enter_protected(struct cpu *cpu, const struct event *event)
         !choose_stack(cpu, &gate, cpl, ext, &stack)) {
         return false;
     }
-    bool lma = cpu_in_lma(cpu), narrow = gate.type == SYS_INTERRUPT_GATE16 || gate.type == SYS_TRAP_GATE16;
+    bool lma = cpu_in_lma(cpu),
+         narrow = gate.type == SYS_INTERRUPT_GATE16 || gate.type == SYS_TRAP_GATE16;
     unsigned width = lma ? 8 : narrow ? 2 : 4;
     unsigned size = build_frame(cpu, event, width, lma || cpl != cpu->cpl, frame);
     if (!code_target_valid(cpu, &code, gate.offset)) {
         return raise_gp(cpu, ext);
     }
-    if (!descriptor_set_type(cpu, &code, SEGMENT_ACCESSED) || !stack_write(cpu, &stack, frame, size)) {
+    if (!descriptor_set_type(cpu, &code, SEGMENT_ACCESSED) ||
+        !stack_write(cpu, &stack, frame, size)) {
         return false;
     }
     enter_handler(cpu, event, &gate, &code, cpl, &stack);
@@ -202,8 +207,8 @@ static bool enter_real(struct cpu *cpu, const struct event *event)
 {
     struct stack stack = stack_current(cpu);
     u16 vector[2];
-    u16 frame[3] = {(u16)(event->has_next_rip ? event->next_rip : cpu->rip), cpu->seg[CPU_CS].selector,
-                    (u16)cpu_rflags(cpu)};
+    u16 frame[3] = {(u16)(event->has_next_rip ? event->next_rip : cpu->rip),
+                    cpu->seg[CPU_CS].selector, (u16)cpu_rflags(cpu)};
     if (event->vector * 4u + 3 > cpu->idtr_limit) {
         return raise_gp(cpu, idt_error(event));
     }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The boundary between two instructions: INIT, SIPI, traps, NMI, INTR, breakpoints, by SDM 3A table 6-2.
+// The boundary between two instructions: what is taken, in the order of SDM 3A table 6-2.
 #include "cpu/gate.h"
 
 #define DR6_BS BIT(14)
@@ -82,7 +82,8 @@ static bool take_first(struct cpu *cpu)
     }
     if ((cpu->pending & CPU_PENDING_TRAP) && cpu->shadow != SHADOW_MOV_SS) {
         take_debug(cpu);
-    } else if ((cpu->pending & CPU_PENDING_NMI) && !cpu->nmi_blocked && cpu->shadow == SHADOW_NONE) {
+    } else if ((cpu->pending & CPU_PENDING_NMI) && !cpu->nmi_blocked &&
+               cpu->shadow == SHADOW_NONE) {
         take_nmi(cpu);
     } else if (cpu->intr && interrupts_open(cpu)) {
         take_interrupt(cpu);

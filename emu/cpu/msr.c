@@ -2,8 +2,8 @@
 // RDMSR and WRMSR (SDM volume 4); the rows are isa/x86_msrs.def.
 #include "cpu/interp/operand.h"
 
-// RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO, PSDP_NO, BHI_NO,
-// PBRSB_NO, GDS_NO, RFDS_NO: an interpreter does not speculate.
+// RDCL_NO, SKIP_L1DFL_VMENTRY, SSB_NO, MDS_NO, IF_PSCHANGE_MC_NO, TAA_NO, SBDR_SSDP_NO, FBSDP_NO,
+// PSDP_NO, BHI_NO, PBRSB_NO, GDS_NO, RFDS_NO: an interpreter does not speculate.
 #define CPU_ARCH_CAPABILITIES                                                                      \
     (BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(20) | \
      BIT(24) | BIT(26) | BIT(27))

@@ -18,7 +18,8 @@ u32 descriptor_limit(const struct descriptor *d)
     return d->attributes & SEGMENT_G ? limit << 12 | 0xFFF : limit;
 }
 
-bool descriptor_read(struct cpu *cpu, u16 selector, bool wide, u8 vector, u32 ext, struct descriptor *d)
+bool descriptor_read(struct cpu *cpu, u16 selector, bool wide, u8 vector, u32 ext,
+                     struct descriptor *d)
 {
     u64 base = cpu->gdtr_base;
     u64 limit = cpu->gdtr_limit;
@@ -91,7 +92,8 @@ u64 stack_offset(const struct stack *stack, s64 delta)
 }
 
 // Linear address of size bytes at an offset of the stack segment; false: #SS.
-static bool stack_linear(struct cpu *cpu, const struct stack *stack, u64 offset, unsigned size, u64 *linear)
+static bool stack_linear(struct cpu *cpu, const struct stack *stack, u64 offset, unsigned size,
+                         u64 *linear)
 {
     if (stack->width == 8) {
         *linear = offset;
@@ -220,7 +222,8 @@ void segments_drop_privileged(struct cpu *cpu)
         struct cpu_segment *s = &cpu->seg[which[i]];
         bool conforming_code = (s->attributes & (SEGMENT_CODE | SEGMENT_CONFORMING)) ==
                                (SEGMENT_CODE | SEGMENT_CONFORMING);
-        if (selector_error(s->selector) && SEGMENT_DPL(s->attributes) < cpu->cpl && !conforming_code) {
+        if (selector_error(s->selector) && SEGMENT_DPL(s->attributes) < cpu->cpl &&
+            !conforming_code) {
             s->selector = 0;
             s->attributes = 0;
         }
@@ -238,7 +241,8 @@ static bool load_null(struct cpu *cpu, unsigned seg, u16 selector)
 
 static bool check_stack_segment(struct cpu *cpu, const struct descriptor *d)
 {
-    if ((d->selector & 3u) != cpu->cpl || descriptor_dpl(d) != cpu->cpl || !descriptor_is_writable_data(d)) {
+    if ((d->selector & 3u) != cpu->cpl || descriptor_dpl(d) != cpu->cpl ||
+        !descriptor_is_writable_data(d)) {
         return raise_gp(cpu, selector_error(d->selector));
     }
     if (!(d->attributes & SEGMENT_P)) {
@@ -253,7 +257,8 @@ static bool check_data_segment(struct cpu *cpu, const struct descriptor *d)
     bool readable = !code || (d->attributes & SEGMENT_READABLE);
     unsigned dpl = descriptor_dpl(d), rpl = d->selector & 3u;
     bool conforming = code && (d->attributes & SEGMENT_CONFORMING);
-    if (!(d->attributes & SEGMENT_S) || !readable || (!conforming && (rpl > dpl || cpu->cpl > dpl))) {
+    if (!(d->attributes & SEGMENT_S) || !readable ||
+        (!conforming && (rpl > dpl || cpu->cpl > dpl))) {
         return raise_gp(cpu, selector_error(d->selector));
     }
     if (!(d->attributes & SEGMENT_P)) {
@@ -293,7 +298,8 @@ static bool read_system(struct cpu *cpu, u16 selector, struct descriptor *d)
     if (!descriptor_read(cpu, selector, cpu_in_lma(cpu), EXC_GP, 0, d)) {
         return false;
     }
-    if ((d->attributes & SEGMENT_S) || (d->high >> 40 & 0x1F) || !is_canonical(descriptor_base(d))) {
+    if ((d->attributes & SEGMENT_S) || (d->high >> 40 & 0x1F) ||
+        !is_canonical(descriptor_base(d))) {
         return raise_gp(cpu, selector_error(selector));
     }
     return true;
@@ -350,7 +356,8 @@ bool cpu_port_allowed(struct cpu *cpu, u16 port, unsigned size)
     }
     u16 base, bits;
     u32 at;
-    bool has_map = (cpu->tr.attributes & SEGMENT_P) && (cpu->tr.attributes & 8) && cpu->tr.limit >= 0x67;
+    bool has_map =
+        (cpu->tr.attributes & SEGMENT_P) && (cpu->tr.attributes & 8) && cpu->tr.limit >= 0x67;
     if (!has_map) {
         return raise_gp(cpu, 0);
     }

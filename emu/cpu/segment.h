@@ -5,7 +5,8 @@
 
 #include "cpu/state.h"
 
-// A descriptor as it lies in a table (SDM 3A 3.4.5); high is the second half of 16-byte system descriptors.
+// A descriptor as it lies in a table (SDM 3A 3.4.5); high is the second half of 16-byte system
+// descriptors.
 struct descriptor {
     u64 low, high;
     u64 linear; // where it was read
@@ -15,9 +16,18 @@ struct descriptor {
 
 // System descriptor types (SDM 3A table 3-2).
 enum {
-    SYS_TSS16 = 1, SYS_LDT = 2, SYS_TSS16_BUSY = 3, SYS_CALL_GATE16 = 4, SYS_TASK_GATE = 5,
-    SYS_INTERRUPT_GATE16 = 6, SYS_TRAP_GATE16 = 7, SYS_TSS = 9, SYS_TSS_BUSY = 11, SYS_CALL_GATE = 12,
-    SYS_INTERRUPT_GATE = 14, SYS_TRAP_GATE = 15,
+    SYS_TSS16 = 1,
+    SYS_LDT = 2,
+    SYS_TSS16_BUSY = 3,
+    SYS_CALL_GATE16 = 4,
+    SYS_TASK_GATE = 5,
+    SYS_INTERRUPT_GATE16 = 6,
+    SYS_TRAP_GATE16 = 7,
+    SYS_TSS = 9,
+    SYS_TSS_BUSY = 11,
+    SYS_CALL_GATE = 12,
+    SYS_INTERRUPT_GATE = 14,
+    SYS_TRAP_GATE = 15,
 };
 
 static inline bool cpu_in_lma(const struct cpu *cpu)
@@ -42,16 +52,18 @@ static inline bool descriptor_is_code(const struct descriptor *d)
 
 static inline bool descriptor_is_writable_data(const struct descriptor *d)
 {
-    return (d->attributes & (SEGMENT_S | SEGMENT_CODE | SEGMENT_WRITABLE)) == (SEGMENT_S | SEGMENT_WRITABLE);
+    return (d->attributes & (SEGMENT_S | SEGMENT_CODE | SEGMENT_WRITABLE)) ==
+           (SEGMENT_S | SEGMENT_WRITABLE);
 }
 
 // Base and expanded limit of a code, data or system descriptor's low half.
 u64 descriptor_base(const struct descriptor *d);
 u32 descriptor_limit(const struct descriptor *d);
 
-// Reads the descriptor that a non-null selector names (8 bytes; wide: 16). False: vector(selector | ext) if it lies
-// outside its table, or a page fault.
-bool descriptor_read(struct cpu *cpu, u16 selector, bool wide, u8 vector, u32 ext, struct descriptor *d);
+// Reads the descriptor that a non-null selector names (8 bytes; wide: 16). False: vector(selector |
+// ext) if it lies outside its table, or a page fault.
+bool descriptor_read(struct cpu *cpu, u16 selector, bool wide, u8 vector, u32 ext,
+                     struct descriptor *d);
 // Sets type bits in memory (accessed, busy); nothing if they are set.
 bool descriptor_set_type(struct cpu *cpu, struct descriptor *d, u8 bits);
 // Fills a segment register.
@@ -62,8 +74,8 @@ void segment_set_null(struct cpu_segment *s, u16 selector);
 struct stack {
     struct cpu_segment segment;
     u64 pointer;
-    u8 cpl;   // privilege of the accesses
-    u8 width; // of the pointer in bytes: 8, 4 (SS.B) or 2
+    u8 cpl;    // privilege of the accesses
+    u8 width;  // of the pointer in bytes: 8, 4 (SS.B) or 2
     u32 error; // of #SS
 };
 
@@ -77,11 +89,13 @@ u64 stack_offset(const struct stack *stack, s64 delta);
 // Commits segment and pointer to SS and RSP.
 void stack_commit(struct cpu *cpu, const struct stack *stack);
 
-// A stack from the TSS for the given privilege (no IST): pointer in 64-bit mode with a null SS, else checked SS:ESP.
+// A stack from the TSS for the given privilege (no IST): pointer in 64-bit mode with a null SS,
+// else checked SS:ESP.
 bool stack_from_tss(struct cpu *cpu, unsigned cpl, u32 ext, struct stack *stack);
 bool tss_read(struct cpu *cpu, u32 offset, void *bytes, unsigned size, u32 ext);
 
-// RIP fits the code segment that is about to be loaded: canonical in 64-bit code, else within the limit.
+// RIP fits the code segment that is about to be loaded: canonical in 64-bit code, else within the
+// limit.
 bool code_target_valid(const struct cpu *cpu, const struct descriptor *code, u64 rip);
 // Loads CS (and CPL) from a checked descriptor and RIP.
 void code_commit(struct cpu *cpu, const struct descriptor *code, unsigned cpl, u64 rip);

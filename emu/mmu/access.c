@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Data and fetch accesses that the inline TLB check does not settle, and the context that selects the tables.
+// Accesses that the inline TLB check does not settle, and the context that selects the tables.
 #include "mmu/mmu_internal.h"
 
 #include "base/check.h"

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The memory management unit of one CPU: page walk, transparent software TLB (ENGINE.md), data and fetch access.
+// The memory management unit of one CPU: page walk, transparent TLB (ENGINE.md), accesses.
 #ifndef VIV_MMU_MMU_H
 #define VIV_MMU_MMU_H
 
@@ -9,23 +9,27 @@
 #include "mem/physmem.h"
 #include "mmu/fault.h"
 
-#define MMU_PHYS_BITS 40  // MAXPHYADDR, CPUID 80000008H
+#define MMU_PHYS_BITS 40 // MAXPHYADDR, CPUID 80000008H
 #define TLB_ENTRIES 4096 // direct-mapped by bits 12..23
 
 enum tlb_geometry { TLB_FULL, TLB_TINY, TLB_OFF }; // tiny: 4 entries in use; off: nothing is cached
 
-// Hit: linear + size-1 + neg[i] < PAGE_SIZE in unsigned arithmetic on both ends of the access; host = linear + add[i].
+// Hit: linear + size-1 + neg[i] < PAGE_SIZE in unsigned arithmetic on both ends of the access; host
+// = linear + add[i].
 struct tlb_column {
-    u64 neg[TLB_ENTRIES]; // minus the page's linear address; minus a page of another index when empty
+    u64 neg[TLB_ENTRIES]; // minus the page's linear address; minus a page of another index when
+                          // empty
     u64 add[TLB_ENTRIES]; // host address minus linear address
 };
 
-// The translations of one key: root frame, paging format, CR0.WP, CR4.PSE/SMEP/SMAP, EFER.NXE, ring class and AC.
+// The translations of one key: root frame, paging format, CR0.WP, CR4.PSE/SMEP/SMAP, EFER.NXE, ring
+// class and AC.
 struct tlb_tables {
     struct tlb_column read, write, fetch;
 };
 
-// What decides a translation. The CPU calls mmu_set_context() whenever one of these may have changed.
+// What decides a translation. The CPU calls mmu_set_context() whenever one of these may have
+// changed.
 struct mmu_context {
     u64 cr0, cr3, cr4, efer;
     u64 pdpte[4]; // PAE paging only: the registers of SDM 3A 4.4.1
@@ -33,24 +37,27 @@ struct mmu_context {
     bool ac; // RFLAGS.AC
 };
 
-// Data breakpoints (SDM 3B 17.2): explicit accesses that overlap one call on_watch with the bits of those hit. While
-// there is any, data accesses are not cached.
+// Data breakpoints (SDM 3B 17.2): explicit accesses that overlap one call on_watch with the bits of
+// those hit. While there is any, data accesses are not cached.
 struct mmu_watch {
     u64 linear;
-    u8 size;         // 0: unused
+    u8 size; // 0: unused
     bool write_only;
 };
 
 struct mmu_shared; // per machine: physmem, MMIO space, page-table tracking, all CPUs' tables
 struct mmu;
 
-// mmio may be accessed from within any access; sync_clock is called before a device is touched, so that vclock is exact.
-struct mmu_shared *mmu_shared_create(struct physmem *mem, struct io_space *mmio, enum tlb_geometry geometry);
+// mmio may be accessed from within any access; sync_clock is called before a device is touched, so
+// that vclock is exact.
+struct mmu_shared *mmu_shared_create(struct physmem *mem, struct io_space *mmio,
+                                     enum tlb_geometry geometry);
 void mmu_shared_destroy(struct mmu_shared *shared);
 
 struct mmu {
-    struct tlb_tables *tables; // of the current key
-    struct tlb_tables *system_tables; // supervisor, implicit access (descriptor tables, TSS); NULL until first used
+    struct tlb_tables *tables;        // of the current key
+    struct tlb_tables *system_tables; // supervisor, implicit access (descriptor tables, TSS); NULL
+                                      // until first used
     struct physmem *mem;
     struct io_space *mmio;
     struct mmu_shared *shared;
@@ -59,10 +66,12 @@ struct mmu {
     unsigned cpu_index;
     void (*before_device)(void *ctx); // make vclock exact, note that devices were touched
     void *before_device_ctx;
-    void (*on_mmio)(void *ctx, u64 gpa, u64 value, unsigned size, bool is_write); // probe; may be NULL; same ctx
-    // Raised when cached translations of this CPU were dropped, so that a translated block can leave. Also raised by
-    // mmu_fetch_page() when its answer must not outlive one instruction (--tlb off, tables outside RAM). The CPU's loop
-    // clears it before it looks a page up, and looks again before the next instruction whenever it is set.
+    void (*on_mmio)(void *ctx, u64 gpa, u64 value, unsigned size,
+                    bool is_write); // probe; may be NULL; same ctx
+    // Raised when cached translations of this CPU were dropped, so that a translated block can
+    // leave. Also raised by mmu_fetch_page() when its answer must not outlive one instruction
+    // (--tlb off, tables outside RAM). The CPU's loop clears it before it looks a page up, and
+    // looks again before the next instruction whenever it is set.
     bool translations_dropped;
     struct mmu_watch watch[4];
     bool watching;
@@ -75,48 +84,60 @@ struct mmu *mmu_create(struct mmu_shared *shared, unsigned cpu_index,
 void mmu_destroy(struct mmu *mmu);
 void mmu_set_context(struct mmu *mmu, const struct mmu_context *context);
 
-// Reads the four PAE pointers that cr3 names. False, pdpte unchanged: a reserved bit is set (#GP, SDM 3A 4.4.1).
+// Reads the four PAE pointers that cr3 names. False, pdpte unchanged: a reserved bit is set (#GP,
+// SDM 3A 4.4.1).
 bool mmu_load_pdptes(struct mmu *mmu, u64 cr3, u64 pdpte[4]);
 
-// Linear addresses are canonical where 4-level paging is on (SDM 1 3.3.7.1). A hit of the TLB implies it.
+// Linear addresses are canonical where 4-level paging is on (SDM 1 3.3.7.1). A hit of the TLB
+// implies it.
 static inline bool mmu_canonical(const struct mmu *mmu, u64 linear)
 {
     return (u64)((s64)(linear << 16) >> 16) == linear || !(mmu->context.efer & 0x400);
 }
 
-// Slow paths. All return false with *fault filled and nothing committed but A/D bits as ENGINE.md says. size 1..64.
-// A non-canonical byte anywhere gives #GP(0) before any walk; the caller makes it #SS(0) for stack-segment accesses.
-// With CR0.AM, RFLAGS.AC and CPL 3, misaligned accesses of 2, 4 and 8 bytes give #AC(0).
+// Slow paths. All return false with *fault filled and nothing committed but A/D bits as ENGINE.md
+// says. size 1..64. A non-canonical byte anywhere gives #GP(0) before any walk; the caller makes it
+// #SS(0) for stack-segment accesses. With CR0.AM, RFLAGS.AC and CPL 3, misaligned accesses of 2, 4
+// and 8 bytes give #AC(0).
 bool mmu_read_slow(struct mmu *mmu, u64 linear, void *out, unsigned size, struct fault *fault);
-bool mmu_write_slow(struct mmu *mmu, u64 linear, const void *in, unsigned size, struct fault *fault);
-// Accesses by the CPU itself at supervisor privilege whatever CPL is (IDT, GDT, TSS, stack frames of a delivery).
+bool mmu_write_slow(struct mmu *mmu, u64 linear, const void *in, unsigned size,
+                    struct fault *fault);
+// Accesses by the CPU itself at supervisor privilege whatever CPL is (IDT, GDT, TSS, stack frames
+// of a delivery).
 bool mmu_system_read(struct mmu *mmu, u64 linear, void *out, unsigned size, struct fault *fault);
-bool mmu_system_write(struct mmu *mmu, u64 linear, const void *in, unsigned size, struct fault *fault);
+bool mmu_system_write(struct mmu *mmu, u64 linear, const void *in, unsigned size,
+                      struct fault *fault);
 
 // Like the above with the rights of another CPL than the current one (stack of a privilege change).
-bool mmu_read_as(struct mmu *mmu, u8 cpl, u64 linear, void *out, unsigned size, struct fault *fault);
-bool mmu_write_as(struct mmu *mmu, u8 cpl, u64 linear, const void *in, unsigned size, struct fault *fault);
+bool mmu_read_as(struct mmu *mmu, u8 cpl, u64 linear, void *out, unsigned size,
+                 struct fault *fault);
+bool mmu_write_as(struct mmu *mmu, u8 cpl, u64 linear, const void *in, unsigned size,
+                  struct fault *fault);
 
-void mmu_set_watches(struct mmu *mmu, const struct mmu_watch watches[4], void (*on_watch)(void *ctx, unsigned hit));
+void mmu_set_watches(struct mmu *mmu, const struct mmu_watch watches[4],
+                     void (*on_watch)(void *ctx, unsigned hit));
 
-// Checks (and sets A, D of) every page of a coming write of size bytes without writing: before multi-part commits.
+// Checks (and sets A, D of) every page of a coming write of size bytes without writing: before
+// multi-part commits.
 bool mmu_probe_write(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault);
 // The same for reading, without touching a device.
 bool mmu_probe_read(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault);
 
-// Read-modify-write: one walk, for writing. begin reads the old value into old[]; commit stores. MMIO included.
+// Read-modify-write: one walk, for writing. begin reads the old value into old[]; commit stores.
+// MMIO included.
 struct mmu_rmw {
     u64 linear;
     u8 *host; // non-NULL: plain RAM on the fast path
     unsigned size;
-    u64 gpa[2]; // slow: physical address of each page's part
+    u64 gpa[2];     // slow: physical address of each page's part
     unsigned first; // bytes in the first page
 };
-bool mmu_rmw_begin(struct mmu *mmu, u64 linear, unsigned size, void *old, struct mmu_rmw *rmw, struct fault *fault);
+bool mmu_rmw_begin(struct mmu *mmu, u64 linear, unsigned size, void *old, struct mmu_rmw *rmw,
+                   struct fault *fault);
 void mmu_rmw_commit(struct mmu *mmu, const struct mmu_rmw *rmw, const void *new_value);
 
-// The RAM page that holds the instruction byte at linear (fetch rights checked, A set), as rpn; PHYSMEM_NO_RPN in
-// *rpn if the code lies outside RAM (then mmu_fetch_bytes reads it uncached).
+// The RAM page that holds the instruction byte at linear (fetch rights checked, A set), as rpn;
+// PHYSMEM_NO_RPN in *rpn if the code lies outside RAM (then mmu_fetch_bytes reads it uncached).
 bool mmu_fetch_page(struct mmu *mmu, u64 linear, u32 *rpn, struct fault *fault);
 // size bytes of code, all in one page.
 bool mmu_fetch_bytes(struct mmu *mmu, u64 linear, u8 *out, unsigned size, struct fault *fault);
@@ -124,10 +145,12 @@ bool mmu_fetch_bytes(struct mmu *mmu, u64 linear, u8 *out, unsigned size, struct
 // Debugger's view: no side effects, no A/D, supervisor rights. False if not mapped.
 bool mmu_debug_translate(const struct mmu *mmu, u64 linear, u64 *gpa);
 
-// Drops the write translations of one RAM page: whoever sets a flag in physmem.page_flags calls it right after.
+// Drops the write translations of one RAM page: whoever sets a flag in physmem.page_flags calls it
+// right after.
 void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn);
 
-// Empties every table of every CPU (A20, memory map, APIC base). Entry-wise flushes are never needed: the TLB is transparent.
+// Empties every table of every CPU (A20, memory map, APIC base). Entry-wise flushes are never
+// needed: the TLB is transparent.
 void mmu_flush_all(struct mmu_shared *shared);
 
 // Inline fast paths. Little-endian host and guest; memcpy makes unaligned access defined.

@@ -13,8 +13,8 @@
 #define PTE_PS BIT(7)
 #define PTE_NX BIT(63)
 
-// What decides a translation besides the root, packed: the low bits of a key. Bits that cannot matter are left out, so
-// that equal translations share a key.
+// What decides a translation besides the root, packed: the low bits of a key. Bits that cannot
+// matter are left out, so that equal translations share a key.
 enum mmu_mode {
     MODE_FORMAT = 3, // enum paging_format
     MODE_WP = 4,
@@ -35,8 +35,8 @@ enum mmu_access { ACCESS_READ, ACCESS_WRITE, ACCESS_FETCH };
 
 // A finished walk. The path names the table frames in RAM that it went through, for tracking.
 struct walk {
-    u64 gpa;  // of the linear address given
-    u32 rpn;  // of gpa; PHYSMEM_NO_RPN outside RAM
+    u64 gpa; // of the linear address given
+    u32 rpn; // of gpa; PHYSMEM_NO_RPN outside RAM
     bool cacheable;
     unsigned depth;
     struct {
@@ -57,12 +57,13 @@ struct tlb_key {
     u32 mode;
 };
 
-// The tables of one key, with a log of what was filled, so that emptying a nearly empty set is cheap.
+// The tables of one key, with a log of what was filled, so that emptying a nearly empty set is
+// cheap.
 struct tlb_set {
     struct tlb_tables tables;
     struct tlb_key key;
     u64 last_use;
-    u32 number; // index in mmu_shared.sets
+    u32 number;               // index in mmu_shared.sets
     u32 logged[COLUMN_COUNT]; // > TLB_LOG_MAX: the log overflowed
     u16 log[COLUMN_COUNT][TLB_LOG_MAX];
 };
@@ -90,18 +91,19 @@ struct mmu_shared {
     u64 use_clock;
     struct tlb_set *empty; // never filled: for modes in which nothing may be cached
     u16 tiny_slot[TLB_SETS_MAX][COLUMN_COUNT][TLB_TINY_SLOTS]; // index + 1 of what is cached
-    struct table_track **tracks; // by rpn
-    u32 *tracked;                // the rpns that have one
+    struct table_track **tracks;                               // by rpn
+    u32 *tracked;                                              // the rpns that have one
     u32 tracked_count, tracked_room;
-    // Two places where a write translation of the frame may be: set number << 12 | index, plus 1; ~0 in [0]: more.
+    // Two places where a write translation of the frame may be: set number << 12 | index, plus 1;
+    // ~0 in [0]: more.
     u32 (*write_refs)[2];
 };
 
 #define WRITE_REFS_MANY UINT32_MAX
 
 // walk.c
-// Translates one address, sets A and D. False: *fault is filled. mode is the key's; implicit accesses pass one without
-// MODE_USER and MODE_AC.
+// Translates one address, sets A and D. False: *fault is filled. mode is the key's; implicit
+// accesses pass one without MODE_USER and MODE_AC.
 bool mmu_walk(struct mmu *mmu, u32 mode, u64 linear, enum mmu_access access, struct walk *walk,
               struct fault *fault);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Page-table tracking: which frames cached translations depend on, and what a store into one of them drops.
+// Page-table tracking: the frames cached translations depend on, and what a store there drops.
 #include "mmu/mmu_internal.h"
 
 #include "base/check.h"
@@ -28,7 +28,8 @@ static void drop_everything(struct mmu_shared *shared)
     }
 }
 
-// The translations under [first, first + 2^shift), or, above a page directory's entry, all of the root's.
+// The translations under [first, first + 2^shift), or, above a page directory's entry, all of the
+// root's.
 static void drop_scope(struct mmu_shared *shared, const struct table_track *track, u64 first,
                        unsigned shift)
 {
@@ -137,8 +138,8 @@ void track_walk(struct mmu_shared *shared, const struct walk *walk, u32 mode, u6
 }
 
 // True if the entry of the given size at offset is live (P and A set) and the store changes it.
-static bool changes_live_entry(const u8 *frame, u32 at, u32 entry_size, u32 offset,
-                               const u8 *bytes, u32 size)
+static bool changes_live_entry(const u8 *frame, u32 at, u32 entry_size, u32 offset, const u8 *bytes,
+                               u32 size)
 {
     u8 before[8], after[8];
     memcpy(before, frame + at, entry_size);

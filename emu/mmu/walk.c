@@ -46,15 +46,16 @@ static u64 read_entry(struct mmu *mmu, u64 gpa, unsigned size, u32 rpn)
     return io_space_read(mmu->mmio, gpa, size);
 }
 
-// Whether setting A or D in a 4-byte entry may change the upper half of an 8-byte entry that something depends on.
+// Whether setting A or D in a 4-byte entry may change the upper half of an 8-byte entry that
+// something depends on.
 static bool may_alias_wide_entry(const struct mmu_shared *shared, u32 rpn, unsigned size)
 {
     const struct table_track *track = shared->tracks[rpn];
     return track && size == 4 && (track->many || track->entry_size == 8);
 }
 
-// Stores an entry whose A or D bit was just set. Nothing cached depends on those bits being clear, so no translation
-// is dropped (but see above).
+// Stores an entry whose A or D bit was just set. Nothing cached depends on those bits being clear,
+// so no translation is dropped (but see above).
 static void write_entry(struct mmu *mmu, u64 gpa, u64 entry, unsigned size, u32 rpn)
 {
     struct physmem *mem = mmu->mem;
@@ -80,7 +81,8 @@ static bool is_large(u64 entry, unsigned level, u32 mode)
     if (!(entry & PTE_PS)) {
         return false;
     }
-    return (mode & MODE_FORMAT) != PAGING_32BIT ? level == 2 || level == 3 : level == 2 && (mode & MODE_PSE);
+    return (mode & MODE_FORMAT) != PAGING_32BIT ? level == 2 || level == 3
+                                                : level == 2 && (mode & MODE_PSE);
 }
 
 // Bits that must be zero in a present entry (SDM 3A tables 4-5, 4-9 to 4-11, 4-15 to 4-20).

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The 32-bit test kernel: segment limits, 32- and 16-bit gates, stacks from a 32-bit TSS, 32-bit and PAE paging, real mode.
+// The 32-bit test kernel: segment limits, gates, 32-bit and PAE paging, real mode.
 #include "console.h"
 #include "legacy.h"
 
@@ -82,8 +82,8 @@ void trap(struct trap *t)
 
 static void set_gate(unsigned vector, u32 target, unsigned type, unsigned dpl)
 {
-    idt[vector] = (target & 0xFFFF) | (u32)KERNEL_CS << 16 | (u64)type << 40 | (u64)dpl << 45 | (u64)1 << 47 |
-                  (u64)(target >> 16) << 48;
+    idt[vector] = (target & 0xFFFF) | (u32)KERNEL_CS << 16 | (u64)type << 40 | (u64)dpl << 45 |
+                  (u64)1 << 47 | (u64)(target >> 16) << 48;
 }
 
 static void reset(void)
@@ -104,8 +104,8 @@ static void reset(void)
     tss[25] = 104 << 16;
     gdt[TSS_SELECTOR / 8] = (sizeof(tss) - 1) | (u64)((u32)tss & 0xFFFFFF) << 16 | (u64)0x89 << 40;
     __asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
-    gdt[CALL_GATE / 8] = ((u32)gate_target & 0xFFFF) | (u32)KERNEL_CS << 16 | (u64)2 << 32 | (u64)0xEC << 40 |
-                         (u64)((u32)gate_target >> 16) << 48;
+    gdt[CALL_GATE / 8] = ((u32)gate_target & 0xFFFF) | (u32)KERNEL_CS << 16 | (u64)2 << 32 |
+                         (u64)0xEC << 40 | (u64)((u32)gate_target >> 16) << 48;
     wrmsr(0x174, KERNEL_CS);
     wrmsr(0x175, (u32)snippet_stack_top - 64);
     wrmsr(0x176, (u32)sysenter_target);
@@ -125,7 +125,11 @@ static void in_user(const char *what, const char *snippet, u32 argument)
     __asm__ volatile("movl %0, %%ds; movl %0, %%es; pushl $2; popfl" : : "r"(KERNEL_DS));
 }
 
-#define S(name) ({ extern char s_##name[]; s_##name; })
+#define S(name)                                                                                    \
+    ({                                                                                             \
+        extern char s_##name[];                                                                    \
+        s_##name;                                                                                  \
+    })
 #define AT(selector, offset) ((u32)(selector) << 16 | (offset))
 
 static void gates(void)
@@ -144,7 +148,8 @@ static void gates(void)
 
 static void bad_stacks(void)
 {
-    // No ring-0 handler can be reached with such a stack: conforming code takes #TS and #SS in ring 3.
+    // No ring-0 handler can be reached with such a stack: conforming code takes #TS and #SS in
+    // ring 3.
     static const u16 stacks[] = {USER_DS, GDT_BYTES, READ_ONLY, ABSENT_DS};
     for (unsigned i = 0; i < 4; i++) {
         reset();

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The CPU from outside: its hashed state, CPUID and MSRs as data, shutdown, signals at the boundary.
+// The CPU from outside: hashed state, CPUID and MSRs, shutdown, signals at the boundary.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -107,7 +107,8 @@ static u64 state_hash(struct fixture *f)
     return hash_value(f->hash);
 }
 
-// Flipping one bit of any element of any field changes the hash, and comes back when it is flipped back.
+// Flipping one bit of any element of any field changes the hash, and comes back when it is flipped
+// back.
 static void test_every_field_counts(void **state)
 {
     struct fixture *f = *state;
@@ -316,7 +317,8 @@ static void test_init_and_sipi(void **state)
     signal.ops->raise_sipi(signal.cpu, 3); // not waiting: ignored
     assert_int_equal(f->cpu->pending, 0);
     signal.ops->raise_init(signal.cpu);
-    assert_int_equal(cpu_run(f->cpu, 1), CPU_EXIT_BUDGET); // the boot CPU starts at the reset vector again
+    assert_int_equal(cpu_run(f->cpu, 1),
+                     CPU_EXIT_BUDGET); // the boot CPU starts at the reset vector again
     assert_int_equal(f->cpu->cr0 & 1, 0);
     assert_int_equal(f->cpu->tsc_aux, 5);
     f->cpu->waiting_for_sipi = true;
@@ -336,7 +338,8 @@ static void test_nmi_wakes_and_is_blocked(void **state)
     struct fixture *f = *state;
     struct cpu_signal signal = cpu_signal(f->cpu);
     enter_long_mode(f, "\xF4\x90\xF4", 3);
-    u64 gate[2] = {UINT64_C(0x00008E0000089000), 0}, code = UINT64_C(0x00AF9B000000FFFF), data = UINT64_C(0x00CF93000000FFFF);
+    u64 gate[2] = {UINT64_C(0x00008E0000089000), 0}, code = UINT64_C(0x00AF9B000000FFFF),
+        data = UINT64_C(0x00CF93000000FFFF);
     physmem_write(f->mem, 0x5000 + 2 * 16, gate, 16);
     physmem_write(f->mem, 0x6008, &code, 8);
     physmem_write(f->mem, 0x6010, &data, 8);
@@ -365,9 +368,14 @@ int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
     const struct CMUnitTest tests[] = {
-        TEST(test_every_field_counts), TEST(test_caches_do_not_count), TEST(test_power_on_state),
-        TEST(test_cpuid),              TEST(test_msrs),                TEST(test_triple_fault),
-        TEST(test_init_and_sipi),      TEST(test_nmi_wakes_and_is_blocked),
+        TEST(test_every_field_counts),
+        TEST(test_caches_do_not_count),
+        TEST(test_power_on_state),
+        TEST(test_cpuid),
+        TEST(test_msrs),
+        TEST(test_triple_fault),
+        TEST(test_init_and_sipi),
+        TEST(test_nmi_wakes_and_is_blocked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

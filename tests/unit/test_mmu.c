@@ -163,7 +163,8 @@ static void test_rights(void **state)
         f->context.efer = EFER_LM | (r->nxe ? EFER_NXE : 0);
         f->context.cpl = r->user ? 3 : 0;
         f->context.ac = r->ac;
-        map(f, r->pml4e ? r->pml4e | PDPT : 0, PD | P | RW | US, PT | P | RW | US, r->pte ? r->pte | DATA : 0);
+        map(f, r->pml4e ? r->pml4e | PDPT : 0, PD | P | RW | US, PT | P | RW | US,
+            r->pte ? r->pte | DATA : 0);
         for (unsigned twice = 0; twice < 2; twice++) { // the second time from the TLB
             assert_int_equal(try(f, READ, LINEAR), r->read);
             assert_int_equal(try(f, WRITE, LINEAR), r->write);
@@ -197,7 +198,8 @@ static void test_reserved_bits(void **state)
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         map_open(f, DATA | P | RW | US);
         put(f, (u64[]){PT, PD, PDPT, ROOT}[rows[i].level - 1] + 8, rows[i].entry, 8);
-        assert_int_equal(try(f, READ, LINEAR), rows[i].reserved ? PF_PRESENT | PF_RESERVED : NO_FAULT);
+        assert_int_equal(try(f, READ, LINEAR),
+                         rows[i].reserved ? PF_PRESENT | PF_RESERVED : NO_FAULT);
     }
 }
 
@@ -290,7 +292,8 @@ static void test_canonical_and_alignment(void **state)
     assert_int_equal(fault.vector, EXC_AC);
     assert_int_equal(fault.error_code, 0);
     assert_true(mmu_read_slow(f->mmu, LINEAR + 4, &value, 4, &fault));
-    assert_null(tlb_lookup(&f->mmu->tables->read, LINEAR, 4)); // never cached: every access is checked
+    assert_null(
+        tlb_lookup(&f->mmu->tables->read, LINEAR, 4)); // never cached: every access is checked
     f->context.cpl = 0;
     mmu_set_context(f->mmu, &f->context);
     assert_true(mmu_read_slow(f->mmu, LINEAR + 1, &value, 4, &fault));
@@ -331,7 +334,7 @@ static void test_pae_paging(void **state)
     assert_int_equal(try(f, WRITE, LINEAR_32), NO_FAULT);
     assert_int_equal(try(f, FETCH, LINEAR_32), PF_PRESENT | PF_FETCH);
     assert_int_equal(try(f, READ, UINT64_C(0x40000000)), 0); // its pointer is not present
-    put(f, ROOT, PT | P, 8); // registers, not memory, decide
+    put(f, ROOT, PT | P, 8);                                 // registers, not memory, decide
     assert_int_equal(try(f, WRITE, LINEAR_32), NO_FAULT);
     put(f, ROOT + 24, P | RW, 8);
     u64 before[4];
@@ -340,7 +343,8 @@ static void test_pae_paging(void **state)
     assert_memory_equal(before, f->context.pdpte, sizeof(before));
 }
 
-// A frame that is written through many addresses becomes a table: none of them may write past the tracking.
+// A frame that is written through many addresses becomes a table: none of them may write past the
+// tracking.
 static void test_aliases_of_a_new_table(void **state)
 {
     struct fixture *f = *state;
@@ -419,8 +423,8 @@ static void test_data_breakpoints(void **state)
         u64 offset;
         bool write;
         unsigned hits;
-    } rows[] = {{8, true, 1}, {8, false, 0}, {5, true, 1}, {4, true, 0}, {12, true, 0}, {16, false, 2},
-                {23, true, 2}, {24, true, 0}, {13, false, 2}};
+    } rows[] = {{8, true, 1},   {8, false, 0}, {5, true, 1},  {4, true, 0},  {12, true, 0},
+                {16, false, 2}, {23, true, 2}, {24, true, 0}, {13, false, 2}};
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         watch_hits = 0;
         u64 at = LINEAR + rows[i].offset;

