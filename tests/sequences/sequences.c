@@ -130,9 +130,21 @@ static void op_pread_pwrite(void)
     }
 }
 
+// Where the end of a directory is belongs to the file system.
+static bool is_directory(int fd)
+{
+    struct stat st;
+    return fd >= 0 && fstat(fd, &st) == 0 && S_ISDIR(st.st_mode);
+}
+
 static void op_seek(void)
 {
-    answer("lseek", lseek(fds[pick(FDS)], (off_t)pick(30000) - 5000, (int)pick(3)));
+    int fd = fds[pick(FDS)];
+    off_t offset = (off_t)pick(30000) - 5000;
+    int whence = (int)pick(3);
+    if (!is_directory(fd)) {
+        answer("lseek", lseek(fd, offset, whence));
+    }
 }
 
 static void op_truncate(void)
