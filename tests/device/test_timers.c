@@ -153,6 +153,30 @@ static void pit_mode4(void **state)
     assert_int_equal(pit_status(f, 0) & 0x80, 0x80);
 }
 
+// Events that are served late lose no pulse, however short it was.
+static void pit_late_events(void **state)
+{
+    struct fixture *f = *state;
+    pic_initialise(f);
+    pit_program(f, 0, 4, 100);
+    f->clock.step += 1000000;
+    event_queue_fire(f->bus.events, fixture_now(f));
+    assert_int_equal(acknowledge(f, 0), 0x20);
+    out(f, 0x20, 0x20, 1);
+    pit_program(f, 0, 2, 1000);
+    acknowledge(f, 0); // out went high
+    out(f, 0x20, 0x20, 1);
+    f->clock.step += 1000000; // more than a period
+    assert_false(f->cpu[0].intr);
+    event_queue_fire(f->bus.events, fixture_now(f));
+    assert_int_equal(acknowledge(f, 0), 0x20);
+    out(f, 0x20, 0x20, 1);
+    assert_false(f->cpu[0].intr);
+    f->clock.step += 1000000;
+    in(f, 0x40, 1); // a register access sees them too
+    assert_true(f->cpu[0].intr);
+}
+
 // Channel 2: gate and output at port 0x61, as TSC calibration uses them.
 static void pit_port61(void **state)
 {
@@ -396,6 +420,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(pit_mode0), T(pit_mode0_first_byte), T(pit_mode1), T(pit_mode2), T(pit_mode3),
         T(pit_mode4),
+        T(pit_late_events),
         T(pit_port61), T(pit_access_and_bcd), T(port61_refresh), T(rtc_time), T(rtc_uip),
         T(rtc_set),
         T(rtc_update_interrupt), T(rtc_alarm), T(rtc_periodic), T(rtc_memory_survives_reset),

@@ -142,12 +142,11 @@ static u16 counter_value(const struct pit_channel *c, u64 now)
     return (u16)value;
 }
 
-// Drives IRQ 0 and arms its next edge.
-static void output_update(struct device *dev)
+// Drives IRQ 0 as it is at the tick, and arms its next edge.
+static void output_update(struct device *dev, u64 now)
 {
     struct pit *p = dev->state;
     struct pit_channel *c = &p->channel[0];
-    u64 now = now_ticks(dev);
     settle(c, now);
     bool level = output(c, now);
     if (level != p->output) {
@@ -159,9 +158,22 @@ static void output_update(struct device *dev)
               edge == EVENT_NEVER ? edge : vclock_ns_of_ticks(edge, p->hz));
 }
 
+// The output is taken at the edge's own time: an event may be served late (--chaos, long steps),
+// and the pulses of modes 2 and 4 are short.
 static void pit_fire(void *ctx, u64 deadline_ns)
 {
-    output_update(ctx);
+    struct device *dev = ctx;
+    const struct pit *p = dev->state;
+    output_update(dev, vclock_ticks(deadline_ns, p->hz));
+}
+
+// Before software touches a register, all edges up to now have happened.
+static void edges_catch_up(struct device *dev)
+{
+    const struct pit *p = dev->state;
+    while (p->deadline_ns <= vclock_ns(dev->bus->clock)) {
+        pit_fire(dev, p->deadline_ns);
+    }
 }
 
 static void load(struct pit_channel *c, u64 tick)
@@ -322,6 +334,7 @@ static u64 pit_read(void *ctx, u64 offset, unsigned size)
     if (offset == 3) {
         return 0xFF; // the control word cannot be read
     }
+    edges_catch_up(dev);
     u64 now = now_ticks(dev);
     settle(&p->channel[offset], now);
     return counter_read(&p->channel[offset], now);
@@ -332,13 +345,14 @@ static void pit_write(void *ctx, u64 offset, u64 value, unsigned size)
     struct device *dev = ctx;
     struct pit *p = dev->state;
     u64 now = now_ticks(dev);
+    edges_catch_up(dev);
     if (offset == 3) {
         control_write(p, (u8)value, now);
     } else {
         settle(&p->channel[offset], now);
         counter_write(&p->channel[offset], (u8)value, now);
     }
-    output_update(dev);
+    output_update(dev, now);
 }
 
 static u64 port61_read(void *ctx, u64 offset, unsigned size)
