@@ -136,6 +136,7 @@ struct cpu {
     s64 steps_left;
     const struct insn *current; // set at the start of a run and by every slow path
     const struct insn *run_end; // where the loop stops; a slow path cuts it to leave after the current instruction
+    u32 chain;              // branches that handlers may still follow without returning to the loop
     struct code_page *page; // the code page of SLOT_CODE while its translation is known to hold, else NULL
     u64 rmw_value;              // the operand of a read-modify-write off the fast path (operand.h)
     struct mmu_rmw rmw;

@@ -7,6 +7,7 @@
 #define VIV_CPU_INTERP_HANDLER_H
 
 #include "cpu/interp/alu.h"
+#include "cpu/interp/code_cache.h"
 #include "cpu/interp/operand.h"
 
 #define OUT_OF_LINE __attribute__((noinline, cold))
@@ -19,6 +20,33 @@ static inline bool insn_chain(struct cpu *cpu, const struct insn *insn)
     }
     cpu->current = insn;
     return insn->fn(cpu, insn);
+}
+
+// Ends a branch that has set cpu->rip, offset being its distance from SLOT_CODE: goes on with the
+// run that begins there if it lies in this page, is decoded, and the budget covers it; else the
+// loop sees to it. A limited number of times, so that the depth stays bounded where calls are not
+// jumps.
+static inline bool insn_follow(struct cpu *cpu, const struct insn *insn, u64 offset)
+{
+    const struct code_page *page = cpu->page;
+    cpu->run_end = insn + 1;
+    if (UNLIKELY(!page || offset >= PAGE_SIZE || cpu->chain == 0)) {
+        return true;
+    }
+    unsigned position = page->index[offset];
+    if (UNLIKELY(!position)) {
+        return true;
+    }
+    const struct insn *target = &page->insns[position - 1];
+    s64 left = cpu->steps_left + insn->remaining - 1 - target->remaining;
+    if (UNLIKELY(left < 0)) {
+        return true;
+    }
+    cpu->chain--;
+    cpu->steps_left = left;
+    cpu->run_end = target + target->remaining;
+    cpu->current = target;
+    return target->fn(cpu, target);
 }
 
 // The operand's bytes if its address needs nothing special and the TLB has it, else NULL.

@@ -11,6 +11,8 @@
 #include "cpu/interp/code_cache.h"
 #include "cpu/interp/operand.h"
 
+#define CHAIN_MAX 64
+
 void interp_create(struct cpu *cpu)
 {
     struct decoder_options options = {.tzcnt = false, .lzcnt = false};
@@ -296,6 +298,7 @@ static void run_pages(struct cpu *cpu)
             n = single ? 1 : cpu->steps_left;
         }
         cpu->steps_left -= insn->remaining;
+        cpu->chain = CHAIN_MAX;
         if (UNLIKELY(!execute(cpu, insn, n))) {
             stop_run(cpu);
             return;

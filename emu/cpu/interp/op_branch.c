@@ -37,8 +37,7 @@ static inline bool take(struct cpu *cpu, const struct insn *insn)
         return take_far(cpu, insn);
     }
     cpu->rip = cpu->gpr[SLOT_CODE] + insn->imm; // in this page: canonical
-    cpu->run_end = insn + 1;
-    return true;
+    return insn_follow(cpu, insn, insn->imm);
 }
 
 static inline bool fall_through(struct cpu *cpu, const struct insn *insn)
@@ -58,16 +57,26 @@ static inline bool fall_through(struct cpu *cpu, const struct insn *insn)
         return flags_condition(cpu->flags, 0x##cc) ? take(cpu, insn) : fall_through(cpu, insn);    \
     }
 JCC(0)
-JCC(1) JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7) JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E)
-    JCC(F)
+JCC(1)
+JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7) JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E) JCC(F)
 
-        insn_fn bind_jcc(const struct insn *insn)
+    insn_fn bind_jcc(const struct insn *insn)
 {
     static const insn_fn table[16] = {
         jcc0, jcc1, jcc2, jcc3, jcc4, jcc5, jcc6, jcc7,
         jcc8, jcc9, jccA, jccB, jccC, jccD, jccE, jccF,
     };
     return table[(insn->op - OP_JO) & 15];
+}
+
+static bool jump_relative64(struct cpu *cpu, const struct insn *insn)
+{
+    u64 target = cpu->gpr[SLOT_CODE] + insn->imm;
+    if (UNLIKELY(!is_canonical(target))) {
+        return raise_gp(cpu, 0);
+    }
+    cpu->rip = target;
+    return insn_follow(cpu, insn, insn->imm);
 }
 
 static bool jump_operand(struct cpu *cpu, const struct insn *insn)
@@ -78,7 +87,9 @@ static bool jump_operand(struct cpu *cpu, const struct insn *insn)
 
 insn_fn bind_jmp(const struct insn *insn)
 {
-    return insn->form == FORM_I ? jump_relative : jump_operand;
+    return insn->form != FORM_I    ? jump_operand
+           : insn->code == CODE_64 ? jump_relative64
+                                   : jump_relative;
 }
 
 // The target is checked before the push, so that a fault leaves the stack as it was.
@@ -111,7 +122,7 @@ static bool call_relative64(struct cpu *cpu, const struct insn *insn)
     __builtin_memcpy(p, &next, 8);
     cpu->gpr[CPU_RSP] = linear;
     cpu->rip = target;
-    return true;
+    return insn_follow(cpu, insn, insn->imm);
 }
 
 insn_fn bind_call(const struct insn *insn)
@@ -143,7 +154,7 @@ static bool ret64(struct cpu *cpu, const struct insn *insn)
     }
     cpu->gpr[CPU_RSP] += 8 + (insn->imm & 0xFFFF);
     cpu->rip = target;
-    return true;
+    return insn_follow(cpu, insn, target - cpu->gpr[SLOT_CODE]);
 }
 
 insn_fn bind_ret(const struct insn *insn)
@@ -167,14 +178,18 @@ BIND_ONE(jcxz, jcxz)
 static bool loop(struct cpu *cpu, const struct insn *insn)
 {
     unsigned width = counter_width(insn);
-    u64 count = bits_truncate(reg_read(cpu, CPU_RCX, width) - 1, 1u << width);
+    u64 old = cpu->gpr[CPU_RCX], count = bits_truncate(old - 1, 1u << width);
     bool zero = cpu->flags & FLAGS_Z;
-    bool jump = count != 0 && (insn->op == OP_LOOP || (insn->op == OP_LOOPE) == zero);
-    if (jump && !take(cpu, insn)) {
+    reg_write(cpu, CPU_RCX, width, count);
+    if (count == 0 || (insn->op != OP_LOOP && (insn->op == OP_LOOPE) != zero)) {
+        return fall_through(cpu, insn);
+    }
+    u64 target = cpu->gpr[SLOT_CODE] + insn->imm;
+    if (!operand_jump(cpu, insn, target)) {
+        cpu->gpr[CPU_RCX] = old;
         return false;
     }
-    reg_write(cpu, CPU_RCX, width, count);
-    return jump || fall_through(cpu, insn);
+    return insn_follow(cpu, insn, cpu->rip - cpu->gpr[SLOT_CODE]);
 }
 BIND_ONE(loop, loop)
 
