@@ -6,7 +6,8 @@
 struct timespec64 current_time(const struct inode *inode)
 {
     u64 now = ktime_get_real();
-    struct timespec64 t = {.tv_sec = (s64)(now / NSEC_PER_SEC), .tv_nsec = (long)(now % NSEC_PER_SEC)};
+    struct timespec64 t = {.tv_sec = (s64)(now / NSEC_PER_SEC),
+                           .tv_nsec = (long)(now % NSEC_PER_SEC)};
     u32 gran = inode->i_sb->s_time_gran;
     if (gran >= NSEC_PER_SEC) {
         t.tv_nsec = 0;
@@ -106,7 +107,8 @@ int setattr_prepare(struct dentry *d, struct iattr *a)
             return error;
         }
     }
-    if ((valid & ATTR_UID) && !(i->i_uid == current_fsuid() && a->ia_uid == i->i_uid) && !capable(CAP_CHOWN)) {
+    if ((valid & ATTR_UID) && !(i->i_uid == current_fsuid() && a->ia_uid == i->i_uid) &&
+        !capable(CAP_CHOWN)) {
         return -EPERM;
     }
     if ((valid & ATTR_GID) &&

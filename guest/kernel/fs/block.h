@@ -14,7 +14,8 @@ struct bio_vec {
     u32 len, offset;
 };
 struct bio;
-typedef void (*bio_end_io_t)(struct bio *bio); // bottom-half or interrupt context; bio->status is 0 or -errno
+typedef void (*bio_end_io_t)(
+    struct bio *bio); // bottom-half or interrupt context; bio->status is 0 or -errno
 
 struct bio {
     struct block_device *bdev;
@@ -33,7 +34,8 @@ struct bio {
 };
 struct gendisk;
 struct block_device_operations {
-    void (*submit)(struct gendisk *disk, struct bio *bio); // any task context; completes with bio_endio
+    void (*submit)(struct gendisk *disk,
+                   struct bio *bio); // any task context; completes with bio_endio
     int (*ioctl)(struct gendisk *disk, unsigned cmd, unsigned long arg);
 };
 struct gendisk {
@@ -42,13 +44,16 @@ struct gendisk {
     sector_t capacity;
     u32 logical_block_size, physical_block_size;
     bool read_only;
-    unsigned max_sectors;  // per bio
+    unsigned max_sectors; // per bio
     unsigned max_segments;
     const struct block_device_operations *ops;
     void *private;
-    struct { u64 ios, sectors, ticks_ns; } stat[2];
+    struct {
+        u64 ios, sectors, ticks_ns;
+    } stat[2];
     atomic_t in_flight;
-    u64 flush_started, flush_done; // flushes are numbered; flush_done: the youngest one that is through
+    u64 flush_started,
+        flush_done; // flushes are numbered; flush_done: the youngest one that is through
     struct list_head entry;
 };
 struct block_device {
@@ -58,34 +63,40 @@ struct block_device {
     struct inode *inode;        // its page cache
     unsigned block_size;
     atomic_t openers;
-    void *holder;               // mount or swap: exclusive
+    void *holder; // mount or swap: exclusive
     struct list_head entry;
 };
-struct bio *bio_alloc(struct block_device *bdev, unsigned max_vecs, enum bio_op op, u32 flags, gfp_t gfp);
+struct bio *bio_alloc(struct block_device *bdev, unsigned max_vecs, enum bio_op op, u32 flags,
+                      gfp_t gfp);
 bool bio_add_page(struct bio *bio, struct page *p, u32 len, u32 offset); // false = full
 void submit_bio(struct bio *bio);
 int submit_bio_wait(struct bio *bio); // sleeps; the caller still frees
 void bio_endio(struct bio *bio);      // drivers
 void bio_put(struct bio *bio);
 int blkdev_issue_flush(struct block_device *bdev); // sleeps
-int add_disk(struct gendisk *disk); // registers, makes nodes and partitions
+int add_disk(struct gendisk *disk);                // registers, makes nodes and partitions
 struct block_device *blkdev_get_by_path(const char *path, unsigned mode, void *holder); // ERR_PTR
 struct block_device *blkdev_get_by_dev(dev_t dev, unsigned mode, void *holder);
 void blkdev_put(struct block_device *bdev);
 extern const struct file_operations def_blk_fops;
-int set_blocksize(struct block_device *bdev, unsigned size); // 512..4096; the page cache is written and dropped
+int set_blocksize(struct block_device *bdev,
+                  unsigned size); // 512..4096; the page cache is written and dropped
 void diskstats_show(struct seq_file *m);
 void partitions_show(struct seq_file *m);
 
-// I/O of one page in up to PAGE_SIZE / 512 pieces; when the last has ended, a read page is uptodate and unlocked, a
-// written one ends its write-back. done (may be NULL) runs before that, in any context.
+// I/O of one page in up to PAGE_SIZE / 512 pieces; when the last has ended, a read page is uptodate
+// and unlocked, a written one ends its write-back. done (may be NULL) runs before that, in any
+// context.
 struct page_io;
-struct page_io *page_io_start(struct page *p, bool write, void (*done)(struct page *p, int error)); // NULL: no memory
-void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset, unsigned len);
+struct page_io *page_io_start(struct page *p, bool write,
+                              void (*done)(struct page *p, int error)); // NULL: no memory
+void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset,
+                 unsigned len);
 void page_io_fail(struct page_io *io, int error);
 void page_io_end(struct page_io *io); // no more pieces; io is gone
-// Ends a multi-page read bio: every page of it becomes uptodate (unless it failed) and unlocked. An end_io.
+// Ends a multi-page read bio: every page of it becomes uptodate (unless it failed) and unlocked. An
+// end_io.
 void mpage_read_end(struct bio *bio);
-void mpage_write_end(struct bio *bio); // every page of it ends its write-back
+void mpage_write_end(struct bio *bio);             // every page of it ends its write-back
 void page_write_failed(struct page *p, int error); // notes the error in the mapping
 void block_init(void);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Buffers: the blocks of a block device's cached pages. A page's buffers hang on page->private; a referenced buffer keeps
-// its page. buffer_lock covers the attachment and counts that leave 0.
+// Buffers: the blocks of a block device's cached pages. A page's buffers hang on page->private; a
+// referenced buffer keeps its page. buffer_lock covers the attachment and counts that leave 0.
 #include "fs/buffer.h"
 
 #include "fs/internal.h"
@@ -134,7 +134,8 @@ struct buffer_head *sb_getblk(struct super_block *sb, sector_t block)
     if (bh) {
         return bh;
     }
-    struct page *p = find_or_create_page(&sb->s_bdev->inode->i_data, page_index(sb, block), GFP_NOFS);
+    struct page *p =
+        find_or_create_page(&sb->s_bdev->inode->i_data, page_index(sb, block), GFP_NOFS);
     if (!p) {
         return NULL;
     }
@@ -311,7 +312,8 @@ static int bdev_writepage(struct page *p, struct writeback_control *wbc)
     return 0;
 }
 
-static int bdev_write_begin(struct file *f, struct address_space *m, loff_t pos, unsigned len, struct page **out)
+static int bdev_write_begin(struct file *f, struct address_space *m, loff_t pos, unsigned len,
+                            struct page **out)
 {
     unsigned long index = (unsigned long)pos >> PAGE_SHIFT;
     for (;;) {
@@ -341,8 +343,8 @@ static int bdev_write_begin(struct file *f, struct address_space *m, loff_t pos,
     }
 }
 
-static int bdev_write_end(struct file *f, struct address_space *m, loff_t pos, unsigned len, unsigned copied,
-                          struct page *p)
+static int bdev_write_end(struct file *f, struct address_space *m, loff_t pos, unsigned len,
+                          unsigned copied, struct page *p)
 {
     unsigned from = (unsigned)pos & (PAGE_SIZE - 1), to = from + copied;
     if (copied < len && !PageUptodate(p)) {

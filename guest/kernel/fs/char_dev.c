@@ -6,7 +6,8 @@
 static LIST_HEAD(devices);
 static DEFINE_SPINLOCK(devices_lock);
 
-int register_chrdev(dev_t first, unsigned count, const char *driver, const struct file_operations *fops)
+int register_chrdev(dev_t first, unsigned count, const char *driver,
+                    const struct file_operations *fops)
 {
     struct char_device *c = kzalloc(sizeof(*c), GFP_KERNEL);
     if (!c) {
@@ -23,8 +24,7 @@ static const struct char_device *find(dev_t dev)
 {
     const struct char_device *c, *found = NULL;
     spin_lock(&devices_lock);
-    list_for_each_entry(c, &devices, entry)
-    {
+    list_for_each_entry(c, &devices, entry) {
         if (dev >= c->dev && dev < c->dev + c->count) {
             found = c;
             break;
@@ -49,8 +49,7 @@ void chrdevs_show(struct seq_file *m)
 {
     const struct char_device *c;
     unsigned last = ~0u;
-    list_for_each_entry(c, &devices, entry)
-    {
+    list_for_each_entry(c, &devices, entry) {
         if (MAJOR(c->dev) != last) {
             seq_printf(m, "%3u %s\n", MAJOR(c->dev), c->name);
         }

@@ -15,7 +15,8 @@ static bool prepend(char **at, int *room, const char *text, int n)
     return true;
 }
 
-// Text from path up to root into the end of buf. *reached: root was met (else the walk ended at another tree's top).
+// Text from path up to root into the end of buf. *reached: root was met (else the walk ended at
+// another tree's top).
 static char *build(struct path path, const struct path *root, char *buf, int len, bool *reached)
 {
     char *at = buf + len;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Directory entry cache: names below a parent, negative ones included; unused ones wait on an LRU.
-// One lock covers hash, tree, names and the fall of a count to zero; lookups take it, then a reference.
+// One lock covers hash, tree, names and the fall of a count to zero; lookups take it, then a
+// reference.
 #include "fs/internal.h"
 #include "mm/shrinker.h"
 #include "mm/vmalloc.h"
@@ -71,7 +72,8 @@ static void lru_remove(struct dentry *d)
     }
 }
 
-// An unused dentry ends. dcache_lock is held and dropped. Returns the parent, whose reference the caller drops.
+// An unused dentry ends. dcache_lock is held and dropped. Returns the parent, whose reference the
+// caller drops.
 static struct dentry *kill(struct dentry *d)
 {
     struct dentry *parent = d->d_parent == d ? NULL : d->d_parent;
@@ -183,8 +185,7 @@ struct dentry *d_make_root(struct inode *i)
 static struct dentry *find_locked(struct dentry *parent, const struct qstr *name)
 {
     struct dentry *d;
-    hlist_for_each_entry(d, bucket(name->hash), d_hash)
-    {
+    hlist_for_each_entry(d, bucket(name->hash), d_hash) {
         if (d->d_name.hash == name->hash && d->d_parent == parent && d->d_name.len == name->len &&
             !memcmp(d->d_name.name, name->name, name->len)) {
             return dget(d);
@@ -245,7 +246,8 @@ void d_drop(struct dentry *d)
     spin_unlock(&dcache_lock);
 }
 
-// After an unlink: the sole holder's dentry becomes negative, another one is unhashed and keeps its inode.
+// After an unlink: the sole holder's dentry becomes negative, another one is unhashed and keeps its
+// inode.
 void d_delete(struct dentry *d)
 {
     struct inode *inode = NULL;
@@ -339,8 +341,7 @@ bool simple_empty(struct dentry *dir)
     bool empty = true;
     struct dentry *d;
     spin_lock(&dcache_lock);
-    list_for_each_entry(d, &dir->d_subdirs, d_child)
-    {
+    list_for_each_entry(d, &dir->d_subdirs, d_child) {
         if (d->d_inode && !d_unhashed(d)) {
             empty = false;
             break;
@@ -419,8 +420,7 @@ void shrink_dcache_sb(struct super_block *sb)
         LIST_HEAD(victims);
         struct dentry *d, *next;
         spin_lock(&dcache_lock);
-        list_for_each_entry_safe(d, next, &lru_list, d_lru)
-        {
+        list_for_each_entry_safe(d, next, &lru_list, d_lru) {
             if (d->d_sb == sb) {
                 list_del(&d->d_lru);
                 list_add(&d->d_lru, &victims);
@@ -455,7 +455,8 @@ static u64 scan_unused(u64 nr, gfp_t gfp)
     return shrink_list(&victims);
 }
 
-static struct shrinker dentry_shrinker = {.name = "dentry", .count = count_unused, .scan = scan_unused};
+static struct shrinker dentry_shrinker = {
+    .name = "dentry", .count = count_unused, .scan = scan_unused};
 
 void dcache_init(void)
 {

@@ -24,7 +24,8 @@ static struct dentry *child(struct dentry *dir, const char *name, size_t len)
     return lookup_hash(&q, dir);
 }
 
-// Parent directory of `name` (made where missing), referenced; *last is the final component. ERR_PTR.
+// Parent directory of `name` (made where missing), referenced; *last is the final component.
+// ERR_PTR.
 static struct dentry *parent_of(const char *name, const char **last)
 {
     struct dentry *dir = dget(dev_mount->mnt_root);

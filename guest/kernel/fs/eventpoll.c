@@ -136,8 +136,9 @@ static void insert(struct eventpoll *ep, struct epitem *it)
     struct rb_node **link = &ep->items.node, *parent = NULL;
     while (*link) {
         parent = *link;
-        link = compare(rb_entry(parent, struct epitem, node), it->file, it->fd) < 0 ? &parent->left
-                                                                                      : &parent->right;
+        link = compare(rb_entry(parent, struct epitem, node), it->file, it->fd) < 0
+                   ? &parent->left
+                   : &parent->right;
     }
     rb_link_node(&it->node, parent, link);
     rb_insert_fixup(&it->node, &ep->items);
@@ -177,7 +178,8 @@ static void make_ready(struct eventpoll *ep, struct epitem *it)
     }
 }
 
-static int ep_insert(struct eventpoll *ep, const struct linux_epoll_event *event, struct file *f, int fd)
+static int ep_insert(struct eventpoll *ep, const struct linux_epoll_event *event, struct file *f,
+                     int fd)
 {
     struct epitem *it = kmem_cache_alloc(item_cache, GFP_KERNEL | __GFP_ZERO);
     if (!it) {
@@ -235,7 +237,8 @@ static bool reaches(struct eventpoll *to, struct eventpoll *from, int depth)
     return false;
 }
 
-static int control(struct eventpoll *ep, int op, struct file *f, int fd, struct linux_epoll_event *event)
+static int control(struct eventpoll *ep, int op, struct file *f, int fd,
+                   struct linux_epoll_event *event)
 {
     struct epitem *it = find(ep, f, fd);
     switch (op) {
@@ -261,7 +264,8 @@ static int control(struct eventpoll *ep, int op, struct file *f, int fd, struct 
     return -EINVAL;
 }
 
-static int ctl_files(struct file *epf, int op, struct file *f, int fd, struct linux_epoll_event *event)
+static int ctl_files(struct file *epf, int op, struct file *f, int fd,
+                     struct linux_epoll_event *event)
 {
     struct eventpoll *ep = as_epoll(epf), *inner = as_epoll(f);
     if (!f->f_op->poll) {
@@ -270,7 +274,8 @@ static int ctl_files(struct file *epf, int op, struct file *f, int fd, struct li
     if (f == epf || !ep) {
         return -EINVAL;
     }
-    const unsigned exclusive_ok = POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
+    const unsigned exclusive_ok =
+        POLLIN | POLLOUT | POLLERR | POLLHUP | EPOLLWAKEUP | EPOLLET | EPOLLEXCLUSIVE;
     if (op != EPOLL_CTL_DEL && (event->events & EPOLLEXCLUSIVE)) {
         if (op == EPOLL_CTL_MOD || inner || (event->events & ~exclusive_ok)) {
             return -EINVAL;
@@ -431,7 +436,8 @@ static poll_t ep_poll_op(struct file *f, struct poll_table *pt)
 static const struct file_operations eventpoll_fops = {
     .poll = ep_poll_op, .release = ep_release, .stream = true};
 
-static int wait_events(struct eventpoll *ep, struct linux_epoll_event __user *uev, int max, ktime_t deadline)
+static int wait_events(struct eventpoll *ep, struct linux_epoll_event __user *uev, int max,
+                       ktime_t deadline)
 {
     for (;;) {
         int n = has_ready(ep) ? send_events(ep, uev, max) : 0;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// File descriptor tables: allocation, lookup, dup, close-on-exec. A table used by one task only is read without its lock.
+// File descriptor tables: allocation, lookup, dup, close-on-exec. A table used by one task only is
+// read without its lock.
 #include "fs/fd_table.h"
 
 #include "lib/string.h"
@@ -31,7 +32,8 @@ static struct file **arrays_alloc(unsigned n, unsigned long **open_fds, unsigned
     return fd;
 }
 
-// Grows to hold descriptor `want`. The lock is held, and dropped while memory is found. 0 or -errno.
+// Grows to hold descriptor `want`. The lock is held, and dropped while memory is found. 0 or
+// -errno.
 static int expand(struct files_struct *files, unsigned want)
 {
     while (want >= files->max_fds) {
@@ -241,7 +243,8 @@ int close_fd(unsigned fd)
     return f ? filp_close(f, current->files, true) : -EBADF;
 }
 
-// Puts a counted f at fd, closing what was there. The lock is held and dropped. Consumes f's reference only on success.
+// Puts a counted f at fd, closing what was there. The lock is held and dropped. Consumes f's
+// reference only on success.
 static int replace_locked(struct files_struct *files, struct file *f, unsigned fd, unsigned flags)
 {
     int error = expand(files, fd);

@@ -5,8 +5,8 @@
 #include "fs/file.h"
 
 struct fd fdget_raw(unsigned fd); // also O_PATH files
-// Flushes, drops this owner's record locks and one reference. now: nothing is locked, so the last one may be freed here
-// and now instead of as task work. Result of the flush.
+// Flushes, drops this owner's record locks and one reference. now: nothing is locked, so the last
+// one may be freed here and now instead of as task work. Result of the flush.
 int filp_close(struct file *f, struct files_struct *owner, bool now);
 void fput_now(struct file *f); // no lock held
 // First open descriptor >= *fd of a task, counted; NULL if none. Sets *fd and *cloexec.

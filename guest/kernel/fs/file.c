@@ -283,7 +283,8 @@ int anon_path(const char *name, umode_t mode, struct path *path)
     return 0;
 }
 
-struct file *anon_file(const char *class_name, const struct file_operations *fops, void *priv, unsigned flags)
+struct file *anon_file(const char *class_name, const struct file_operations *fops, void *priv,
+                       unsigned flags)
 {
     char name[40];
     struct path path;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Dirty inodes and sync: marking, one inode's metadata, whole file systems. mm/writeback.c has the flusher.
+// Dirty inodes and sync: marking, one inode's metadata, whole file systems. mm/writeback.c has the
+// flusher.
 #include "fs/block.h"
 #include "fs/internal.h"
 #include "mm/writeback.h"

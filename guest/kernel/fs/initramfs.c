@@ -52,7 +52,8 @@ static size_t parse(const u8 *p, size_t room, struct entry *e)
 static int write_file(const struct entry *e)
 {
     loff_t pos = 0;
-    struct file *f = filp_open(e->name, O_WRONLY | O_CREAT | O_TRUNC, (umode_t)(e->mode & S_IALLUGO));
+    struct file *f =
+        filp_open(e->name, O_WRONLY | O_CREAT | O_TRUNC, (umode_t)(e->mode & S_IALLUGO));
     if (IS_ERR(f)) {
         return (int)PTR_ERR(f);
     }
@@ -95,7 +96,8 @@ static int make_symlink(const struct entry *e)
     return error;
 }
 
-// Hard links: the first name of an inode number is remembered, in archive order; data comes with the last one.
+// Hard links: the first name of an inode number is remembered, in archive order; data comes with
+// the last one.
 struct link_name {
     struct list_head entry;
     u64 ino, dev;
@@ -106,8 +108,7 @@ static const char *first_name(struct list_head *links, const struct entry *e, in
 {
     struct link_name *l;
     u64 dev = e->major << 32 | e->minor;
-    list_for_each_entry(l, links, entry)
-    {
+    list_for_each_entry(l, links, entry) {
         if (l->ino == e->ino && l->dev == dev) {
             return l->name;
         }

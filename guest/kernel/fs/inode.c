@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Inode cache: by (super block, number); unused inodes with links keep their pages on an LRU until memory is wanted.
+// Inode cache: by (super block, number); unused inodes with links keep their pages on an LRU until
+// memory is wanted.
 #include "fs/block.h"
 #include "fs/internal.h"
 #include "fs/pipe.h"
@@ -92,8 +93,7 @@ static struct inode *find_locked(struct super_block *sb, ino_t ino, bool *freein
 {
     struct inode *i;
     *freeing = false;
-    hlist_for_each_entry(i, bucket(sb, ino), i_hash)
-    {
+    hlist_for_each_entry(i, bucket(sb, ino), i_hash) {
         if (i->i_ino != ino || i->i_sb != sb) {
             continue;
         }
@@ -308,8 +308,7 @@ void evict_inodes(struct super_block *sb)
     for (;;) {
         struct inode *i, *victim = NULL;
         spin_lock(&cache_lock);
-        list_for_each_entry(i, &sb->s_inodes, i_sb_list)
-        {
+        list_for_each_entry(i, &sb->s_inodes, i_sb_list) {
             if (take_unused(i)) {
                 victim = i;
                 break;
@@ -357,7 +356,8 @@ static u64 scan_unused(u64 nr, gfp_t gfp)
     return freed;
 }
 
-static struct shrinker inode_shrinker = {.name = "inode", .count = count_unused, .scan = scan_unused};
+static struct shrinker inode_shrinker = {
+    .name = "inode", .count = count_unused, .scan = scan_unused};
 
 u64 inodes_count(void)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Operations of file systems that live in the dentry cache (tmpfs, devtmpfs): every entry is a pinned dentry.
+// Operations of file systems that live in the dentry cache (tmpfs, devtmpfs): every entry is a
+// pinned dentry.
 #include "fs/internal.h"
 
 void simple_dir_times(struct inode *dir)
@@ -63,7 +64,8 @@ static void move_dir_links(struct inode *from, struct inode *to, const struct de
     }
 }
 
-int simple_rename(struct inode *odir, struct dentry *od, struct inode *ndir, struct dentry *nd, unsigned flags)
+int simple_rename(struct inode *odir, struct dentry *od, struct inode *ndir, struct dentry *nd,
+                  unsigned flags)
 {
     if (flags & RENAME_EXCHANGE) {
         move_dir_links(odir, ndir, od);
@@ -93,21 +95,37 @@ ssize_t generic_read_dir(struct file *f, struct iov_iter *to, loff_t *pos)
     return -EISDIR;
 }
 
-// The child with the smallest cookie >= pos, referenced. Cookies grow with creation and stay: d_fsdata.
-static struct dentry *child_from(struct dentry *dir, u64 pos)
+#define BATCH 48
+
+static u64 cookie_of(const struct dentry *d)
 {
-    struct dentry *d, *best = NULL;
+    return (u64)d->d_fsdata;
+}
+
+// The children with the smallest cookies >= pos, in order, referenced; how many. Cookies grow with
+// creation and stay (d_fsdata), so that a reader is not confused by what others add and remove.
+static unsigned children_from(struct dentry *dir, u64 pos, struct dentry **batch)
+{
+    struct dentry *d;
+    unsigned n = 0;
     spin_lock(&dcache_lock);
-    list_for_each_entry(d, &dir->d_subdirs, d_child)
-    {
-        if (d->d_inode && !d_unhashed(d) && (u64)d->d_fsdata >= pos &&
-            (!best || (u64)d->d_fsdata < (u64)best->d_fsdata)) {
-            best = d;
+    list_for_each_entry(d, &dir->d_subdirs, d_child) {
+        if (!d->d_inode || d_unhashed(d) || cookie_of(d) < pos ||
+            (n == BATCH && cookie_of(d) > cookie_of(batch[n - 1]))) {
+            continue;
         }
+        n = n == BATCH ? BATCH - 1 : n;
+        unsigned at = n++;
+        for (; at && cookie_of(batch[at - 1]) > cookie_of(d); at--) {
+            batch[at] = batch[at - 1];
+        }
+        batch[at] = d;
     }
-    dget(best);
+    for (unsigned k = 0; k < n; k++) {
+        dget(batch[k]);
+    }
     spin_unlock(&dcache_lock);
-    return best;
+    return n;
 }
 
 void simple_set_cookie(struct dentry *d)
@@ -137,21 +155,29 @@ bool dir_emit_dots(struct file *f, struct dir_context *ctx)
     return true;
 }
 
+static bool emit_child(struct dir_context *ctx, const struct dentry *d)
+{
+    const struct inode *i = d->d_inode;
+    u64 cookie = cookie_of(d);
+    if (!ctx->actor(ctx, d->d_name.name, (int)d->d_name.len, (loff_t)cookie, i->i_ino,
+                    mode_to_dtype(i->i_mode))) {
+        return false;
+    }
+    ctx->pos = (loff_t)cookie + 1;
+    return true;
+}
+
 int dcache_iterate(struct file *f, struct dir_context *ctx)
 {
-    struct dentry *dir = f->f_path.dentry, *d;
-    if (!dir_emit_dots(f, ctx)) {
-        return 0;
-    }
-    while ((d = child_from(dir, (u64)ctx->pos)) != NULL) {
-        u64 cookie = (u64)d->d_fsdata;
-        bool ok = ctx->actor(ctx, d->d_name.name, (int)d->d_name.len, (loff_t)cookie, d->d_inode->i_ino,
-                             mode_to_dtype(d->d_inode->i_mode));
-        dput(d);
-        if (!ok) {
-            break;
+    struct dentry *batch[BATCH];
+    unsigned n;
+    bool more = dir_emit_dots(f, ctx);
+    while (more && (n = children_from(f->f_path.dentry, (u64)ctx->pos, batch)) != 0) {
+        for (unsigned k = 0; k < n; k++) {
+            more = more && emit_child(ctx, batch[k]);
+            dput(batch[k]);
         }
-        ctx->pos = (loff_t)cookie + 1;
+        cond_resched();
     }
     return 0;
 }

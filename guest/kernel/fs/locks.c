@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Record locks of fcntl(2) (per process and per open file) and flock(2), with deadlock detection for the former.
+// Record locks of fcntl(2) (per process and per open file) and flock(2), with deadlock detection
+// for the former.
 #include "fs/locks.h"
 
 #include "arch/x86_64/uaccess.h"
@@ -68,10 +69,9 @@ static bool overlap(const struct file_lock *a, const struct file_lock *b)
 static struct file_lock *conflict(struct list_head *list, const struct file_lock *want)
 {
     struct file_lock *l, *first = NULL;
-    list_for_each_entry(l, list, entry)
-    {
-        if (l->owner != want->owner && overlap(l, want) && (l->type == F_WRLCK || want->type == F_WRLCK) &&
-            (!first || l->start < first->start)) {
+    list_for_each_entry(l, list, entry) {
+        if (l->owner != want->owner && overlap(l, want) &&
+            (l->type == F_WRLCK || want->type == F_WRLCK) && (!first || l->start < first->start)) {
             first = l;
         }
     }
@@ -90,8 +90,7 @@ static bool would_deadlock(const void *self, const void *owner)
     for (int depth = 0; depth < 10; depth++) {
         struct blocked *b;
         bool found = false;
-        list_for_each_entry(b, &blocked_list, entry)
-        {
+        list_for_each_entry(b, &blocked_list, entry) {
             if (b->owner == owner) {
                 owner = b->blocker;
                 found = true;
@@ -108,12 +107,13 @@ static bool would_deadlock(const void *self, const void *owner)
     return false;
 }
 
-// Makes room for `want` among its owner's locks: cuts, splits (into *spare), joins. Freed ones go to `dead`.
-static void carve(struct file_lock_context *c, struct file_lock *want, struct file_lock **spare, struct list_head *dead)
+// Makes room for `want` among its owner's locks: cuts, splits (into *spare), joins. Freed ones go
+// to `dead`.
+static void carve(struct file_lock_context *c, struct file_lock *want, struct file_lock **spare,
+                  struct list_head *dead)
 {
     struct file_lock *l, *next;
-    list_for_each_entry_safe(l, next, &c->posix, entry)
-    {
+    list_for_each_entry_safe(l, next, &c->posix, entry) {
         if (l->owner != want->owner) {
             continue;
         }
@@ -156,7 +156,8 @@ static void free_list(struct list_head *dead)
 }
 
 // One try. 0, -EAGAIN with *blocker, or -ENOMEM.
-static int try_posix(struct file_lock_context *c, const struct file_lock *request, const void **blocker)
+static int try_posix(struct file_lock_context *c, const struct file_lock *request,
+                     const void **blocker)
 {
     LIST_HEAD(dead);
     struct file_lock *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
@@ -303,7 +304,8 @@ long fcntl_lock(unsigned fd, struct file *f, unsigned cmd, void __user *arg)
         error = get_posix(f, &l, &u);
         return error ? error : copy_to_user(arg, &u, sizeof(u)) ? -EFAULT : 0;
     }
-    if ((l.type == F_RDLCK && !(f->f_mode & FMODE_READ)) || (l.type == F_WRLCK && !(f->f_mode & FMODE_WRITE))) {
+    if ((l.type == F_RDLCK && !(f->f_mode & FMODE_READ)) ||
+        (l.type == F_WRLCK && !(f->f_mode & FMODE_WRITE))) {
         return -EBADF;
     }
     error = set_posix(f->f_inode, &l, cmd == F_SETLKW || cmd == F_OFD_SETLKW);
@@ -330,8 +332,7 @@ static void remove_owner(struct inode *i, const void *owner)
     spin_lock(&locks_lock);
     for (int which = 0; which < 2; which++) {
         struct list_head *list = which ? &c->flock : &c->posix;
-        list_for_each_entry_safe(l, next, list, entry)
-        {
+        list_for_each_entry_safe(l, next, list, entry) {
             if (l->owner == owner) {
                 list_del(&l->entry);
                 list_add(&l->entry, &dead);
@@ -357,13 +358,13 @@ void locks_remove_file(struct file *f)
 
 // --- flock: owner is the open file, whole file, no deadlock detection
 
-static int try_flock(struct file_lock_context *c, struct file *f, short type, struct file_lock **fresh)
+static int try_flock(struct file_lock_context *c, struct file *f, short type,
+                     struct file_lock **fresh)
 {
     struct file_lock want = {.owner = f, .type = type, .end = OFFSET_MAX}, *l, *mine = NULL;
     int error = 0;
     spin_lock(&locks_lock);
-    list_for_each_entry(l, &c->flock, entry)
-    {
+    list_for_each_entry(l, &c->flock, entry) {
         if (l->owner == f) {
             mine = l;
         }
@@ -416,7 +417,11 @@ static int flock_nonblock(struct file *f, int op)
     struct file_lock *fresh = kmalloc(sizeof(*fresh), GFP_KERNEL);
     int error = -ENOMEM;
     if (c && fresh) {
-        error = try_flock(c, f, op == LOCK_SH ? F_RDLCK : op == LOCK_EX ? F_WRLCK : F_UNLCK, &fresh);
+        error = try_flock(c, f,
+                          op == LOCK_SH   ? F_RDLCK
+                          : op == LOCK_EX ? F_WRLCK
+                                          : F_UNLCK,
+                          &fresh);
     }
     kfree(fresh);
     return error;

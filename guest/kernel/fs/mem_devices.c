@@ -95,7 +95,8 @@ static long random_ioctl(struct file *f, unsigned cmd, unsigned long arg)
     return cmd == 0x80045200 ? put_user(256, (int __user *)arg) : -ENOTTY;
 }
 
-// --- kmsg: one record per read, "prio,seq,usec,-;text\n"; a write is a log line, with "<prio>" in front if wanted
+// --- kmsg: one record per read, "prio,seq,usec,-;text\n"; a write is a log line, with "<prio>" in
+// front if wanted
 
 struct kmsg_reader {
     struct mutex lock;
@@ -150,8 +151,8 @@ static ssize_t kmsg_read(struct file *f, struct iov_iter *to, loff_t *pos)
         result = -EPIPE;
     }
     if (!result) {
-        int len = scnprintf(r->line, sizeof(r->line), "%d,%lu,%lu,-;%.*s\n", (int)rec.level, rec.seq,
-                            rec.time_ns / 1000, (int)n, r->text);
+        int len = scnprintf(r->line, sizeof(r->line), "%d,%lu,%lu,-;%.*s\n", (int)rec.level,
+                            rec.seq, rec.time_ns / 1000, (int)n, r->text);
         if (iov_iter_count(to) < (size_t)len) {
             result = -EINVAL;
         } else if (copy_to_iter(r->line, (size_t)len, to) < (size_t)len) {
@@ -240,8 +241,8 @@ void mem_devices_init(void)
         umode_t mode;
         const struct file_operations *fops;
     } nodes[] = {
-        {"null", 3, 0666, &null_fops},     {"zero", 5, 0666, &zero_fops},
-        {"full", 7, 0666, &full_fops},     {"random", 8, 0666, &random_fops},
+        {"null", 3, 0666, &null_fops},      {"zero", 5, 0666, &zero_fops},
+        {"full", 7, 0666, &full_fops},      {"random", 8, 0666, &random_fops},
         {"urandom", 9, 0666, &random_fops}, {"kmsg", 11, 0644, &kmsg_fops},
     };
     for (unsigned k = 0; k < ARRAY_SIZE(nodes); k++) {

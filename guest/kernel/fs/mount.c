@@ -81,8 +81,7 @@ struct mnt_namespace *current_mnt_ns(void)
 static struct mount *find_child(const struct mount *parent, const struct dentry *d)
 {
     struct mount *m;
-    hlist_for_each_entry(m, bucket(parent, d), mnt_hash)
-    {
+    hlist_for_each_entry(m, bucket(parent, d), mnt_hash) {
         if (m->mnt_parent == parent && m->mnt_mountpoint == d) {
             return m;
         }
@@ -174,7 +173,8 @@ static void mark_mounted(struct dentry *d, bool on)
 }
 
 // mount_lock held. m gets references to its place.
-static void attach(struct mount *m, struct mount *parent, struct dentry *where, struct mnt_namespace *ns)
+static void attach(struct mount *m, struct mount *parent, struct dentry *where,
+                   struct mnt_namespace *ns)
 {
     m->mnt_parent = mntget(parent);
     m->mnt_mountpoint = dget(where);
@@ -200,8 +200,7 @@ static void detach(struct mount *m, struct path *old)
     bool more = false;
     for (unsigned b = 0; b < ARRAY_SIZE(mount_hash) && !more; b++) {
         struct mount *other;
-        hlist_for_each_entry(other, &mount_hash[b], mnt_hash)
-        {
+        hlist_for_each_entry(other, &mount_hash[b], mnt_hash) {
             more |= other->mnt_mountpoint == old->dentry;
         }
     }
@@ -276,8 +275,7 @@ static struct mount *clone_mount(struct mount *old, struct dentry *root)
 static int clone_children(struct mount *old, struct dentry *root, struct mount *copy)
 {
     struct mount *child;
-    list_for_each_entry(child, &old->mnt_mounts, mnt_child)
-    {
+    list_for_each_entry(child, &old->mnt_mounts, mnt_child) {
         if (!is_subdir(child->mnt_mountpoint, root)) {
             continue;
         }
@@ -340,7 +338,8 @@ static int do_move(struct path *path, const char *source)
     climb(path);
     struct mount *m = from.mnt;
     error = -EINVAL;
-    if (from.dentry != m->mnt_root || m->mnt_parent == m || d_is_dir(path->dentry) != d_is_dir(from.dentry)) {
+    if (from.dentry != m->mnt_root || m->mnt_parent == m ||
+        d_is_dir(path->dentry) != d_is_dir(from.dentry)) {
         goto out;
     }
     error = -ELOOP;
@@ -402,7 +401,8 @@ static int do_mount(const char *source, struct path *path, const char *type, uns
     return do_new_mount(path, type, flags, source, data);
 }
 
-int kern_mount(const char *source, const char *target, const char *type, unsigned flags, const char *data)
+int kern_mount(const char *source, const char *target, const char *type, unsigned flags,
+               const char *data)
 {
     struct path path;
     int error = kern_path(target, LOOKUP_FOLLOW, &path);
@@ -506,7 +506,8 @@ SYSCALL_DEFINE(umount2)
     if (flags & ~(MNT_FORCE | MNT_DETACH | MNT_EXPIRE | UMOUNT_NOFOLLOW)) {
         return -EINVAL;
     }
-    int error = user_path_at(AT_FDCWD, ARG_PTR(0), flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
+    int error =
+        user_path_at(AT_FDCWD, ARG_PTR(0), flags & UMOUNT_NOFOLLOW ? 0 : LOOKUP_FOLLOW, &path);
     if (error) {
         return error;
     }

@@ -45,7 +45,8 @@ SYSCALL_DEFINE(close)
 {
     int error = close_fd(ARG_UINT(0));
     // The descriptor is gone: a restart would close another one.
-    return error == -ERESTARTSYS || error == -ERESTARTNOINTR || error == -ERESTARTNOHAND ? -EINTR : error;
+    return error == -ERESTARTSYS || error == -ERESTARTNOINTR || error == -ERESTARTNOHAND ? -EINTR
+                                                                                         : error;
 }
 
 SYSCALL_DEFINE(close_range)
@@ -68,7 +69,9 @@ SYSCALL_DEFINE(close_range)
 static int do_truncate(struct dentry *d, loff_t len, struct file *f)
 {
     struct inode *i = d->d_inode;
-    struct iattr a = {.ia_valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME | (f ? ATTR_FILE : 0), .ia_size = len, .ia_file = f};
+    struct iattr a = {.ia_valid = ATTR_SIZE | ATTR_MTIME | ATTR_CTIME | (f ? ATTR_FILE : 0),
+                      .ia_size = len,
+                      .ia_file = f};
     if ((i->i_mode & (S_ISUID | S_ISGID)) && !capable(CAP_FSETID)) {
         a.ia_valid |= ATTR_KILL_PRIV;
     }
@@ -143,7 +146,8 @@ static long vfs_fallocate(struct file *f, int mode, loff_t off, loff_t len)
     if (mode & ~(FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE | FALLOC_FL_ZERO_RANGE)) {
         return -ENOTSUP;
     }
-    if ((mode & FALLOC_FL_PUNCH_HOLE) && (mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE)) != FALLOC_FL_KEEP_SIZE) {
+    if ((mode & FALLOC_FL_PUNCH_HOLE) &&
+        (mode & (FALLOC_FL_KEEP_SIZE | FALLOC_FL_ZERO_RANGE)) != FALLOC_FL_KEEP_SIZE) {
         return -ENOTSUP;
     }
     if (!(f->f_mode & FMODE_WRITE)) {
@@ -191,7 +195,8 @@ static long access_path(const struct path *path, int mode)
     return error;
 }
 
-// Credentials as if the real ids were the effective ones; NULL without memory, current's own if that is the case.
+// Credentials as if the real ids were the effective ones; NULL without memory, current's own if
+// that is the case.
 static const struct cred *real_id_creds(void)
 {
     const struct cred *c = current_cred();
@@ -220,7 +225,8 @@ static long do_access(int dfd, const char __user *uname, int mode, int flags)
         }
     }
     struct path path;
-    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+                   (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     current->cred = used;
     long error = user_path_at(dfd, uname, how, &path);
     if (!error) {
@@ -306,7 +312,8 @@ static long chown_at(int dfd, const char __user *uname, uid_t uid, gid_t gid, in
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) {
         return -EINVAL;
     }
-    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+                   (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     long error = user_path_at(dfd, uname, how, &path);
     if (!error) {
         error = chown_path(&path, uid, gid);

@@ -19,7 +19,7 @@ struct pipe_slot {
 struct pipe_inode_info {
     struct mutex lock;
     wait_queue_head_t read_wait, write_wait;
-    unsigned head, tail, slots_max; // slots [tail, head) are full; slots_max is a power of two
+    unsigned head, tail, slots_max;   // slots [tail, head) are full; slots_max is a power of two
     unsigned readers, writers, files; // files: lock of the inode
     unsigned reader_opens, writer_opens;
     struct page *spare[2];
@@ -173,7 +173,8 @@ static ssize_t pipe_read(struct file *f, struct iov_iter *to, loff_t *pos)
     }
 }
 
-// A tail that does not fill a page joins the last slot if all of it fits there. Lock held; bytes, or -EFAULT.
+// A tail that does not fill a page joins the last slot if all of it fits there. Lock held; bytes,
+// or -EFAULT.
 static ssize_t merge(struct pipe_inode_info *p, struct iov_iter *from)
 {
     size_t tail = iov_iter_count(from) & (PAGE_SIZE - 1);
@@ -327,8 +328,10 @@ static void leave(struct pipe_inode_info *p, struct file *f)
     bool half_open = !p->readers != !p->writers;
     mutex_unlock(&p->lock);
     if (half_open) {
-        __wake_up(&p->read_wait, TASK_INTERRUPTIBLE, 0, (void *)(u64)(POLLIN | POLLRDNORM | POLLERR | POLLHUP));
-        __wake_up(&p->write_wait, TASK_INTERRUPTIBLE, 0, (void *)(u64)(POLLOUT | POLLWRNORM | POLLERR | POLLHUP));
+        __wake_up(&p->read_wait, TASK_INTERRUPTIBLE, 0,
+                  (void *)(u64)(POLLIN | POLLRDNORM | POLLERR | POLLHUP));
+        __wake_up(&p->write_wait, TASK_INTERRUPTIBLE, 0,
+                  (void *)(u64)(POLLOUT | POLLWRNORM | POLLERR | POLLHUP));
     }
 }
 

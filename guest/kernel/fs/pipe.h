@@ -5,6 +5,6 @@
 #include "fs/fs.h"
 
 struct pipe_inode_info;
-int create_pipe_files(struct file *files[2], int flags); // read end, write end
+int create_pipe_files(struct file *files[2], int flags);          // read end, write end
 long pipe_fcntl(struct file *f, unsigned cmd, unsigned long arg); // F_SETPIPE_SZ, F_GETPIPE_SZ
 extern const struct file_operations fifo_fops;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// read(2), write(2) and their vectored and positioned forms, lseek(2), sendfile(2), copy_file_range(2).
+// read(2), write(2) and their vectored and positioned forms, lseek(2), sendfile(2),
+// copy_file_range(2).
 #include "arch/x86_64/uaccess.h"
 #include "fs/internal.h"
 #include "proc/signal.h"
@@ -141,7 +142,8 @@ SYSCALL_DEFINE(pwrite64)
 
 #define NEAR_SEGS 8
 
-// Copies the array (into `near` if it fits) and checks it. *out is what to use and, if != near, to free.
+// Copies the array (into `near` if it fits) and checks it. *out is what to use and, if != near, to
+// free.
 static ssize_t import_iovec(const void __user *uvec, unsigned long nr, struct linux_iovec *near,
                             struct linux_iovec **out)
 {
@@ -175,7 +177,8 @@ static ssize_t import_iovec(const void __user *uvec, unsigned long nr, struct li
 }
 
 // pos NULL: at the file's own position.
-static ssize_t vectored(unsigned fd, const void __user *uvec, unsigned long nr, const loff_t *pos, bool reading)
+static ssize_t vectored(unsigned fd, const void __user *uvec, unsigned long nr, const loff_t *pos,
+                        bool reading)
 {
     struct linux_iovec near[NEAR_SEGS], *vec;
     struct iov_iter it;
@@ -189,7 +192,8 @@ static ssize_t vectored(unsigned fd, const void __user *uvec, unsigned long nr, 
         if (pos) {
             n = rw_at(f.file, &it, *pos, reading);
         } else {
-            n = reading ? vfs_read(f.file, &it, &f.file->f_pos) : vfs_write(f.file, &it, &f.file->f_pos);
+            n = reading ? vfs_read(f.file, &it, &f.file->f_pos)
+                        : vfs_write(f.file, &it, &f.file->f_pos);
         }
     }
     if (vec != near) {
@@ -277,7 +281,8 @@ SYSCALL_DEFINE(lseek)
 
 // --- copies inside the kernel, through one page
 
-static ssize_t copy_files(struct file *in, loff_t *in_pos, struct file *out, loff_t *out_pos, size_t count)
+static ssize_t copy_files(struct file *in, loff_t *in_pos, struct file *out, loff_t *out_pos,
+                          size_t count)
 {
     size_t done = 0;
     ssize_t error = 0;
@@ -373,7 +378,8 @@ SYSCALL_DEFINE(sendfile)
     return n;
 }
 
-static ssize_t do_copy_range(struct file *in, void __user *uin, struct file *out, void __user *uout, size_t count)
+static ssize_t do_copy_range(struct file *in, void __user *uin, struct file *out, void __user *uout,
+                             size_t count)
 {
     loff_t ipos, opos;
     if (S_ISDIR(in->f_inode->i_mode) || S_ISDIR(out->f_inode->i_mode)) {
@@ -408,7 +414,8 @@ SYSCALL_DEFINE(copy_file_range)
     struct fd in = fdget(ARG_UINT(0)), out = fdget(ARG_UINT(2));
     ssize_t n = -EBADF;
     if (in.file && out.file) {
-        n = ARG_UINT(5) ? -EINVAL : do_copy_range(in.file, ARG_PTR(1), out.file, ARG_PTR(3), ARG_ULONG(4));
+        n = ARG_UINT(5) ? -EINVAL
+                        : do_copy_range(in.file, ARG_PTR(1), out.file, ARG_PTR(3), ARG_ULONG(4));
     }
     fdput(out);
     fdput(in);

@@ -20,7 +20,8 @@ struct getdents {
 };
 
 // Entries go to user space through a small bounce buffer.
-static bool emit(struct dir_context *ctx, const char *name, int len, loff_t pos, u64 ino, unsigned dtype)
+static bool emit(struct dir_context *ctx, const char *name, int len, loff_t pos, u64 ino,
+                 unsigned dtype)
 {
     struct getdents *g = container_of(ctx, struct getdents, ctx);
     union {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Text files made on reading. A single-show file is made whole at its first read; an iterated one record by record.
+// Text files made on reading. A single-show file is made whole at its first read; an iterated one
+// record by record.
 #include "fs/seq_file.h"
 
 #include "fs/internal.h"

@@ -84,7 +84,8 @@ static int stat_at(int dfd, const char __user *uname, int flags, struct kstat *k
         }
     }
     struct path path;
-    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+                   (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     int error = user_path_at(dfd, uname, how, &path);
     if (!error) {
         error = vfs_getattr(&path, k);
@@ -246,7 +247,8 @@ int fill_statfs(struct path *path, struct linux_statfs *st)
                                 .f_namelen = NAME_MAX};
     int error = sb->s_op->statfs ? sb->s_op->statfs(path->dentry, st) : 0;
     unsigned flags = path->mnt->mnt_flags | sb->s_flags;
-    st->f_flags = ST_VALID | (flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS));
+    st->f_flags =
+        ST_VALID | (flags & (MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC | MS_SYNCHRONOUS));
     st->f_flags |= (flags & MS_NOATIME ? 1024 : 0) | (flags & MS_NODIRATIME ? 2048 : 0) |
                    (flags & MS_RELATIME ? 4096 : 0); // ST_NOATIME, ST_NODIRATIME, ST_RELATIME
     return error;
@@ -350,7 +352,8 @@ static long do_utimes(int dfd, const char __user *uname, const struct time_pair 
     if (flags & ~(AT_SYMLINK_NOFOLLOW | AT_EMPTY_PATH)) {
         return -EINVAL;
     }
-    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) | (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
+    unsigned how = (flags & AT_SYMLINK_NOFOLLOW ? 0 : LOOKUP_FOLLOW) |
+                   (flags & AT_EMPTY_PATH ? LOOKUP_EMPTY : 0);
     long error = user_path_at(dfd, uname, how, &path);
     if (!error) {
         error = set_times(&path, p);

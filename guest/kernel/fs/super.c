@@ -21,8 +21,7 @@ struct file_system_type *get_fs_type(const char *name, size_t len)
 {
     struct file_system_type *t, *found = NULL;
     spin_lock(&sb_lock);
-    list_for_each_entry(t, &types, entry)
-    {
+    list_for_each_entry(t, &types, entry) {
         if (strlen(t->name) == len && !memcmp(t->name, name, len)) {
             found = t;
             break;
@@ -36,8 +35,7 @@ struct file_system_type *get_fs_type(const char *name, size_t len)
 void filesystems_show(struct seq_file *m)
 {
     struct file_system_type *t;
-    list_for_each_entry(t, &types, entry)
-    {
+    list_for_each_entry(t, &types, entry) {
         seq_printf(m, "%s\t%s\n", t->fs_flags & FS_REQUIRES_DEV ? "" : "nodev", t->name);
     }
 }
@@ -149,8 +147,7 @@ static struct super_block *find_by_bdev(struct block_device *bdev)
 {
     struct super_block *sb, *found = NULL;
     spin_lock(&sb_lock);
-    list_for_each_entry(sb, &super_blocks, s_list)
-    {
+    list_for_each_entry(sb, &super_blocks, s_list) {
         if (sb->s_bdev == bdev && sb->s_root && atomic_inc_not_zero(&sb->s_active)) {
             found = sb;
             break;
@@ -160,7 +157,8 @@ static struct super_block *find_by_bdev(struct block_device *bdev)
     return found;
 }
 
-struct dentry *mount_bdev(struct file_system_type *t, unsigned flags, const char *source, const char *data,
+struct dentry *mount_bdev(struct file_system_type *t, unsigned flags, const char *source,
+                          const char *data,
                           int (*fill)(struct super_block *, const char *data, bool silent))
 {
     unsigned mode = FMODE_READ | (flags & MS_RDONLY ? 0 : FMODE_WRITE);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// tmpfs: files in the page cache, names in the dentry cache, nothing below. Also the root for an initramfs and the files
-// of shared anonymous memory.
+// tmpfs: files in the page cache, names in the dentry cache, nothing below. Also the root for an
+// initramfs and the files of shared anonymous memory.
 #include "fs/tmpfs.h"
 
 #include "arch/x86_64/uaccess.h"
@@ -43,7 +43,8 @@ static void tmpfs_free_inode(struct inode *i)
     kmem_cache_free(inode_cache, ti(i));
 }
 
-// Brings the charge to what the mapping holds; false (and nothing charged) if one more page does not fit.
+// Brings the charge to what the mapping holds; false (and nothing charged) if one more page does
+// not fit.
 static bool recharge(struct inode *i, unsigned more)
 {
     struct tmpfs_sb *s = info(i->i_sb);
@@ -134,7 +135,8 @@ static int tmpfs_writepage(struct page *p, struct writeback_control *wbc)
     return 0;
 }
 
-static int tmpfs_write_begin(struct file *f, struct address_space *m, loff_t pos, unsigned len, struct page **out)
+static int tmpfs_write_begin(struct file *f, struct address_space *m, loff_t pos, unsigned len,
+                             struct page **out)
 {
     unsigned long index = (unsigned long)pos >> PAGE_SHIFT;
     struct page *p = find_lock_page(m, index);
@@ -156,8 +158,8 @@ static int tmpfs_write_begin(struct file *f, struct address_space *m, loff_t pos
     return 0;
 }
 
-static int tmpfs_write_end(struct file *f, struct address_space *m, loff_t pos, unsigned len, unsigned copied,
-                           struct page *p)
+static int tmpfs_write_end(struct file *f, struct address_space *m, loff_t pos, unsigned len,
+                           unsigned copied, struct page *p)
 {
     struct inode *i = m->host;
     if (!PageUptodate(p)) {
@@ -286,7 +288,8 @@ static const struct file_operations file_fops = {
     .fsync = tmpfs_fsync,
     .fallocate = tmpfs_fallocate,
 };
-static const struct inode_operations file_iops = {.setattr = tmpfs_setattr, .getattr = simple_getattr};
+static const struct inode_operations file_iops = {.setattr = tmpfs_setattr,
+                                                  .getattr = simple_getattr};
 static const struct inode_operations special_iops = {.setattr = simple_setattr};
 
 // --- directories
@@ -408,7 +411,8 @@ static int parse_options(struct tmpfs_sb *s, const char *data, u64 *mode, u64 *u
     if (mount_option(data, "size", text, sizeof(text)) && !parse_size(text, &s->max_pages)) {
         return -EINVAL;
     }
-    if (mount_option(data, "nr_inodes", text, sizeof(text)) && kstrtou64(text, 10, &s->max_inodes)) {
+    if (mount_option(data, "nr_inodes", text, sizeof(text)) &&
+        kstrtou64(text, 10, &s->max_inodes)) {
         return -EINVAL;
     }
     if (mount_option(data, "mode", text, sizeof(text)) && kstrtou64(text, 8, mode)) {
@@ -503,8 +507,7 @@ static void unpin_all(struct dentry *dir)
     for (;;) {
         struct dentry *d, *victim = NULL;
         spin_lock(&dcache_lock);
-        list_for_each_entry(d, &dir->d_subdirs, d_child)
-        {
+        list_for_each_entry(d, &dir->d_subdirs, d_child) {
             if (d->d_inode && !d_unhashed(d)) {
                 victim = dget(d);
                 break;
@@ -535,7 +538,8 @@ static struct dentry *tmpfs_mount(struct file_system_type *t, unsigned flags, co
     return mount_nodev(t, flags, data, tmpfs_fill_super);
 }
 
-static struct file_system_type tmpfs_type = {.name = "tmpfs", .mount = tmpfs_mount, .kill_sb = tmpfs_kill_sb};
+static struct file_system_type tmpfs_type = {
+    .name = "tmpfs", .mount = tmpfs_mount, .kill_sb = tmpfs_kill_sb};
 
 struct file *shmem_file_setup(const char *name, loff_t size, u64 vm_flags)
 {

@@ -21,8 +21,8 @@ void iov_iter_init_kernel(struct iov_iter *i, bool to_iter, void *buf, size_t le
     i->type = ITER_KERNEL;
 }
 
-void iov_iter_init_iovec(struct iov_iter *i, bool to_iter, const struct linux_iovec *iov, unsigned nr,
-                         size_t len)
+void iov_iter_init_iovec(struct iov_iter *i, bool to_iter, const struct linux_iovec *iov,
+                         unsigned nr, size_t len)
 {
     *i = (struct iov_iter){
         .type = ITER_USER, .to_iter = to_iter, .count = len, .iov = iov, .nr_segs = nr};

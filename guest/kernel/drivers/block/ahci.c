@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// AHCI disks: one ATA command at a time per port, completed by interrupt; PREFLUSH and FUA as separate commands; errors
-// and time-outs restart the port and try again.
+// AHCI disks: one ATA command at a time per port, completed by interrupt; PREFLUSH and FUA as
+// separate commands; errors and time-outs restart the port and try again.
 #include "drivers/block/ahci.h"
 
 #include "arch/x86_64/io.h"
@@ -31,7 +31,8 @@ static void port_write(struct ahci_port *p, unsigned reg, u32 v)
     mmio_write32(p->regs + reg, v);
 }
 
-// Waits until (reg & mask) == want; false after `ms` milliseconds. Sleeps: the time of a guest is steps.
+// Waits until (reg & mask) == want; false after `ms` milliseconds. Sleeps: the time of a guest is
+// steps.
 static bool port_wait(struct ahci_port *p, unsigned reg, u32 mask, u32 want, unsigned ms)
 {
     for (unsigned spins = 0; spins < 100; spins++) {
@@ -117,7 +118,8 @@ static unsigned fill_prdt(struct ahci_port *p, struct bio *bio)
 {
     for (unsigned k = 0; k < bio->vcnt; k++) {
         struct bio_vec *v = &bio->vecs[k];
-        p->table->prdt[k] = (struct ahci_prd){.address = page_to_phys(v->page) + v->offset, .last_byte = v->len - 1};
+        p->table->prdt[k] = (struct ahci_prd){.address = page_to_phys(v->page) + v->offset,
+                                              .last_byte = v->len - 1};
     }
     return bio->vcnt;
 }
@@ -266,7 +268,8 @@ static void recover(struct work_struct *w)
     unsigned long flags;
     LIST_HEAD(done);
     u32 tfd = port_read(p, PORT_TFD), serr = port_read(p, PORT_SERR);
-    pr_warn("%s: command failed: task file %#x, SATA error %#x; restarting the port", p->disk.name, tfd, serr);
+    pr_warn("%s: command failed: task file %#x, SATA error %#x; restarting the port", p->disk.name,
+            tfd, serr);
     if (!port_stop(p) || (tfd & (TFD_BSY | TFD_DRQ)) || !device_present(p)) {
         port_reset(p);
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// AHCI 1.3.1 registers and in-memory structures (section numbers of that document), ATA commands (ACS-3).
+// AHCI 1.3.1 registers and in-memory structures (section numbers of that document), ATA commands
+// (ACS-3).
 #pragma once
 
 #include "fs/block.h"

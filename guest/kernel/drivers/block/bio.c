@@ -6,7 +6,8 @@
 #include "mm/vmstat.h"
 #include "sched/sched.h"
 
-struct bio *bio_alloc(struct block_device *bdev, unsigned max_vecs, enum bio_op op, u32 flags, gfp_t gfp)
+struct bio *bio_alloc(struct block_device *bdev, unsigned max_vecs, enum bio_op op, u32 flags,
+                      gfp_t gfp)
 {
     struct bio *bio = kmalloc(sizeof(*bio) + max_vecs * sizeof(struct bio_vec), gfp);
     if (bio) {
@@ -80,7 +81,8 @@ void bio_endio(struct bio *bio)
         disk->flush_done = bio->flush_number;
     }
     if (bio->status) {
-        pr_err("%s: %s error %d at sector %lu", disk->name, write ? "write" : "read", -bio->status, bio->sector);
+        pr_err("%s: %s error %d at sector %lu", disk->name, write ? "write" : "read", -bio->status,
+               bio->sector);
     }
     bio->end_io(bio);
 }
@@ -179,7 +181,8 @@ static void piece_done(struct bio *bio)
     drop(io);
 }
 
-void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset, unsigned len)
+void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset,
+                 unsigned len)
 {
     struct bio *bio = bio_alloc(bdev, 1, io->write ? REQ_OP_WRITE : REQ_OP_READ, 0,
                                 GFP_NOFS | __GFP_NOFAIL); // half a page cannot be given back

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Disks and block devices: registration, lookup by path or number, the file operations of their nodes.
+// Disks and block devices: registration, lookup by path or number, the file operations of their
+// nodes.
 #include "arch/x86_64/uaccess.h"
 #include "fs/block.h"
 #include "fs/buffer.h"
@@ -42,7 +43,10 @@ int add_disk(struct gendisk *disk)
     if (!bdev) {
         return -ENOMEM;
     }
-    *bdev = (struct block_device){.dev = disk->first_dev, .disk = disk, .nr_sectors = disk->capacity, .block_size = PAGE_SIZE};
+    *bdev = (struct block_device){.dev = disk->first_dev,
+                                  .disk = disk,
+                                  .nr_sectors = disk->capacity,
+                                  .block_size = PAGE_SIZE};
     bdev->inode = bdev_inode(bdev);
     if (!bdev->inode) {
         kfree(bdev);
@@ -52,16 +56,15 @@ int add_disk(struct gendisk *disk)
     list_add_tail(&disk->entry, &disks);
     list_add_tail(&bdev->entry, &devices);
     mutex_unlock(&devices_mutex);
-    pr_info("%s: %lu sectors of %u bytes (%lu MiB)%s", disk->name, disk->capacity, disk->logical_block_size,
-            disk->capacity / 2048, disk->read_only ? ", read-only" : "");
+    pr_info("%s: %lu sectors of %u bytes (%lu MiB)%s", disk->name, disk->capacity,
+            disk->logical_block_size, disk->capacity / 2048, disk->read_only ? ", read-only" : "");
     return devtmpfs_create(disk->name, S_IFBLK | 0660, bdev->dev);
 }
 
 static struct block_device *find_dev(dev_t dev)
 {
     struct block_device *b;
-    list_for_each_entry(b, &devices, entry)
-    {
+    list_for_each_entry(b, &devices, entry) {
         if (b->dev == dev) {
             return b;
         }
@@ -97,8 +100,7 @@ static struct block_device *get_by_name(const char *name, unsigned mode, void *h
     struct block_device *b;
     dev_t dev = 0;
     mutex_lock(&devices_mutex);
-    list_for_each_entry(b, &devices, entry)
-    {
+    list_for_each_entry(b, &devices, entry) {
         if (!strcmp(b->disk->name, name)) {
             dev = b->dev;
         }
@@ -115,10 +117,12 @@ struct block_device *blkdev_get_by_path(const char *path, unsigned mode, void *h
     }
     int error = kern_path(path, LOOKUP_FOLLOW, &p);
     if (error) {
-        return !current->mm && !strncmp(path, "/dev/", 5) ? get_by_name(path + 5, mode, holder) : ERR_PTR(error);
+        return !current->mm && !strncmp(path, "/dev/", 5) ? get_by_name(path + 5, mode, holder)
+                                                          : ERR_PTR(error);
     }
     struct inode *i = p.dentry->d_inode;
-    struct block_device *b = S_ISBLK(i->i_mode) ? blkdev_get_by_dev(i->i_rdev, mode, holder) : ERR_PTR(-ENOTBLK);
+    struct block_device *b =
+        S_ISBLK(i->i_mode) ? blkdev_get_by_dev(i->i_rdev, mode, holder) : ERR_PTR(-ENOTBLK);
     path_put(&p);
     return b;
 }
@@ -138,7 +142,8 @@ void blkdev_put(struct block_device *bdev)
 
 int set_blocksize(struct block_device *bdev, unsigned size)
 {
-    if (size < 512 || size > PAGE_SIZE || (size & (size - 1)) || size < bdev->disk->logical_block_size) {
+    if (size < 512 || size > PAGE_SIZE || (size & (size - 1)) ||
+        size < bdev->disk->logical_block_size) {
         return -EINVAL;
     }
     if (bdev->block_size != size) {
@@ -154,7 +159,8 @@ int set_blocksize(struct block_device *bdev, unsigned size)
 
 static int blkdev_open(struct inode *i, struct file *f)
 {
-    struct block_device *b = blkdev_get_by_dev(i->i_rdev, f->f_mode & (FMODE_READ | FMODE_WRITE), NULL);
+    struct block_device *b =
+        blkdev_get_by_dev(i->i_rdev, f->f_mode & (FMODE_READ | FMODE_WRITE), NULL);
     if (IS_ERR(b)) {
         return (int)PTR_ERR(b);
     }
@@ -227,21 +233,21 @@ void partitions_show(struct seq_file *m)
 {
     struct gendisk *d;
     seq_puts(m, "major minor  #blocks  name\n\n");
-    list_for_each_entry(d, &disks, entry)
-    {
-        seq_printf(m, "%4d  %7d %10lu %s\n", MAJOR(d->first_dev), MINOR(d->first_dev), d->capacity / 2, d->name);
+    list_for_each_entry(d, &disks, entry) {
+        seq_printf(m, "%4d  %7d %10lu %s\n", MAJOR(d->first_dev), MINOR(d->first_dev),
+                   d->capacity / 2, d->name);
     }
 }
 
 void diskstats_show(struct seq_file *m)
 {
     struct gendisk *d;
-    list_for_each_entry(d, &disks, entry)
-    {
+    list_for_each_entry(d, &disks, entry) {
         u64 r = d->stat[0].ticks_ns / NSEC_PER_MSEC, w = d->stat[1].ticks_ns / NSEC_PER_MSEC;
-        seq_printf(m, "%4d %7d %s %lu 0 %lu %lu %lu 0 %lu %lu %d %lu %lu 0 0 0 0 0 0\n", MAJOR(d->first_dev),
-                   MINOR(d->first_dev), d->name, d->stat[0].ios, d->stat[0].sectors, r, d->stat[1].ios,
-                   d->stat[1].sectors, w, atomic_read(&d->in_flight), r + w, r + w);
+        seq_printf(m, "%4d %7d %s %lu 0 %lu %lu %lu 0 %lu %lu %d %lu %lu 0 0 0 0 0 0\n",
+                   MAJOR(d->first_dev), MINOR(d->first_dev), d->name, d->stat[0].ios,
+                   d->stat[0].sectors, r, d->stat[1].ios, d->stat[1].sectors, w,
+                   atomic_read(&d->in_flight), r + w, r + w);
     }
 }
 
@@ -259,14 +265,16 @@ static int bdev_fill(struct super_block *sb, const char *data, bool silent)
     return sb->s_root ? 0 : -ENOMEM;
 }
 
-static struct dentry *bdev_mount(struct file_system_type *t, unsigned flags, const char *source, const char *data)
+static struct dentry *bdev_mount(struct file_system_type *t, unsigned flags, const char *source,
+                                 const char *data)
 {
     return mount_nodev(t, flags, data, bdev_fill);
 }
 
 void block_init(void)
 {
-    static struct file_system_type type = {.name = "bdev", .mount = bdev_mount, .kill_sb = kill_anon_super};
+    static struct file_system_type type = {
+        .name = "bdev", .mount = bdev_mount, .kill_sb = kill_anon_super};
     struct dentry *root = bdev_mount(&type, 0, "bdev", NULL);
     if (IS_ERR(root)) {
         panic("block devices: error %ld", PTR_ERR(root));

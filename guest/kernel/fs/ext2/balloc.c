@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ext2: block bitmaps. A freed block is used again only after the metadata that pointed at it is durable.
+// ext2: block bitmaps. A freed block is used again only after the metadata that pointed at it is
+// durable.
 #include "fs/ext2/ext2.h"
 
 #define PENDING_MAX 2048
@@ -21,8 +22,7 @@ static void reap(struct ext2_sb *s)
 {
     struct gendisk *disk = s->sb->s_bdev->disk;
     struct ext2_pending *p, *next;
-    list_for_each_entry_safe(p, next, &s->pending, entry)
-    {
+    list_for_each_entry_safe(p, next, &s->pending, entry) {
         if (!p->written) {
             struct buffer_head *bh = sb_find_get_block(s->sb, p->holder);
             if (!bh || buffer_clean(bh)) {
@@ -43,8 +43,7 @@ static void reap(struct ext2_sb *s)
 static void settle(struct ext2_sb *s)
 {
     struct ext2_pending *p;
-    list_for_each_entry(p, &s->pending, entry)
-    {
+    list_for_each_entry(p, &s->pending, entry) {
         struct buffer_head *bh = p->written ? NULL : sb_find_get_block(s->sb, p->holder);
         if (bh) {
             sync_dirty_buffer(bh);
@@ -72,8 +71,7 @@ void ext2_pending_drop_all(struct ext2_sb *s)
 static u32 waits_until(const struct ext2_sb *s, u32 block)
 {
     const struct ext2_pending *p;
-    list_for_each_entry(p, &s->pending, entry)
-    {
+    list_for_each_entry(p, &s->pending, entry) {
         if (block >= p->start && block - p->start < p->count) {
             return p->start + p->count;
         }
@@ -86,7 +84,8 @@ static void remember(struct ext2_sb *s, u32 start, u32 count, u32 holder)
     struct ext2_pending *p;
     if (!list_empty(&s->pending)) {
         p = list_last_entry(&s->pending, struct ext2_pending, entry);
-        if (!p->written && p->holder == holder && (p->start + p->count == start || start + count == p->start)) {
+        if (!p->written && p->holder == holder &&
+            (p->start + p->count == start || start + count == p->start)) {
             p->start = min(p->start, start);
             p->count += count;
             return;
@@ -113,7 +112,8 @@ static void remember(struct ext2_sb *s, u32 start, u32 count, u32 holder)
 // --- allocation
 
 // First usable bit in [from, size) of a group, or size.
-static unsigned find_free(struct ext2_sb *s, unsigned group, const unsigned long *map, unsigned from, unsigned size)
+static unsigned find_free(struct ext2_sb *s, unsigned group, const unsigned long *map,
+                          unsigned from, unsigned size)
 {
     u32 base = group_first(s, group);
     while ((from = (unsigned)find_next_zero_bit(map, size, from)) < size) {
@@ -127,7 +127,8 @@ static unsigned find_free(struct ext2_sb *s, unsigned group, const unsigned long
 }
 
 // Takes up to *count blocks from bit `from` on (or from the start) of a group. 0 = none there.
-static u32 take_from_group(struct ext2_sb *s, unsigned group, unsigned from, unsigned *count, int *error)
+static u32 take_from_group(struct ext2_sb *s, unsigned group, unsigned from, unsigned *count,
+                           int *error)
 {
     struct buffer_head *group_bh;
     struct ext2_group *d = ext2_group(s, group, &group_bh);
@@ -152,7 +153,8 @@ static u32 take_from_group(struct ext2_sb *s, unsigned group, unsigned from, uns
     }
     u32 first = group_first(s, group) + bit;
     unsigned n = 0;
-    while (n < *count && bit + n < size && !test_bit(bit + n, map) && !(n && waits_until(s, first + n))) {
+    while (n < *count && bit + n < size && !test_bit(bit + n, map) &&
+           !(n && waits_until(s, first + n))) {
         __set_bit(bit + n, map);
         n++;
     }
@@ -195,7 +197,8 @@ u32 ext2_new_blocks(struct inode *i, u32 goal, unsigned *count, int *error)
     }
     mutex_lock(&s->alloc);
     u32 block = 0;
-    if (s->es->free_blocks_count > s->es->r_blocks_count || (s->es->free_blocks_count && may_use_reserve(s))) {
+    if (s->es->free_blocks_count > s->es->r_blocks_count ||
+        (s->es->free_blocks_count && may_use_reserve(s))) {
         reap(s);
         block = search(s, goal, count, error);
         if (!block && !*error && s->pending_count) {
@@ -213,8 +216,10 @@ u32 ext2_new_blocks(struct inode *i, u32 goal, unsigned *count, int *error)
 void ext2_free_blocks(struct inode *i, u32 block, unsigned count, u32 holder)
 {
     struct ext2_sb *s = ext2_sb(i->i_sb);
-    if (block < s->es->first_data_block || block >= s->es->blocks_count || count > s->es->blocks_count - block) {
-        ext2_error(i->i_sb, "inode %lu: freeing blocks %u+%u outside the file system", i->i_ino, block, count);
+    if (block < s->es->first_data_block || block >= s->es->blocks_count ||
+        count > s->es->blocks_count - block) {
+        ext2_error(i->i_sb, "inode %lu: freeing blocks %u+%u outside the file system", i->i_ino,
+                   block, count);
         return;
     }
     mutex_lock(&s->alloc);

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: MIT
-// ext2: directory blocks, linear. They are metadata: buffers of the device. The directory's i_rwsem is held.
+// ext2: directory blocks, linear. They are metadata: buffers of the device. The directory's i_rwsem
+// is held.
 #include "abi/dirent.h"
 #include "fs/ext2/ext2.h"
 
-static const u8 type_of_mode[16] = {[1] = 5, [2] = 3, [4] = 2, [6] = 4, [8] = 1, [10] = 7, [12] = 6};
-static const u8 dtype_of_type[8] = {DT_UNKNOWN, DT_REG, DT_DIR, DT_CHR, DT_BLK, DT_FIFO, DT_SOCK, DT_LNK};
+static const u8 type_of_mode[16] = {
+    [1] = 5, [2] = 3, [4] = 2, [6] = 4, [8] = 1, [10] = 7, [12] = 6};
+static const u8 dtype_of_type[8] = {DT_UNKNOWN, DT_REG,  DT_DIR,  DT_CHR,
+                                    DT_BLK,     DT_FIFO, DT_SOCK, DT_LNK};
 
 static unsigned blocks_of(const struct inode *dir)
 {
@@ -35,7 +38,8 @@ static bool broken(struct inode *dir, const struct buffer_head *bh, unsigned at)
     unsigned left = bh->size - at;
     if (left < 12 || e->rec_len < DIRENT_SIZE(e->name_len) || e->rec_len % 4 || e->rec_len > left ||
         e->inode > ext2_sb(dir->i_sb)->es->inodes_count) {
-        ext2_error(dir->i_sb, "directory %lu: broken entry in block %lu at %u", dir->i_ino, bh->block, at);
+        ext2_error(dir->i_sb, "directory %lu: broken entry in block %lu at %u", dir->i_ino,
+                   bh->block, at);
         return true;
     }
     return false;
@@ -85,7 +89,8 @@ u32 ext2_find(struct inode *dir, const struct qstr *name)
     return ino;
 }
 
-static void fill(struct inode *dir, struct ext2_dirent *e, const char *name, unsigned len, const struct inode *i)
+static void fill(struct inode *dir, struct ext2_dirent *e, const char *name, unsigned len,
+                 const struct inode *i)
 {
     bool typed = ext2_sb(dir->i_sb)->es->feature_incompat & EXT2_INCOMPAT_FILETYPE;
     e->inode = (u32)i->i_ino;
@@ -102,7 +107,8 @@ static void changed(struct inode *dir)
 }
 
 // Puts the entry into a block if there is room. True if it did.
-static bool insert_into(struct inode *dir, struct buffer_head *bh, const struct qstr *name, const struct inode *i)
+static bool insert_into(struct inode *dir, struct buffer_head *bh, const struct qstr *name,
+                        const struct inode *i)
 {
     unsigned need = DIRENT_SIZE(name->len);
     for (unsigned at = 0; at < bh->size && !broken(dir, bh, at);) {
@@ -244,7 +250,8 @@ bool ext2_dir_empty(struct inode *dir)
     return true;
 }
 
-// The position is a byte offset; after changes it may point into an entry, so each block is walked from its start.
+// The position is a byte offset; after changes it may point into an entry, so each block is walked
+// from its start.
 static int iterate(struct file *f, struct dir_context *ctx)
 {
     struct inode *dir = f->f_inode;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ext2: on-disk structures (little-endian, as the second extended file system's documentation gives them) and what the
-// files of this directory share.
+// ext2: on-disk structures (little-endian, as the second extended file system's documentation gives
+// them) and what the files of this directory share.
 #pragma once
 
 #include "fs/buffer.h"
@@ -23,7 +23,8 @@
 #define EXT2_N_BLOCKS 15
 
 struct ext2_super {
-    u32 inodes_count, blocks_count, r_blocks_count, free_blocks_count, free_inodes_count, first_data_block;
+    u32 inodes_count, blocks_count, r_blocks_count, free_blocks_count, free_inodes_count,
+        first_data_block;
     u32 log_block_size, log_frag_size, blocks_per_group, frags_per_group, inodes_per_group;
     u32 mtime, wtime;
     u16 mnt_count, max_mnt_count, magic, state, errors, minor_rev_level;
@@ -59,8 +60,9 @@ struct ext2_dirent {
 };
 #define DIRENT_SIZE(name_len) ALIGN_UP((unsigned)(name_len) + 8u, 4u)
 
-// Blocks that were freed but may still be claimed on disk by `holder`, the metadata block that pointed at them. They are
-// given out again only when the holder has been written and a flush that began later is through.
+// Blocks that were freed but may still be claimed on disk by `holder`, the metadata block that
+// pointed at them. They are given out again only when the holder has been written and a flush that
+// began later is through.
 struct ext2_pending {
     struct list_head entry;
     u32 start, count, holder;
@@ -85,7 +87,7 @@ struct ext2_info {
     u32 block[EXT2_N_BLOCKS];
     u32 flags, file_acl;
     u32 group;
-    u32 last_block; // allocated last, on disk
+    u32 last_block;   // allocated last, on disk
     struct mutex map; // block[] and indirect blocks while they change
     struct inode vfs;
 };
@@ -101,14 +103,17 @@ static inline struct ext2_info *ext2_i(const struct inode *i)
 
 // super.c
 struct ext2_group *ext2_group(struct ext2_sb *s, unsigned group, struct buffer_head **bh);
-void ext2_error(struct super_block *sb, const char *fmt, ...) __printf(2, 3); // logs, marks the file system
+void ext2_error(struct super_block *sb, const char *fmt, ...)
+    __printf(2, 3); // logs, marks the file system
 // balloc.c
-// Up to *count adjacent free blocks near goal (0 = anywhere in the inode's group): the first, or 0 with *error.
+// Up to *count adjacent free blocks near goal (0 = anywhere in the inode's group): the first, or 0
+// with *error.
 u32 ext2_new_blocks(struct inode *i, u32 goal, unsigned *count, int *error);
 void ext2_free_blocks(struct inode *i, u32 block, unsigned count, u32 holder);
 void ext2_pending_drop_all(struct ext2_sb *s);
 // ialloc.c
-struct inode *ext2_new_inode(struct inode *dir, umode_t mode); // hashed, I_NEW cleared, nlink 1; ERR_PTR
+struct inode *ext2_new_inode(struct inode *dir,
+                             umode_t mode); // hashed, I_NEW cleared, nlink 1; ERR_PTR
 void ext2_free_inode(struct inode *i);
 // inode.c
 struct inode *ext2_iget(struct super_block *sb, ino_t ino);
@@ -133,8 +138,10 @@ extern const struct file_operations ext2_dir_fops;
 u32 ext2_find(struct inode *dir, const struct qstr *name); // inode number, 0 = none (or unreadable)
 int ext2_add_link(struct inode *dir, const struct qstr *name, struct inode *i);
 int ext2_delete_entry(struct inode *dir, const struct qstr *name);
-int ext2_set_entry(struct inode *dir, const struct qstr *name, struct inode *i); // existing entry -> other inode
+int ext2_set_entry(struct inode *dir, const struct qstr *name,
+                   struct inode *i); // existing entry -> other inode
 int ext2_make_empty(struct inode *dir, struct inode *parent);
 bool ext2_dir_empty(struct inode *dir);
 // namei.c
-extern const struct inode_operations ext2_dir_iops, ext2_symlink_iops, ext2_fast_symlink_iops, ext2_special_iops;
+extern const struct inode_operations ext2_dir_iops, ext2_symlink_iops, ext2_fast_symlink_iops,
+    ext2_special_iops;

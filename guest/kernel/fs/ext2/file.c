@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ext2: file data through the page cache: reading (with read-ahead in long bios), writing back, mmap, fsync.
+// ext2: file data through the page cache: reading (with read-ahead in long bios), writing back,
+// mmap, fsync.
 #include "fs/ext2/ext2.h"
 #include "mm/writeback.h"
 
@@ -31,7 +32,8 @@ static u32 contiguous(struct inode *i, const struct page *p, unsigned *bytes, in
     u32 start = 0, block;
     bool fresh;
     loff_t left = i_size_read(i) - ((loff_t)p->index << PAGE_SHIFT);
-    unsigned n = (unsigned)min((loff_t)blocks_per_page(i), (left + (1 << i->i_blkbits) - 1) >> i->i_blkbits);
+    unsigned n =
+        (unsigned)min((loff_t)blocks_per_page(i), (left + (1 << i->i_blkbits) - 1) >> i->i_blkbits);
     *error = 0;
     for (unsigned k = 0; left > 0 && k < n; k++) {
         *error = ext2_map(i, first_block(i, p) + k, false, &block, &fresh);
@@ -62,7 +64,8 @@ static int ext2_readpage(struct file *f, struct page *p)
     for (unsigned k = 0; k < blocks_per_page(i); k++) {
         bool inside = ((loff_t)p->index << PAGE_SHIFT) + (loff_t)k * size < end;
         block = 0;
-        error = inside && !error ? ext2_map(i, first_block(i, p) + k, false, &block, &fresh) : error;
+        error =
+            inside && !error ? ext2_map(i, first_block(i, p) + k, false, &block, &fresh) : error;
         if (!block) {
             memset((char *)page_address(p) + k * size, 0, size);
         }
@@ -162,7 +165,8 @@ static int ext2_readahead(struct address_space *m, unsigned long index, unsigned
 
 // --- writing back
 
-// What lies beyond the end of the file in its last page must not reach the disk. False: the page is wholly beyond.
+// What lies beyond the end of the file in its last page must not reach the disk. False: the page is
+// wholly beyond.
 static bool trim_to_size(struct inode *i, struct page *p)
 {
     loff_t start = (loff_t)p->index << PAGE_SHIFT, size = i_size_read(i);
@@ -296,7 +300,8 @@ static void drop_beyond(struct inode *i, loff_t end)
     }
 }
 
-static int ext2_write_begin(struct file *f, struct address_space *m, loff_t pos, unsigned len, struct page **out)
+static int ext2_write_begin(struct file *f, struct address_space *m, loff_t pos, unsigned len,
+                            struct page **out)
 {
     struct inode *i = m->host;
     unsigned from = (unsigned)pos & (PAGE_SIZE - 1);
@@ -317,8 +322,8 @@ static int ext2_write_begin(struct file *f, struct address_space *m, loff_t pos,
     return 0;
 }
 
-static int ext2_write_end(struct file *f, struct address_space *m, loff_t pos, unsigned len, unsigned copied,
-                          struct page *p)
+static int ext2_write_end(struct file *f, struct address_space *m, loff_t pos, unsigned len,
+                          unsigned copied, struct page *p)
 {
     struct inode *i = m->host;
     if (copied < len && !PageUptodate(p)) {
@@ -421,8 +426,8 @@ static int ext2_mmap(struct file *f, struct vm_area_struct *vma)
 
 // --- files
 
-// Data, then everything the device holds dirty (indirect blocks, bitmaps, directories), the inode's block included; then
-// the flush.
+// Data, then everything the device holds dirty (indirect blocks, bitmaps, directories), the inode's
+// block included; then the flush.
 int ext2_fsync(struct file *f, loff_t start, loff_t end, bool datasync)
 {
     struct inode *i = f->f_inode;
@@ -452,11 +457,14 @@ static long ext2_fallocate(struct file *f, int mode, loff_t off, loff_t len)
     }
     for (loff_t pos = off; !error && pos < end;) {
         unsigned n = (unsigned)min((loff_t)(PAGE_SIZE - ((u64)pos & (PAGE_SIZE - 1))), end - pos);
-        struct page *p = find_or_create_page(&i->i_data, (unsigned long)pos >> PAGE_SHIFT, GFP_NOFS);
+        struct page *p =
+            find_or_create_page(&i->i_data, (unsigned long)pos >> PAGE_SHIFT, GFP_NOFS);
         error = p ? 0 : -ENOMEM;
         if (p) {
             error = PageUptodate(p) ? 0 : read_locked(i, p);
-            error = error ? error : map_for_write(i, p, (unsigned)pos & (PAGE_SIZE - 1), ((unsigned)pos & (PAGE_SIZE - 1)) + n);
+            error = error ? error
+                          : map_for_write(i, p, (unsigned)pos & (PAGE_SIZE - 1),
+                                          ((unsigned)pos & (PAGE_SIZE - 1)) + n);
             if (!error) {
                 set_page_dirty(p);
                 pos += n;

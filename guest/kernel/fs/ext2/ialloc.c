@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// ext2: inode bitmaps. Directories spread over the groups with room, files stay in their directory's group.
+// ext2: inode bitmaps. Directories spread over the groups with room, files stay in their
+// directory's group.
 #include "fs/ext2/ext2.h"
 
 static u16 free_inodes(struct ext2_sb *s, unsigned group)
@@ -15,7 +16,8 @@ static unsigned group_for_dir(struct ext2_sb *s, unsigned parent)
         unsigned g = (parent + k) % s->groups;
         struct ext2_group *d = ext2_group(s, g, NULL);
         if (d->free_inodes_count && d->free_inodes_count >= average &&
-            (best == s->groups || d->free_blocks_count > ext2_group(s, best, NULL)->free_blocks_count)) {
+            (best == s->groups ||
+             d->free_blocks_count > ext2_group(s, best, NULL)->free_blocks_count)) {
             best = g;
         }
     }

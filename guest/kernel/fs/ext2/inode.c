@@ -198,7 +198,8 @@ static bool has_blocks(const struct inode *i)
 void ext2_evict_inode(struct inode *i)
 {
     truncate_inode_pages(&i->i_data, 0);
-    bool gone = !i->i_nlink && i->i_ino && ext2_i(i)->group != ~0u && !(i->i_sb->s_flags & MS_RDONLY);
+    bool gone =
+        !i->i_nlink && i->i_ino && ext2_i(i)->group != ~0u && !(i->i_sb->s_flags & MS_RDONLY);
     if (gone) {
         i->i_ctime = current_time(i);
         i->i_size = 0;

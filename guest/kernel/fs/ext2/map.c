@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// ext2: from file blocks to disk blocks over direct, single, double and triple indirect blocks; truncation.
+// ext2: from file blocks to disk blocks over direct, single, double and triple indirect blocks;
+// truncation.
 #include "fs/ext2/ext2.h"
 
-// Way to a file block: offsets[0] in the inode, the others in indirect blocks. Depth, or 0 if it is too big a number.
+// Way to a file block: offsets[0] in the inode, the others in indirect blocks. Depth, or 0 if it is
+// too big a number.
 static int path_to(const struct ext2_sb *s, u64 n, unsigned offsets[4])
 {
     u64 per = s->addr_per_block;
@@ -49,9 +51,11 @@ static bool sane(const struct inode *i, u32 block)
     return block >= es->first_data_block && block < es->blocks_count;
 }
 
-// Follows the path. Returns how many levels are there; *block is the last one found (0 at level 0), *bh the indirect
-// block that holds (or would hold) the next pointer, referenced, NULL for the inode. -EIO.
-static int follow(struct inode *i, const unsigned *offsets, int depth, u32 *block, struct buffer_head **bh)
+// Follows the path. Returns how many levels are there; *block is the last one found (0 at level 0),
+// *bh the indirect block that holds (or would hold) the next pointer, referenced, NULL for the
+// inode. -EIO.
+static int follow(struct inode *i, const unsigned *offsets, int depth, u32 *block,
+                  struct buffer_head **bh)
 {
     u32 at = ext2_i(i)->block[offsets[0]];
     int level = 0;
@@ -92,9 +96,10 @@ static void give_back(struct inode *i, const u32 *blocks, int n)
     }
 }
 
-// Makes the levels [have, depth) and hangs them in. `bh`: where the first pointer goes (NULL: the inode).
-static int extend(struct inode *i, const unsigned *offsets, int have, int depth, struct buffer_head *bh, u32 near,
-                  u32 *block)
+// Makes the levels [have, depth) and hangs them in. `bh`: where the first pointer goes (NULL: the
+// inode).
+static int extend(struct inode *i, const unsigned *offsets, int have, int depth,
+                  struct buffer_head *bh, u32 near, u32 *block)
 {
     struct ext2_info *e = ext2_i(i);
     u32 made[4] = {0};
@@ -132,7 +137,8 @@ static int extend(struct inode *i, const unsigned *offsets, int have, int depth,
 }
 
 // The pointer just before ours, for adjacency on disk.
-static u32 neighbour(struct inode *i, const unsigned *offsets, int have, const struct buffer_head *bh)
+static u32 neighbour(struct inode *i, const unsigned *offsets, int have,
+                     const struct buffer_head *bh)
 {
     unsigned at = offsets[have];
     const u32 *table = bh ? (const u32 *)bh->data : ext2_i(i)->block;
@@ -200,7 +206,8 @@ static void flush_batch(struct batch *b)
 static void free_one(struct batch *b, u32 block, u32 holder)
 {
     if (!sane(b->inode, block)) {
-        ext2_error(b->inode->i_sb, "inode %lu: block %u outside the file system", b->inode->i_ino, block);
+        ext2_error(b->inode->i_sb, "inode %lu: block %u outside the file system", b->inode->i_ino,
+                   block);
         return;
     }
     if (b->count && (b->holder != holder || b->start + b->count != block)) {
@@ -238,8 +245,9 @@ static void free_tree(struct batch *b, u32 block, int depth, u32 holder)
     free_one(b, block, holder);
 }
 
-// Frees the file blocks >= first (relative to this subtree) below a kept or dropped pointer. Returns true if all of the
-// subtree went, so that its own block may go too. span: file blocks under one pointer of this block.
+// Frees the file blocks >= first (relative to this subtree) below a kept or dropped pointer.
+// Returns true if all of the subtree went, so that its own block may go too. span: file blocks
+// under one pointer of this block.
 static void cut_tree(struct batch *b, u32 block, int depth, u64 first)
 {
     struct super_block *sb = b->inode->i_sb;

@@ -215,7 +215,8 @@ static int exchange(struct inode *odir, struct dentry *od, struct inode *ndir, s
     return error;
 }
 
-static int rename(struct inode *odir, struct dentry *od, struct inode *ndir, struct dentry *nd, unsigned flags)
+static int rename(struct inode *odir, struct dentry *od, struct inode *ndir, struct dentry *nd,
+                  unsigned flags)
 {
     struct inode *i = od->d_inode, *victim = nd->d_inode;
     if (flags & RENAME_EXCHANGE) {
@@ -276,7 +277,8 @@ static void slow_put_link(void *cookie)
     kfree(cookie);
 }
 
-const struct inode_operations ext2_fast_symlink_iops = {.get_link = fast_get_link, .setattr = ext2_setattr};
+const struct inode_operations ext2_fast_symlink_iops = {.get_link = fast_get_link,
+                                                        .setattr = ext2_setattr};
 const struct inode_operations ext2_symlink_iops = {
     .get_link = slow_get_link, .put_link = slow_put_link, .setattr = ext2_setattr};
 const struct inode_operations ext2_special_iops = {.setattr = ext2_setattr};

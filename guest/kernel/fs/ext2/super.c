@@ -114,7 +114,8 @@ static int sync_fs(struct super_block *sb, bool wait)
 
 static u32 overhead(struct ext2_sb *s)
 {
-    // Group copies of super block and descriptors are counted as in statfs of other implementations: bitmaps and tables.
+    // Group copies of super block and descriptors are counted as in statfs of other
+    // implementations: bitmaps and tables.
     u32 table = s->es->inodes_per_group / s->inodes_per_block;
     u32 blocks = s->es->first_data_block + s->groups * (table + 2);
     u32 copy = 1 + DIV_ROUND_UP(s->groups, s->groups_per_block);
@@ -138,7 +139,8 @@ static int statfs(struct dentry *d, struct linux_statfs *st)
     struct ext2_super *es = s->es;
     st->f_blocks = es->blocks_count - overhead(s);
     st->f_bfree = es->free_blocks_count;
-    st->f_bavail = es->free_blocks_count > es->r_blocks_count ? es->free_blocks_count - es->r_blocks_count : 0;
+    st->f_bavail =
+        es->free_blocks_count > es->r_blocks_count ? es->free_blocks_count - es->r_blocks_count : 0;
     st->f_files = es->inodes_count;
     st->f_ffree = es->free_inodes_count;
     u64 id[2];
@@ -177,7 +179,8 @@ static const struct super_operations sops = {
 };
 
 // Numbers that later arithmetic relies on. `size` is the block size.
-static const char *check_super(const struct ext2_super *es, unsigned size, u64 device_blocks, unsigned inode_size)
+static const char *check_super(const struct ext2_super *es, unsigned size, u64 device_blocks,
+                               unsigned inode_size)
 {
     if (es->blocks_per_group == 0 || es->blocks_per_group > size * 8 || es->inodes_per_group == 0 ||
         es->inodes_per_group > size * 8) {
@@ -277,14 +280,17 @@ static int load(struct super_block *sb, struct ext2_sb *s, bool silent)
     s->inode_size = dynamic ? es->inode_size : 128;
     s->first_ino = dynamic ? es->first_ino : EXT2_GOOD_OLD_FIRST_INO;
     if (dynamic && (es->feature_incompat & ~(u32)SUPPORTED_INCOMPAT)) {
-        pr_err("ext2 (%s): unknown features %#x", sb->s_id, es->feature_incompat & ~(u32)SUPPORTED_INCOMPAT);
+        pr_err("ext2 (%s): unknown features %#x", sb->s_id,
+               es->feature_incompat & ~(u32)SUPPORTED_INCOMPAT);
         return -EINVAL;
     }
-    if (dynamic && (es->feature_ro_compat & ~(u32)SUPPORTED_RO_COMPAT) && !(sb->s_flags & MS_RDONLY)) {
+    if (dynamic && (es->feature_ro_compat & ~(u32)SUPPORTED_RO_COMPAT) &&
+        !(sb->s_flags & MS_RDONLY)) {
         pr_err("ext2 (%s): features %#x allow mounting read-only", sb->s_id, es->feature_ro_compat);
         return -EROFS;
     }
-    const char *wrong = check_super(es, sb->s_blocksize, sb->s_bdev->nr_sectors >> (bits - 9), s->inode_size);
+    const char *wrong =
+        check_super(es, sb->s_blocksize, sb->s_bdev->nr_sectors >> (bits - 9), s->inode_size);
     if (!wrong) {
         s->inodes_per_block = sb->s_blocksize / s->inode_size;
         s->addr_bits = bits - 2;
@@ -336,7 +342,8 @@ static int fill_super(struct super_block *sb, const char *data, bool silent)
     return sb->s_flags & MS_RDONLY ? 0 : start_writing(s);
 }
 
-static struct dentry *ext2_mount(struct file_system_type *t, unsigned flags, const char *source, const char *data)
+static struct dentry *ext2_mount(struct file_system_type *t, unsigned flags, const char *source,
+                                 const char *data)
 {
     return mount_bdev(t, flags, source, data, fill_super);
 }
