@@ -267,8 +267,11 @@ static void special_registers(struct random *r, struct trial *t)
         g[2] = t->op == OP_IDIV && random_below(r, 2) ? UINT64_MAX : random_below(r, 3);
         g[0] = t->width == 0 ? random_below(r, 0x400) : g[0];
     }
-    if (x86_op_info[t->op].attributes & A_STRING) {
+    if ((x86_op_info[t->op].attributes & A_STRING) && t->op != OP_XLAT) {
         string_registers(r, t);
+    }
+    if (t->op == OP_XLAT) {
+        g[3] = data_target(r, 1) - (u8)g[0];
     }
     if (is_stack(t->op)) {
         g[4] = data_target(r, 8); // also where LEAVE finds its frame
@@ -295,6 +298,20 @@ static bool generate_short(struct trial *t)
     t->bytes[0] = 0x67;
     memcpy(t->bytes + prefix, code, 9);
     t->size = prefix + 9;
+    return true;
+}
+
+// MOV with an absolute address of full width (A0..A3), which the encoder does not offer.
+static bool generate_moffs(struct random *r, struct trial *t)
+{
+    unsigned n = 0, size = t->code32 ? 4 : 8;
+    t->target = data_target(r, 1u << t->width);
+    if (t->width == 1 || t->width == 3) {
+        t->bytes[n++] = t->width == 1 ? 0x66 : 0x48;
+    }
+    t->bytes[n++] = (u8)(0xA0 + (t->width != 0) + 2 * (t->form == FORM_MR));
+    memcpy(t->bytes + n, &t->target, size);
+    t->size = n + size;
     return true;
 }
 
@@ -377,7 +394,7 @@ static void make_prefixes(struct random *r, struct trial *t, ZydisEncoderRequest
 {
     bool lockable = (x86_op_info[t->op].attributes & A_LOCKABLE) && form_kinds(t->form)[0] == 'M';
     q->prefixes |= lockable && random_below(r, 4) == 0 ? ZYDIS_ATTRIB_HAS_LOCK : 0;
-    if (x86_op_info[t->op].attributes & A_STRING) {
+    if ((x86_op_info[t->op].attributes & A_STRING) && t->op != OP_XLAT) {
         static const u64 prefixes[2][3] = {{0, ZYDIS_ATTRIB_HAS_REP, ZYDIS_ATTRIB_HAS_REP},
                                            {0, ZYDIS_ATTRIB_HAS_REPE, ZYDIS_ATTRIB_HAS_REPNE}};
         bool compares =
@@ -434,8 +451,8 @@ bool generate(struct random *r, enum x86_op op, enum insn_form form, unsigned wi
     for (unsigned i = 0; code32 && i < 16; i++) {
         t->before.gpr[i] = (u32)t->before.gpr[i];
     }
-    if (is_short(op)) {
-        return generate_short(t);
+    if (is_short(op) || op == OP_MOV_MOFFS) {
+        return is_short(op) ? generate_short(t) : generate_moffs(r, t);
     }
     ZydisEncoderRequest q = {.machine_mode = code32 ? ZYDIS_MACHINE_MODE_LONG_COMPAT_32
                                                     : ZYDIS_MACHINE_MODE_LONG_64,
