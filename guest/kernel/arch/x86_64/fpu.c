@@ -177,6 +177,26 @@ static int sanitize(char *state, bool extended)
     return 0;
 }
 
+// Straight into the saved state, with faults off. 0, -EINVAL (registers unchanged), or 1: a page is missing.
+static int load_user_state(char *state, const void __user *buf, size_t size, bool extended)
+{
+    preempt_disable();
+    pagefault_disable();
+    int err = copy_from_user(state, buf, size) ? 1 : 0;
+    pagefault_enable();
+    if (!err) {
+        memset(state + size, 0, fpu_state_size - size);
+        err = sanitize(state, extended);
+    }
+    if (err)
+        state_save(state); // the live registers replace the half-read image
+    else
+        state_restore(state);
+    this_cpu()->fpu_owner = current;
+    preempt_enable();
+    return err;
+}
+
 int fpu_restore_from_user(const void __user *buf)
 {
     char *state = current->thread.fpu_state;
@@ -191,18 +211,12 @@ int fpu_restore_from_user(const void __user *buf)
     bool extended = fpu_xcr0 && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size == fpu_state_size;
     if (extended && (get_user(magic2, (const u32 *)((const char *)buf + fpu_state_size)) || magic2 != FP_XSTATE_MAGIC2))
         extended = false;
-    // Into a copy first: a fault half-way must not leave a mixture that a switch would save over.
-    char *copy = kmalloc(fpu_state_size, GFP_KERNEL | __GFP_ZERO);
-    if (!copy)
-        return -ENOMEM;
-    int err = copy_from_user(copy, buf, extended ? fpu_state_size : FXSAVE_SIZE) ? -EFAULT : sanitize(copy, extended);
-    if (!err) {
-        preempt_disable();
-        memcpy(state, copy, fpu_state_size);
-        state_restore(state);
-        this_cpu()->fpu_owner = current;
-        preempt_enable();
+    size_t size = extended ? fpu_state_size : FXSAVE_SIZE;
+    for (;;) {
+        int err = load_user_state(state, buf, size, extended);
+        if (err <= 0)
+            return err;
+        if (fault_in_readable(buf, size))
+            return -EFAULT;
     }
-    kfree(copy);
-    return err;
 }
