@@ -89,7 +89,8 @@ static vm_fault_t fault_anonymous(struct vm_fault *vmf)
 
 // --- file pages
 
-#define FAULT_AROUND_PAGES 16UL
+// Few: a short-lived program touches little of its text, and each page costs again when it is unmapped.
+#define FAULT_AROUND_PAGES 4UL
 
 // Maps pages of the neighbourhood that are in the cache anyway. Never blocks, takes no fault's place.
 static void map_around(struct vm_fault *vmf)
@@ -157,7 +158,7 @@ static vm_fault_t fault_file_read(struct vm_fault *vmf)
     struct vm_area_struct *vma = vmf->vma;
     vm_fault_t ret;
 
-    if (vma->vm_ops == &generic_file_vm_ops) {
+    if (vma->vm_ops->fault == filemap_fault) {
         map_around(vmf);
         if (!pte_none(pte_read(vmf->pte)))
             return 0;

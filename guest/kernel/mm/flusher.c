@@ -220,7 +220,9 @@ static int flusher_thread(void *unused)
         u64 interval = (u64)sysctl_dirty_writeback_centisecs * CENTISECOND;
         struct flush_round r = {0};
 
-        wait_event_interruptible(flusher_wait, READ_ONCE(dirty_inodes_exist) || READ_ONCE(flush_now));
+        // An interval of 0 leaves it to sync and to memory pressure.
+        wait_event_interruptible(flusher_wait,
+                                 (interval && READ_ONCE(dirty_inodes_exist)) || READ_ONCE(flush_now));
         if (!READ_ONCE(flush_now))
             wait_event_interruptible_deadline(flusher_wait, READ_ONCE(flush_now), ktime_get() + interval);
         bool now = __atomic_exchange_n(&flush_now, 0, __ATOMIC_SEQ_CST);

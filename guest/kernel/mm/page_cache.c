@@ -123,6 +123,15 @@ unsigned find_get_pages_marked(struct address_space *m, unsigned long *index, un
     return n;
 }
 
+static void account_cached(const struct address_space *m, bool shmem, int n)
+{
+    mod_page_state(NR_FILE_PAGES_STATE, n);
+    if (shmem)
+        mod_page_state(NR_SHMEM, n);
+    if ((m->host->i_mode & S_IFMT) == S_IFBLK)
+        mod_page_state(NR_BUFFERS, n);
+}
+
 static int tree_insert(struct address_space *m, struct page *p, unsigned long index, gfp_t gfp)
 {
     for (int tries = 0;; tries++) {
@@ -157,9 +166,7 @@ int add_to_page_cache(struct page *p, struct address_space *m, unsigned long ind
         put_page(p); // never the last: the caller has one
         return err;
     }
-    mod_page_state(NR_FILE_PAGES_STATE, 1);
-    if (shmem)
-        mod_page_state(NR_SHMEM, 1);
+    account_cached(m, shmem, 1);
     lru_cache_add(p);
     return 0;
 }
@@ -176,9 +183,7 @@ static void tree_remove(struct address_space *m, struct page *p)
     xa_erase(&m->i_pages, p->index);
     m->nrpages--;
     p->mapping = NULL;
-    mod_page_state(NR_FILE_PAGES_STATE, -1);
-    if (PageSwapBacked(p))
-        mod_page_state(NR_SHMEM, -1);
+    account_cached(m, PageSwapBacked(p), -1);
 }
 
 void delete_from_page_cache(struct page *p)

@@ -220,6 +220,12 @@ SYSCALL_DEFINE(mincore)
 
 // --- mlock
 
+static void note_locked(struct mm_struct *mm, long pages)
+{
+    mm->locked_vm += (u64)pages;
+    mod_page_state(NR_MLOCK, pages);
+}
+
 // Sets or clears VM_LOCKED on [start, end); a hole is -ENOMEM. mmap lock held for writing.
 static int set_locked(struct mm_struct *mm, u64 start, u64 end, bool lock)
 {
@@ -238,7 +244,7 @@ static int set_locked(struct mm_struct *mm, u64 start, u64 end, bool lock)
             if (err)
                 return err;
             vma = find_vma(mm, addr);
-            mm->locked_vm += lock ? vma_pages(vma) : -vma_pages(vma);
+            note_locked(mm, lock ? (long)vma_pages(vma) : -(long)vma_pages(vma));
             vma->vm_flags = flags;
             vma_merge_existing(vma);
         }
@@ -313,7 +319,7 @@ static void set_all_locked(struct mm_struct *mm, bool lock)
         if (is == lock || (vma->vm_flags & VM_PFNMAP))
             continue;
         vma->vm_flags ^= VM_LOCKED;
-        mm->locked_vm += lock ? vma_pages(vma) : -vma_pages(vma);
+        note_locked(mm, lock ? (long)vma_pages(vma) : -(long)vma_pages(vma));
     }
 }
 

@@ -331,8 +331,10 @@ void vma_account(struct mm_struct *mm, u64 vm_flags, const struct file *file, lo
         mm->exec_vm += (u64)pages;
     else if ((vm_flags & (VM_WRITE | VM_SHARED)) == VM_WRITE)
         mm->data_vm += (u64)pages;
-    if (vm_flags & VM_LOCKED)
+    if (vm_flags & VM_LOCKED) {
         mm->locked_vm += (u64)pages;
+        mod_page_state(NR_MLOCK, pages);
+    }
     if (mm->total_vm > mm->hiwater_vm)
         mm->hiwater_vm = mm->total_vm;
     (void)file;

@@ -23,15 +23,15 @@ static u64 available_pages(const struct mem_stats *s)
 int proc_show_meminfo(struct seq_file *m, void *v)
 {
     struct mem_stats s;
-    u64 cached = nr_file_pages();
+    u64 cached = nr_file_pages(), buffers = page_state(NR_BUFFERS);
 
     (void)v;
     mem_stats_get(&s);
     meminfo_line(m, "MemTotal:", s.total);
     meminfo_line(m, "MemFree:", s.free);
     meminfo_line(m, "MemAvailable:", available_pages(&s));
-    meminfo_line(m, "Buffers:", 0); // block-device pages are counted as cached
-    meminfo_line(m, "Cached:", cached);
+    meminfo_line(m, "Buffers:", buffers);
+    meminfo_line(m, "Cached:", cached > buffers ? cached - buffers : 0);
     meminfo_line(m, "SwapCached:", 0);
     meminfo_line(m, "Active:", nr_active_anon() + nr_active_file());
     meminfo_line(m, "Inactive:", nr_inactive_anon() + nr_inactive_file());
@@ -68,8 +68,6 @@ int proc_show_vmstat(struct seq_file *m, void *v)
     static const char *const events[NR_VM_EVENTS] = {
         [PGPGIN] = "pgpgin",
         [PGPGOUT] = "pgpgout",
-        [PGALLOC] = "pgalloc_normal",
-        [PGFREE] = "pgfree",
         [PGFAULT] = "pgfault",
         [PGMAJFAULT] = "pgmajfault",
         [PGACTIVATE] = "pgactivate",

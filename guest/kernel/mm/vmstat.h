@@ -7,8 +7,6 @@
 enum vm_event {
     PGPGIN,     // sectors / 2 read by block I/O: the block layer counts
     PGPGOUT,
-    PGALLOC,
-    PGFREE,
     PGFAULT,
     PGMAJFAULT,
     PGACTIVATE,
@@ -34,7 +32,8 @@ enum page_state {
     NR_SHMEM,
     NR_DIRTIED,
     NR_WRITTEN,
-    NR_MLOCK,
+    NR_MLOCK,   // pages of areas that are locked
+    NR_BUFFERS, // cached pages of block devices; part of NR_FILE_PAGES_STATE
     NR_PAGE_STATES
 };
 extern s64 vm_events[NR_VM_EVENTS], page_states[NR_PAGE_STATES];

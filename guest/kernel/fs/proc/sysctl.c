@@ -4,6 +4,7 @@
 
 #include "init/init.h"
 #include "mm/proc_mm.h"
+#include "mm/writeback.h"
 
 static int show_int(struct seq_file *m, void *v)
 {
@@ -49,6 +50,17 @@ static int write_drop_caches(const char *text, size_t len)
     }
     return what == 4 ? 0 : drop_caches((int)what);
 }
+
+#define WRITE_DIRTY(name, highest)                                                                 \
+    static int write_##name(const char *text, size_t len)                                          \
+    {                                                                                              \
+        return set_int(text, &sysctl_##name, 0, highest);                                          \
+    }
+WRITE_DIRTY(dirty_ratio, 100)
+WRITE_DIRTY(dirty_background_ratio, 100)
+WRITE_DIRTY(dirty_expire_centisecs, 0x7fffffff)
+WRITE_DIRTY(dirty_writeback_centisecs, 0x7fffffff)
+#define DIRTY_FILE(name) proc_register("sys/vm/" #name, 0644, show_int, write_##name, &sysctl_##name)
 
 static int write_pid_max(const char *text, size_t len)
 {
@@ -137,6 +149,10 @@ void proc_sysctl_init(void)
     proc_register("sys/vm/overcommit_memory", 0644, show_int, write_overcommit_memory, &sysctl_overcommit_memory);
     proc_register("sys/vm/overcommit_ratio", 0644, show_int, write_overcommit_ratio, &sysctl_overcommit_ratio);
     proc_register("sys/vm/max_map_count", 0644, show_int, write_max_map_count, &sysctl_max_map_count);
+    DIRTY_FILE(dirty_ratio);
+    DIRTY_FILE(dirty_background_ratio);
+    DIRTY_FILE(dirty_expire_centisecs);
+    DIRTY_FILE(dirty_writeback_centisecs);
     proc_register("sys/vm/drop_caches", 0200, NULL, write_drop_caches, NULL);
     proc_register("sys/fs/pipe-max-size", 0444, show_constant, NULL, "1048576");
 }
