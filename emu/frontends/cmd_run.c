@@ -122,7 +122,7 @@ static int end_status(const struct session *s, const struct machine_result *r, c
     case MACHINE_EXIT_POWER_OFF:
         return 0;
     case MACHINE_EXIT_RESET:
-        snprintf(line, 300, "the guest asked for a reset; run viv again to boot it again");
+        snprintf(line, 300, "the command reset the machine; without --exec it would boot again");
         return 0;
     case MACHINE_EXIT_DEBUG_EXIT:
         return debug_exit_status(r->value, line);
@@ -197,7 +197,15 @@ static int run(struct session *s, const struct run_options *o, const struct watc
         tracer_add_strace(tracer, w->strace);
     }
     u64 begin = posix_monotonic_ns();
+    struct status rebooted = status_success();
     struct machine_result result = machine_run(s->machine, o->until_step);
+    while (result.exit == MACHINE_EXIT_RESET && !o->exec) { // a command's reset is its end
+        rebooted = session_reboot(s, o);
+        if (!status_ok(&rebooted)) {
+            break;
+        }
+        result = machine_run(s->machine, o->until_step);
+    }
     u64 wall_ns = posix_monotonic_ns() - begin;
     posix_door_end_terminal(s->door);
     char line[300] = "";
@@ -207,6 +215,9 @@ static int run(struct session *s, const struct run_options *o, const struct watc
     }
     tracer_destroy(tracer);
     report_undefined(s->machine);
+    if (!status_ok(&rebooted)) {
+        return fail(&rebooted);
+    }
     if (*line) {
         fprintf(stderr, "viv: %s\n", line);
     }

@@ -185,16 +185,34 @@ static struct status build(struct session *s, struct build *b)
     return status_ok(&result) ? load(s, b) : result;
 }
 
+static void free_files(struct build *b)
+{
+    free(b->kernel);
+    free(b->initrd);
+    free(b->blob);
+    free(b->tree);
+    free(b->kernel_path);
+}
+
 struct status session_open(struct session *s, const struct run_options *o)
 {
     struct build b = {.o = o};
     memset(s, 0, sizeof(*s));
     struct status result = build(s, &b);
-    free(b.kernel);
-    free(b.initrd);
-    free(b.blob);
-    free(b.tree);
-    free(b.kernel_path);
+    free_files(&b);
+    return result;
+}
+
+struct status session_reboot(struct session *s, const struct run_options *o)
+{
+    struct build b = {.o = o};
+    struct status result = read_files(&b);
+    if (status_ok(&result)) {
+        machine_reset(s->machine);
+        machine_clear_memory(s->machine);
+        result = load(s, &b);
+    }
+    free_files(&b);
     return result;
 }
 

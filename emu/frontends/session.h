@@ -16,6 +16,10 @@ struct session {
 // releases.
 struct status session_open(struct session *s, const struct run_options *o);
 
+// After the guest's reset: reads the same files again and boots them, with empty memory, the same
+// disks, and time going on.
+struct status session_reboot(struct session *s, const struct run_options *o);
+
 // Ends the machine, writes what is buffered, restores the terminal.
 void session_close(struct session *s);
 

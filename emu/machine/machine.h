@@ -26,6 +26,8 @@ struct status machine_create(struct machine **out, const struct machine_config *
 void machine_destroy(struct machine *m);
 // Power-on state of CPUs and devices; RAM and time are kept.
 void machine_reset(struct machine *m);
+// All of RAM is zero again, as before the first boot.
+void machine_clear_memory(struct machine *m);
 
 enum machine_exit {
     MACHINE_EXIT_UNTIL,      // the wanted step was reached

@@ -75,9 +75,21 @@ static void put_page(struct physmem *mem, u32 rpn, const u8 *bytes)
     }
 }
 
+static const u8 zeros[PAGE_SIZE];
+
+void machine_clear_memory(struct machine *m)
+{
+    u64 count = m->mem->ram_bytes >> PAGE_SHIFT;
+    for (u32 rpn = 0; rpn < count; rpn++) {
+        if (m->mem->page_epoch[rpn]) {
+            put_page(m->mem, rpn, zeros);
+        }
+    }
+    mmu_flush_all(m->mmu);
+}
+
 static void load_ram(struct physmem *mem, const struct snapshot *s)
 {
-    static const u8 zeros[PAGE_SIZE];
     u64 count = mem->ram_bytes >> PAGE_SHIFT;
     size_t next = 0;
     for (u32 rpn = 0; rpn < count; rpn++) {

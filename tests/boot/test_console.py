@@ -104,6 +104,14 @@ def test_poweroff():
         t.expect_equal(s.wait(), 0)
 
 
+def test_reboot_boots_again():
+    with Shell() as s:
+        s.command("echo kept > /root/kept; sync")
+        s.type("reboot\n")
+        s.wait_for(t.PROMPT)
+        t.expect(b"kept" in s.command("cat /root/kept"), "the disk keeps what was written before a reboot")
+
+
 def test_tools_run_ends_at_a_prompt():
     s = t.Terminal(command=[str(t.TOP / "tools" / "run"), "--no-install"])
     try:

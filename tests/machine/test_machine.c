@@ -102,6 +102,27 @@ static void test_runs_to_its_end(void **state)
     machine_destroy(f.m);
 }
 
+// After a reset with cleared memory the same kernel boots and runs as the first time.
+static void test_boots_again(void **state)
+{
+    struct fixture f;
+    open_machine(&f, TLB_FULL, false);
+    for (int i = 0; i < 3; i++) {
+        machine_run(f.m, machine_clock(f.m)->step + 20000);
+        machine_reset(f.m);
+        machine_clear_memory(f.m);
+        struct boot_params params = {.kernel = {kernel, kernel_size, "ticker"}, .command_line = ""};
+        struct status s = boot_elf(f.m, &params);
+        assert_true(status_ok(&s));
+    }
+    f.used = 0;
+    memset(f.output, 0, sizeof(f.output));
+    struct machine_result r = machine_run(f.m, UINT64_MAX);
+    assert_int_equal(r.exit, MACHINE_EXIT_DEBUG_EXIT);
+    assert_string_equal(f.output, "..........");
+    machine_destroy(f.m);
+}
+
 // However the run is cut up and however hashes are taken, the same states follow.
 static void test_slices_do_not_matter(void **state)
 {
@@ -305,6 +326,7 @@ int main(int argc, char **argv)
     read_kernel(argv[1]);
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_runs_to_its_end),
+        cmocka_unit_test(test_boots_again),
         cmocka_unit_test(test_slices_do_not_matter),
         cmocka_unit_test(test_tlb_does_not_matter),
         cmocka_unit_test(test_snapshots),
