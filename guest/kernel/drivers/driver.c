@@ -8,7 +8,7 @@
 #include "lib/string.h"
 #include "mm/slab.h"
 
-#define ROW(symbol) extern const struct driver __weak symbol##_driver;
+#define ROW(symbol) extern const struct driver symbol##_driver;
 #include "drivers/drivers.def"
 #undef ROW
 #define ROW(symbol) &symbol##_driver,
@@ -37,7 +37,7 @@ static void probe_platform(const char *compatible, const struct dt_node *dt, con
 {
     for (unsigned i = 0; i < ARRAY_SIZE(drivers); i++) {
         const struct driver *d = drivers[i];
-        if (!d || !d->probe || !d->compatible)
+        if (!d->compatible)
             continue;
         if (dt ? !dt_compatible(dt, d->compatible) : strcmp(d->compatible, compatible))
             continue;
@@ -80,7 +80,7 @@ static void probe_pci(void)
     list_for_each_entry(p, &pci_devices, entry) {
         for (unsigned i = 0; i < ARRAY_SIZE(drivers) && !p->driver; i++) {
             const struct driver *d = drivers[i];
-            if (!d || !d->pci_probe || !pci_matches(d, p))
+            if (!d->pci_probe || !pci_matches(d, p))
                 continue;
             int err = d->pci_probe(p);
             if (err)

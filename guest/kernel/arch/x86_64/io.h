@@ -7,39 +7,43 @@
 static inline u8 inb(u16 p)
 {
     u8 v;
-    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p));
+    __asm__ volatile("inb %1, %0" : "=a"(v) : "Nd"(p) : "memory");
     return v;
 }
 static inline u16 inw(u16 p)
 {
     u16 v;
-    __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(p));
+    __asm__ volatile("inw %1, %0" : "=a"(v) : "Nd"(p) : "memory");
     return v;
 }
 static inline u32 inl(u16 p)
 {
     u32 v;
-    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p));
+    __asm__ volatile("inl %1, %0" : "=a"(v) : "Nd"(p) : "memory");
     return v;
 }
 static inline void outb(u16 p, u8 v)
 {
-    __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p));
+    __asm__ volatile("outb %0, %1" ::"a"(v), "Nd"(p) : "memory");
 }
 static inline void outw(u16 p, u16 v)
 {
-    __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(p));
+    __asm__ volatile("outw %0, %1" ::"a"(v), "Nd"(p) : "memory");
 }
 static inline void outl(u16 p, u32 v)
 {
-    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p));
+    __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p) : "memory");
 }
+// Ordered against ordinary memory: a descriptor is written before the doorbell, a status read before what it speaks of.
 static inline u32 mmio_read32(const volatile void *p)
 {
-    return *(const volatile u32 *)p;
+    u32 v = *(const volatile u32 *)p;
+    barrier();
+    return v;
 }
 static inline void mmio_write32(volatile void *p, u32 v)
 {
+    barrier();
     *(volatile u32 *)p = v;
 }
 static inline u64 rdmsr(u32 msr)
