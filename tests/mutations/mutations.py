@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: MIT
+"""Named mutations of the emulator and the kernel, and the tests that must notice each.
+
+Each: name, file, the text to replace (it must stand there exactly once), what replaces it, detectors. A detector is a
+command in the mutated tree; the mutation is caught when one of them fails.
+"""
+MMU = ["build/tests/unit/test_mmu"]
+FAULTS = ["/usr/bin/python3", "tests/ring0/test_ring0.py"]
+
+
+def guest(*names):
+    return ["/usr/bin/python3", "tests/guest/test_guest.py", *names]
+
+
+MUTATIONS = [
+    ("the accessed bit is dropped", "emu/mmu/walk.c",
+     "u64 mark = leaf && access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;",
+     "u64 mark = leaf && access == ACCESS_WRITE ? PTE_A | PTE_D : 0;", [MMU]),
+    ("a page fault's error code lacks W", "emu/mmu/walk.c",
+     "        code |= PF_WRITE;\n", "", [MMU, FAULTS]),
+    ("CR2 is not written", "emu/cpu/exception.c",
+     "        cpu->cr2 = fault->cr2;\n", "", [FAULTS]),
+    ("IF is not cleared by an interrupt gate", "emu/cpu/gate.c",
+     "(is_interrupt_gate ? RFLAGS_IF : 0);", "0;", [FAULTS]),
+    ("a REP instruction counts one step", "emu/cpu/interp/op_string.c",
+     "    if (done > 1) {\n        loop_charge(cpu, insn, done - 1);\n    }\n", "",
+     [["build/tests/isa/test_loop", "60"], ["build/tests/isa/test_run"]]),
+    ("stores to page tables drop no translation", "emu/mmu/track.c",
+     "        drop_scope(shared, track, track->prefix, entry_shift(track) + index_bits(track));\n", "",
+     [["build/tests/unit/test_mmu_tlb"], ["build/tests/isa/test_loop", "60"]]),
+    ("copy-on-write gives an empty page", "guest/kernel/mm/fault.c",
+     "        copy_page(page_address(copy), page_address(old));\n", "",
+     [guest("mmap_shared_fork", "mm_cow")]),
+    ("vruntime is not weighted", "guest/kernel/sched/fair.c",
+     "    se->vruntime += scale(delta, se);", "    se->vruntime += delta;",
+     [["build/tests/kernel_host/test_sched"], guest("nice_shares")]),
+    ("SA_RESTART restarts nothing", "guest/kernel/signal/deliver.c",
+     "if (!(k->action.flags & SA_RESTART)) {", "if (true) {", [guest("sa_restart")]),
+    ("fsync does not flush the disk", "guest/kernel/fs/fs_writeback.c",
+     "        late = blkdev_issue_flush(sb->s_bdev);\n", "        late = 0;\n",
+     [["/usr/bin/python3", "tests/boot/test_power_cuts.py"]]),
+    ("a pipe's end of file is EAGAIN", "guest/kernel/fs/pipe.c",
+     "if (n || error || !p->writers || (f->f_flags & O_NONBLOCK)) {\n            if (!n && !error && p->writers) {",
+     "if (n || error || !p->writers || (f->f_flags & O_NONBLOCK)) {\n            if (!n && !error) {",
+     [guest("pipe_basic")]),
+]
