@@ -61,6 +61,13 @@ void machine_restart(void)
     outb(PORT_RESET, 0x06); // ICH9 reset control: full reset
     ndelay_busy(1000000);
     outb(KBD_COMMAND, KBD_PULSE_RESET);
+    ndelay_busy(1000000);
+    // Neither is there: an exception without an IDT shuts the CPU down, and a PC resets on that.
+    struct {
+        u16 limit;
+        u64 base;
+    } __packed none = {0, 0};
+    __asm__ volatile("cli\n lidt %0\n int3" ::"m"(none));
     stop();
 }
 

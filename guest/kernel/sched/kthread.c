@@ -225,14 +225,14 @@ static int deferred_thread(void *unused)
     return 0;
 }
 
-// Work of interrupts goes before everything but urgent real-time tasks; frees have time.
+// Work of interrupts goes before every program, so that ^C reaches a real-time task that never sleeps; frees have time.
 void kthread_init(void)
 {
     struct task_struct *work = kthread_run(bottom_half, NULL, "kbottomhalf");
     struct task_struct *frees = kthread_run(deferred_thread, NULL, "kdeferred");
     if (IS_ERR(work) || IS_ERR(frees))
         panic("no memory for the bottom-half threads");
-    sched_setscheduler(work, SCHED_FIFO, 50);
+    sched_setscheduler(work, SCHED_FIFO, 99);
 }
 
 // A list head of ~0 says closed.

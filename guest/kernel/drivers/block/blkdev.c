@@ -135,8 +135,9 @@ void blkdev_put(struct block_device *bdev)
         bdev->holder = NULL;
     }
     mutex_unlock(&devices_mutex);
-    if (last) {
+    if (last) { // what somebody else does to the disk meanwhile must be seen by the next one
         filemap_write_and_wait(&bdev->inode->i_data);
+        truncate_inode_pages(&bdev->inode->i_data, 0);
     }
 }
 
