@@ -141,29 +141,36 @@ static void begin_call_line(struct text *line, const struct task *t, const struc
     }
 }
 
+static void add_call_args(struct text *line, const struct syscall_view *call)
+{
+    u8 order[6];
+    unsigned count = syscall_shown(call, order);
+    text_char(line, '(');
+    for (unsigned i = 0; i < count; i++) {
+        text_add(line, i ? ", " : "");
+        syscall_show_arg(call, order[i], true, line);
+    }
+    text_char(line, ')');
+}
+
 static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
 {
     struct sink_text *s = ctx;
     struct text line = {0};
     begin_call_line(&line, t, event);
-    text_char(&line, '(');
-    u8 order[6];
-    unsigned count = syscall_shown(&t->call, order);
-    for (unsigned i = 0; i < count; i++) {
-        text_add(&line, i ? ", " : "");
-        syscall_show_arg(&t->call, order[i], true, &line);
-    }
-    text_char(&line, ')');
+    add_call_args(&line, &t->call);
     line_queue_add(s->lines, text_get(&line));
     text_free(&line);
 }
 
+// The arguments once more: what was not mapped at entry, and what the call has filled.
 static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
                      enum task_return how)
 {
     struct sink_text *s = ctx;
     struct text line = {0};
     begin_call_line(&line, t, event);
+    add_call_args(&line, &t->call);
     text_add(&line, " = ");
     if (how == TASK_RESTART) {
         text_add(&line, "? (restarts)");

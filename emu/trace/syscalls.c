@@ -244,7 +244,7 @@ void decode_pointer(struct text *out, u64 address)
 
 void decode_mode(struct text *out, u32 mode)
 {
-    text_add(out, mode ? "0%03o" : "000", mode);
+    text_add(out, "%#03o", mode);
 }
 
 static bool show_number(const struct syscall_view *v, unsigned i, struct text *out)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_door.py VIV ECHO SLEEPER TICKER: terminal, pipes, signals, limits and bad input, without a kernel of ours."""
+"""test_door.py [VIV ECHO SLEEPER TICKER]: terminal, pipes, signals, limits and bad input, without a kernel of ours."""
 import os
 import pathlib
 import pty
@@ -12,7 +12,10 @@ import tempfile
 import termios
 import time
 
-VIV, ECHO, SLEEPER, TICKER = sys.argv[1:5]
+BUILD = pathlib.Path(__file__).resolve().parent.parent.parent / "build"
+DEFAULTS = [str(BUILD / name) for name in ("viv", "tests/machine/echo.elf", "tests/machine/sleeper.elf",
+                                           "tests/machine/ticker.elf")]
+VIV, ECHO, SLEEPER, TICKER = sys.argv[1:5] or DEFAULTS
 failures = 0
 
 
