@@ -198,7 +198,8 @@ u16 x87_sin_cos(const struct x87_value *a, struct x87_value *sine, struct x87_va
         from_real(1, cosine);
         return 0;
     }
-    real quotient = __builtin_rintl(x * 0.636619772367581343075535053490057448L);
+    real quotients = x * 0.636619772367581343075535053490057448L;
+    real quotient = (real)(s64)(quotients < 0 ? quotients - 0.5L : quotients + 0.5L); // below 2^63
     real t = ((x - quotient * parts[0]) - quotient * parts[1]) - quotient * parts[2];
     sin_cos_series(t, &s, &c);
     switch ((s64)quotient & 3) {
