@@ -63,18 +63,27 @@ void *xa_load(const struct xarray *xa, unsigned long index)
 // Adds levels on top until index fits.
 static int grow(struct xarray *xa, unsigned long index)
 {
-    while (!xa->root || index > height_max(xa->height)) {
+    if (!xa->root) { // no empty nodes below the first one: nothing would ever prune them
+        unsigned height = 1;
+        while (index > height_max(height))
+            height++;
+        xa->root = node_alloc();
+        if (!xa->root)
+            return -ENOMEM;
+        xa->root->shift = (u8)((height - 1) * XA_SHIFT);
+        xa->height = height;
+        return 0;
+    }
+    while (index > height_max(xa->height)) {
         struct xa_node *n = node_alloc();
         if (!n)
             return -ENOMEM;
         n->shift = (u8)(xa->height * XA_SHIFT);
-        if (xa->root) {
-            n->slots[0] = xa->root;
-            n->count = 1;
-            xa->root->parent = n;
-            for (int m = 0; m < XA_MARKS; m++)
-                n->marks[m] = xa->root->marks[m] != 0;
-        }
+        n->slots[0] = xa->root;
+        n->count = 1;
+        xa->root->parent = n;
+        for (int m = 0; m < XA_MARKS; m++)
+            n->marks[m] = xa->root->marks[m] != 0;
         xa->root = n;
         xa->height++;
     }

@@ -219,14 +219,15 @@ static const char *check_groups(struct ext2_sb *s)
 // Reads the super block once the block size is known. 0 or -errno.
 static int read_super(struct super_block *sb, struct ext2_sb *s, unsigned bits)
 {
+    brelse(s->super_bh); // before its page goes
+    s->super_bh = NULL;
+    s->es = NULL;
     int error = set_blocksize(sb->s_bdev, 1u << bits);
     if (error) {
         return error;
     }
     sb->s_blocksize_bits = bits;
     sb->s_blocksize = 1u << bits;
-    brelse(s->super_bh);
-    s->super_bh = NULL;
     struct buffer_head *bh = sb_bread(sb, 1024 >> bits);
     if (!bh) {
         return -EIO;
