@@ -143,6 +143,10 @@ static void accessed_bits(void)
     clear_accessed();
     in_kernel("crossing write, second absent", S(store), WINDOW + 0xFFC);
     print_pte("crossing write, second absent");
+    map(0, 0);
+    clear_accessed();
+    in_kernel("leaf absent", S(load), WINDOW);
+    print_pte("leaf absent");
     map(0, PAGE);
     clear_accessed();
     in_kernel("write refused", S(store), WINDOW);
@@ -394,6 +398,11 @@ static void debug_exceptions(void)
     WRITE_REG("dr7", 0x000F0402); // reads, too
     in_user("watch access", S(watch_store), WINDOW);
     in_kernel("watch elsewhere", S(watch_store), WINDOW + 4);
+    WRITE_REG("cr4", CR4_BASE | 8);
+    WRITE_REG("dr0", 0x80);
+    WRITE_REG("dr7", 0x00020401); // a port
+    in_kernel("watch port", S(in), 0);
+    WRITE_REG("cr4", CR4_BASE);
     WRITE_REG("dr7", 0x400);
 }
 
