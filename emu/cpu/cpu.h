@@ -16,6 +16,7 @@ struct cpu;
 // What a CPU is connected to. All pointers outlive it.
 struct cpu_config {
     unsigned index;
+    unsigned cpu_count; // of the machine; with several, PAUSE kicks: it ends the CPU's quantum
     const char *model; // a row of isa/x86_features.def: "v2", "v3"...
     struct mmu_shared *mmu;
     struct physmem *mem;

@@ -50,6 +50,7 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
     for (unsigned i = 0; i < m->cpu_count; i++) {
         struct cpu_config cpu = {
             .index = i,
+            .cpu_count = m->cpu_count,
             .model = config->cpu_model,
             .mmu = m->mmu,
             .mem = m->mem,

@@ -214,6 +214,8 @@ static void test_kick(void **state)
     assert_int_equal(regs().rip, CODE + 4);
     assert_int_equal(cpu_run(b->cpu, 1), CPU_EXIT_BUDGET);
     assert_int_equal(regs().rip, CODE + 5);
+    START("\x90\x90\x8B\x03\x90\xEB\xFE", 0); // also where the budget ends there
+    assert_int_equal(cpu_run(b->cpu, 3), CPU_EXIT_KICK);
 }
 
 static void test_interrupt_after_the_access(void **state)

@@ -342,7 +342,7 @@ static enum cpu_exit run(struct cpu *cpu)
         }
         run_pages(cpu);
     }
-    return CPU_EXIT_BUDGET;
+    return cpu->kicked ? CPU_EXIT_KICK : CPU_EXIT_BUDGET; // whatever the budget was cut to
 }
 
 enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)

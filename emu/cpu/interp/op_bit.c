@@ -180,6 +180,16 @@ BIND_ONE(salc, salc)
 HANDLER(nop, (void)0)
 BIND_ONE(nop, nop)
 
+static bool pause(struct cpu *cpu, const struct insn *insn)
+{
+    if (cpu->config.cpu_count > 1) {
+        cpu->kicked = true;
+        cpu->boundary = true;
+    }
+    return true;
+}
+BIND_ONE(pause, pause)
+
 static bool ud(struct cpu *cpu, const struct insn *insn)
 {
     return raise_ud(cpu);
