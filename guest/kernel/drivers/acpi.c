@@ -50,7 +50,8 @@ static const u8 *table_at(u64 pa, u32 *length)
 
 static const u8 *rsdp_find(void)
 {
-    if (boot_info.rsdp && boot_info.rsdp < DIRECT_LIMIT && !memcmp(__va(boot_info.rsdp), "RSD PTR ", 8))
+    if (boot_info.rsdp && boot_info.rsdp < DIRECT_LIMIT &&
+        !memcmp(__va(boot_info.rsdp), "RSD PTR ", 8))
         return __va(boot_info.rsdp);
     for (u64 pa = 0xe0000; pa < 0x100000; pa += 16)
         if (!memcmp(__va(pa), "RSD PTR ", 8) && sum_ok(__va(pa), 20))

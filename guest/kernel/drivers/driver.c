@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Matches the driver table with the device tree (or the built-in description of a q35) and with PCI.
+// Matches the driver table with the device tree (or the built-in description of a q35) and with
+// PCI.
 #include "drivers/driver.h"
 
 #include "drivers/pci.h"
@@ -33,7 +34,8 @@ static u32 be32(const void *p)
     return (u32)b[0] << 24 | (u32)b[1] << 16 | (u32)b[2] << 8 | b[3];
 }
 
-static void probe_platform(const char *compatible, const struct dt_node *dt, const struct platform_node *node)
+static void probe_platform(const char *compatible, const struct dt_node *dt,
+                           const struct platform_node *node)
 {
     for (unsigned i = 0; i < ARRAY_SIZE(drivers); i++) {
         const struct driver *d = drivers[i];
@@ -77,7 +79,8 @@ static bool pci_matches(const struct driver *d, const struct pci_dev *p)
 static void probe_pci(void)
 {
     struct pci_dev *p;
-    list_for_each_entry(p, &pci_devices, entry) {
+    list_for_each_entry(p, &pci_devices, entry)
+    {
         for (unsigned i = 0; i < ARRAY_SIZE(drivers) && !p->driver; i++) {
             const struct driver *d = drivers[i];
             if (!d->pci_probe || !pci_matches(d, p))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Driver table. A row of drivers.def names a driver; it is probed from the device tree (or the built-in q35 one) or by PCI id.
+// Driver table. A row of drivers.def names a driver; it is probed from the device tree (or the
+// built-in q35 one) or by PCI id.
 #pragma once
 
 #include "lib/types.h"
@@ -13,10 +14,10 @@ struct platform_node {
 };
 struct driver {
     const char *name;
-    const char *compatible;                        // NULL: PCI only
+    const char *compatible;                         // NULL: PCI only
     int (*probe)(const struct platform_node *node); // 0 or -errno
-    u16 pci_vendor, pci_device;                    // 0xffff = any
-    u32 pci_class, pci_class_mask;                 // class << 16 | subclass << 8 | interface; mask 0 = match by id
+    u16 pci_vendor, pci_device;                     // 0xffff = any
+    u32 pci_class, pci_class_mask; // class << 16 | subclass << 8 | interface; mask 0 = match by id
     int (*pci_probe)(struct pci_dev *dev);
 };
 void drivers_init(void);

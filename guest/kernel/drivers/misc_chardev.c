@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /dev/kmsg (the kernel log, record by record) and /dev/debug-exit (ends the machine with a status).
+// /dev/kmsg (the kernel log, record by record) and /dev/debug-exit (ends the machine with a
+// status).
 #include "arch/x86_64/uaccess.h"
 #include "drivers/power.h"
 #include "fs/poll.h"
@@ -33,7 +34,8 @@ static int kmsg_release(struct inode *inode, struct file *f)
     return 0;
 }
 
-// One record: "level,sequence,microseconds,-;text\n". A record that does not fit is -EINVAL; one that was overwritten -EPIPE.
+// One record: "level,sequence,microseconds,-;text\n". A record that does not fit is -EINVAL; one
+// that was overwritten -EPIPE.
 static ssize_t kmsg_read(struct file *f, struct iov_iter *to, loff_t *pos)
 {
     (void)pos;
@@ -53,7 +55,8 @@ static ssize_t kmsg_read(struct file *f, struct iov_iter *to, loff_t *pos)
     struct log_record rec;
     at = *seq;
     size_t n = log_read(&at, &rec, text, sizeof(text));
-    int len = scnprintf(line, sizeof(line), "%d,%lu,%lu,-;%.*s\n", rec.level, rec.seq, rec.time_ns / 1000, (int)n, text);
+    int len = scnprintf(line, sizeof(line), "%d,%lu,%lu,-;%.*s\n", rec.level, rec.seq,
+                        rec.time_ns / 1000, (int)n, text);
     if (iov_iter_count(to) < (size_t)len)
         return -EINVAL;
     if (copy_to_iter(line, (size_t)len, to) != (size_t)len)
@@ -119,7 +122,8 @@ static const struct file_operations kmsg_fops = {
     .poll = kmsg_poll,
 };
 
-// Decimal status 0..255: the emulator exits with it. Where there is no such port, the write fails and says so.
+// Decimal status 0..255: the emulator exits with it. Where there is no such port, the write fails
+// and says so.
 static ssize_t debug_exit_write(struct file *f, struct iov_iter *from, loff_t *pos)
 {
     (void)f;
@@ -138,7 +142,8 @@ static ssize_t debug_exit_write(struct file *f, struct iov_iter *from, loff_t *p
     return -ENODEV;
 }
 
-static const struct file_operations debug_exit_fops = {.open = stream_open, .write = debug_exit_write, .stream = true};
+static const struct file_operations debug_exit_fops = {
+    .open = stream_open, .write = debug_exit_write, .stream = true};
 
 static void node(const char *name, dev_t dev, umode_t mode, const struct file_operations *fops)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// PCI bus 0 and what lies behind its bridges: enumeration through CF8/CFC, BAR sizing and assignment, MSI.
+// PCI bus 0 and what lies behind its bridges: enumeration through CF8/CFC, BAR sizing and
+// assignment, MSI.
 #include "drivers/pci.h"
 
 #include "abi/errno.h"
@@ -40,7 +41,8 @@ static u32 config_read(u8 bus, u8 slot, u8 func, u8 reg)
 {
     unsigned long flags;
     spin_lock_irqsave(&config_lock, flags);
-    outl(CONFIG_ADDRESS, 0x80000000u | (u32)bus << 16 | (u32)slot << 11 | (u32)func << 8 | (reg & 0xfc));
+    outl(CONFIG_ADDRESS,
+         0x80000000u | (u32)bus << 16 | (u32)slot << 11 | (u32)func << 8 | (reg & 0xfc));
     u32 v = inl(CONFIG_DATA);
     spin_unlock_irqrestore(&config_lock, flags);
     return v;
@@ -65,7 +67,8 @@ void pci_write32(struct pci_dev *d, u8 off, u32 v)
 {
     unsigned long flags;
     spin_lock_irqsave(&config_lock, flags);
-    outl(CONFIG_ADDRESS, 0x80000000u | (u32)d->bus << 16 | (u32)d->slot << 11 | (u32)d->func << 8 | (off & 0xfc));
+    outl(CONFIG_ADDRESS,
+         0x80000000u | (u32)d->bus << 16 | (u32)d->slot << 11 | (u32)d->func << 8 | (off & 0xfc));
     outl(CONFIG_DATA, v);
     spin_unlock_irqrestore(&config_lock, flags);
 }
@@ -97,7 +100,8 @@ u8 pci_find_capability(struct pci_dev *d, u8 id)
 
 void pci_enable(struct pci_dev *d)
 {
-    pci_write16(d, REG_COMMAND, pci_read16(d, REG_COMMAND) | COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER);
+    pci_write16(d, REG_COMMAND,
+                pci_read16(d, REG_COMMAND) | COMMAND_IO | COMMAND_MEMORY | COMMAND_MASTER);
 }
 
 volatile void *pci_map_bar(struct pci_dev *d, int bar)
@@ -131,7 +135,8 @@ int pci_enable_msi(struct pci_dev *d, irq_handler_t fn, void *data, const char *
     return 0;
 }
 
-// Sizes one BAR by writing ones (PCI 3.0 section 6.2.5.1) with decoding off; returns how many registers it takes.
+// Sizes one BAR by writing ones (PCI 3.0 section 6.2.5.1) with decoding off; returns how many
+// registers it takes.
 static int bar_read(struct pci_dev *d, int i)
 {
     u8 reg = (u8)(REG_BAR0 + 4 * i);
@@ -166,7 +171,8 @@ static void bar_assign(struct pci_dev *d, int i)
         return;
     u64 at = ALIGN_UP(*next, b->io ? b->size : max(b->size, (u64)PAGE_SIZE));
     if (at + b->size > end) {
-        pr_warn("pci: no room for BAR %d of %02x:%02x.%u (%lu bytes)", i, d->bus, d->slot, d->func, b->size);
+        pr_warn("pci: no room for BAR %d of %02x:%02x.%u (%lu bytes)", i, d->bus, d->slot, d->func,
+                b->size);
         return;
     }
     *next = at + b->size;
@@ -243,10 +249,12 @@ void pci_init(void)
     bus_scan(0);
     struct pci_dev *d;
     unsigned n = 0;
-    list_for_each_entry(d, &pci_devices, entry) {
+    list_for_each_entry(d, &pci_devices, entry)
+    {
         for (int i = 0; i < 6; i++)
             bar_assign(d, i);
-        pr_debug("pci: %02x:%02x.%u %04x:%04x class %06x", d->bus, d->slot, d->func, d->vendor, d->device, d->class_code);
+        pr_debug("pci: %02x:%02x.%u %04x:%04x class %06x", d->bus, d->slot, d->func, d->vendor,
+                 d->device, d->class_code);
         n++;
     }
     pr_info("pci: %u devices", n);

@@ -26,9 +26,10 @@ u8 pci_read8(struct pci_dev *d, u8 off);
 void pci_write32(struct pci_dev *d, u8 off, u32 v);
 void pci_write16(struct pci_dev *d, u8 off, u16 v);
 void pci_write8(struct pci_dev *d, u8 off, u8 v);
-u8 pci_find_capability(struct pci_dev *d, u8 id); // offset or 0
-void pci_enable(struct pci_dev *d);               // memory, I/O, bus mastering
+u8 pci_find_capability(struct pci_dev *d, u8 id);       // offset or 0
+void pci_enable(struct pci_dev *d);                     // memory, I/O, bus mastering
 volatile void *pci_map_bar(struct pci_dev *d, int bar); // NULL on failure
-int pci_enable_msi(struct pci_dev *d, irq_handler_t fn, void *data, const char *name); // 0 or -errno
+int pci_enable_msi(struct pci_dev *d, irq_handler_t fn, void *data,
+                   const char *name); // 0 or -errno
 extern struct list_head pci_devices;
 void pci_init(void);

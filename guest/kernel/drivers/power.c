@@ -90,8 +90,10 @@ static int acpi_power_probe(const struct platform_node *node)
     return 0;
 }
 
-const struct driver debug_exit_driver = {.name = "debug-exit", .compatible = "isa-debug-exit", .probe = debug_exit_probe};
-const struct driver acpi_power_driver = {.name = "acpi-power", .compatible = "acpi-pm1a", .probe = acpi_power_probe};
+const struct driver debug_exit_driver = {
+    .name = "debug-exit", .compatible = "isa-debug-exit", .probe = debug_exit_probe};
+const struct driver acpi_power_driver = {
+    .name = "acpi-power", .compatible = "acpi-pm1a", .probe = acpi_power_probe};
 
 // The panic path may come before the driver table: the port of the built-in description.
 void power_early_init(void)

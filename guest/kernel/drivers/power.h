@@ -10,4 +10,4 @@ void machine_halt(void) __noreturn;
 // Writes to the debug-exit port; returns when there is no such device.
 void debug_exit(u32 value);
 bool debug_exit_present(void); // known from the device tree, or the built-in description
-void power_early_init(void); // before the driver table: the built-in debug-exit port
+void power_early_init(void);   // before the driver table: the built-in debug-exit port

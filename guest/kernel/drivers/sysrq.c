@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /proc/sysrq-trigger, by Linux's letters (Documentation of the magic SysRq key): b c f o s, and x for a stack overflow.
+// /proc/sysrq-trigger, by Linux's letters (Documentation of the magic SysRq key): b c f o s, and x
+// for a stack overflow.
 #include "drivers/power.h"
 #include "fs/seq_file.h"
 #include "init/init.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// 16550 serial ports as terminals: interrupt-driven both ways, RTS from the reader, DCD as the far end's presence.
+// 16550 serial ports as terminals: interrupt-driven both ways, RTS from the reader, DCD as the far
+// end's presence.
 #include "drivers/uart16550.h"
 
 #include "abi/errno.h"
@@ -60,7 +61,10 @@ static void tx_fill(struct uart *u)
 
 static enum tty_flag error_of(u8 lsr)
 {
-    return lsr & UART_LSR_BI ? TTY_BREAK : lsr & UART_LSR_PE ? TTY_PARITY : lsr & UART_LSR_FE ? TTY_FRAME : TTY_NORMAL;
+    return lsr & UART_LSR_BI   ? TTY_BREAK
+           : lsr & UART_LSR_PE ? TTY_PARITY
+           : lsr & UART_LSR_FE ? TTY_FRAME
+                               : TTY_NORMAL;
 }
 
 // Lock held. Takes what the FIFO has; bytes with an error go up one by one.
@@ -156,7 +160,8 @@ static void uart_flush_buffer(struct tty_struct *tty)
 
 static unsigned baud_of(u32 cflag)
 {
-    static const unsigned low[16] = {0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
+    static const unsigned low[16] = {0,   50,   75,   110,  134,  150,  200,   300,
+                                     600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
     if (cflag & 0010000)
         return (cflag & 017) == 1 ? 57600 : 115200;
     return low[cflag & 017];
@@ -172,7 +177,8 @@ static void uart_set_termios(struct tty_struct *tty)
     unsigned long flags;
     spin_lock_irqsave(&u->lock, flags);
     uart_set_line(u->port, baud_of(c), lcr);
-    set_mcr(u, baud_of(c) ? u->mcr | UART_MCR_DTR : u->mcr & (u8) ~(UART_MCR_DTR | UART_MCR_RTS)); // B0 hangs up
+    set_mcr(u, baud_of(c) ? u->mcr | UART_MCR_DTR
+                          : u->mcr & (u8) ~(UART_MCR_DTR | UART_MCR_RTS)); // B0 hangs up
     spin_unlock_irqrestore(&u->lock, flags);
 }
 
@@ -185,8 +191,9 @@ static void change_mcr(struct tty_struct *tty, u8 set, u8 clear)
     spin_unlock_irqrestore(&u->lock, flags);
 }
 
-// From tty_receive in our own interrupt the lock is held already: MCR is written without it. Only the interrupt and the
-// bottom half change RTS, on one CPU, and the bottom half does so with interrupts off.
+// From tty_receive in our own interrupt the lock is held already: MCR is written without it. Only
+// the interrupt and the bottom half change RTS, on one CPU, and the bottom half does so with
+// interrupts off.
 static void uart_throttle(struct tty_struct *tty)
 {
     struct uart *u = tty->driver_data;
@@ -305,4 +312,5 @@ static int uart_probe(const struct platform_node *node)
     return 0;
 }
 
-const struct driver uart16550_driver = {.name = "uart16550", .compatible = "ns16550a", .probe = uart_probe};
+const struct driver uart16550_driver = {
+    .name = "uart16550", .compatible = "ns16550a", .probe = uart_probe};

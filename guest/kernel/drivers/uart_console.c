@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The kernel log's console: polled output on a 16550 chosen by console=ttySn. National PC16550D data sheet.
+// The kernel log's console: polled output on a 16550 chosen by console=ttySn. National PC16550D
+// data sheet.
 #include "arch/x86_64/io.h"
 #include "arch/x86_64/irqflags.h"
 #include "drivers/power.h"

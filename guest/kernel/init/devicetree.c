@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The device tree: read once at boot with libfdt into nodes of our own. Debian's libfdt.a was built for programs: it reads
-// a stack-protector canary at %fs:0x28, so FS points at a block while it runs; its SSE registers belong to nobody yet.
+// The device tree: read once at boot with libfdt into nodes of our own. Debian's libfdt.a was built
+// for programs: it reads a stack-protector canary at %fs:0x28, so FS points at a block while it
+// runs; its SSE registers belong to nobody yet.
 #include <libfdt.h>
 
 #include "arch/x86_64/io.h"
@@ -104,7 +105,8 @@ const struct dt_prop *dt_prop_get(const struct dt_node *n, const char *name)
 bool dt_compatible(const struct dt_node *n, const char *compatible)
 {
     const struct dt_prop *p = dt_prop_get(n, "compatible");
-    for (u32 at = 0; p && at < p->len; at += (u32)strnlen((const char *)p->data + at, p->len - at) + 1)
+    for (u32 at = 0; p && at < p->len;
+         at += (u32)strnlen((const char *)p->data + at, p->len - at) + 1)
         if (!strncmp((const char *)p->data + at, compatible, p->len - at))
             return true;
     return false;

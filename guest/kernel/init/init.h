@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Boot: what the loader gave us, command line, order of initialisation (init/main.c lists the calls).
+// Boot: what the loader gave us, command line, order of initialisation (init/main.c lists the
+// calls).
 #pragma once
 
 #include "lib/types.h"
@@ -40,7 +41,8 @@ bool dt_compatible(const struct dt_node *n, const char *compatible);
 
 // Implemented by K-fs: unpacks the cpio at [start, start+size) into the root tmpfs. 0 or -errno.
 int initramfs_unpack(const void *start, size_t size);
-// Deterministic generator (getrandom, AT_RANDOM, /dev/urandom): hash-based on boot_info.rng_seed. Any context.
+// Deterministic generator (getrandom, AT_RANDOM, /dev/urandom): hash-based on boot_info.rng_seed.
+// Any context.
 void random_bytes(void *buf, size_t n);
 void random_mix(const void *buf, size_t n);
 
@@ -48,7 +50,7 @@ void random_mix(const void *buf, size_t n);
 void console_early_init(void); // from the command line; before that the log only goes to the ring
 void dt_build(void);           // makes dt_root from the blob, once, after slab_init
 void kernel_main(void) __noreturn;
-void kthread_selftest(void);   // powers off
+void kthread_selftest(void); // powers off
 
 // Steps of kernel_init that have no other header.
 void chardev_init(void); // drivers/misc_chardev.c

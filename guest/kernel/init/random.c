@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Deterministic random bytes: the ChaCha20 block function (RFC 8439 section 2.3) over a key made of the machine's seed.
+// Deterministic random bytes: the ChaCha20 block function (RFC 8439 section 2.3) over a key made of
+// the machine's seed.
 #include "init/init.h"
 #include "lib/string.h"
 #include "sched/lock.h"

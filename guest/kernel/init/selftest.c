@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// "selftest" on the command line: kernel threads exercise switching, timers and wake-ups, then the machine goes off.
+// "selftest" on the command line: kernel threads exercise switching, timers and wake-ups, then the
+// machine goes off.
 #include "drivers/power.h"
 #include "init/init.h"
 #include "lib/printk.h"
@@ -36,6 +37,7 @@ void kthread_selftest(void)
         panic("selftest: no memory");
     wait_event(queue, READ_ONCE(rounds) >= ROUNDS);
     int ra = kthread_stop(a), rb = kthread_stop(b);
-    pr_info("selftest: %d rounds in %lu us, results %d %d", rounds, (ktime_get() - start) / 1000, ra, rb);
+    pr_info("selftest: %d rounds in %lu us, results %d %d", rounds, (ktime_get() - start) / 1000,
+            ra, rb);
     machine_power_off();
 }

@@ -2,7 +2,8 @@
 // Searching bitmaps.
 #include "lib/bitops.h"
 
-static unsigned long find_from(const unsigned long *map, unsigned long size, unsigned long start, u64 flip)
+static unsigned long find_from(const unsigned long *map, unsigned long size, unsigned long start,
+                               u64 flip)
 {
     while (start < size) {
         u64 word = (map[start / 64] ^ flip) >> (start % 64);

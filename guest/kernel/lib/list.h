@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Doubly linked circular lists and hash-bucket lists, intrusive. No locking: the owner's lock protects them.
+// Doubly linked circular lists and hash-bucket lists, intrusive. No locking: the owner's lock
+// protects them.
 #pragma once
 
 #include "lib/types.h"
@@ -8,7 +9,10 @@ struct list_head {
     struct list_head *next, *prev;
 };
 
-#define LIST_HEAD_INIT(name) {&(name), &(name)}
+#define LIST_HEAD_INIT(name)                                                                       \
+    {                                                                                              \
+        &(name), &(name)                                                                           \
+    }
 #define LIST_HEAD(name) struct list_head name = LIST_HEAD_INIT(name)
 
 static inline void INIT_LIST_HEAD(struct list_head *h)

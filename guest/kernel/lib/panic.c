@@ -39,8 +39,8 @@ static void panic_message(const char *fmt, va_list ap)
     panicking = true;
     log_repeat_last(count);
     klog(LOG_EMERG, "Kernel panic: %s", text);
-    klog(LOG_EMERG, "CPU %u, task %s (pid %d), preempt count %#x", smp_processor_id(), current->comm, current->pid,
-         (unsigned)preempt_count());
+    klog(LOG_EMERG, "CPU %u, task %s (pid %d), preempt count %#x", smp_processor_id(),
+         current->comm, current->pid, (unsigned)preempt_count());
 }
 
 void panic(const char *fmt, ...)

@@ -154,7 +154,11 @@ static void format_one(struct out *o, struct spec *s, char conversion, va_list *
     case 'd':
     case 'i': {
         s64 v = next_signed(s, ap);
-        put_number(o, s, v < 0 ? 0 - (u64)v : (u64)v, 10, v < 0 ? '-' : s->plus ? '+' : s->space ? ' ' : 0);
+        put_number(o, s, v < 0 ? 0 - (u64)v : (u64)v, 10,
+                   v < 0      ? '-'
+                   : s->plus  ? '+'
+                   : s->space ? ' '
+                              : 0);
         break;
     }
     case 'u':
@@ -182,7 +186,8 @@ static void format_one(struct out *o, struct spec *s, char conversion, va_list *
         const char *text = va_arg(*ap, const char *);
         if (!text)
             text = "(null)";
-        put_padded(o, s, text, (int)(s->precision >= 0 ? strnlen(text, (size_t)s->precision) : strlen(text)));
+        put_padded(o, s, text,
+                   (int)(s->precision >= 0 ? strnlen(text, (size_t)s->precision) : strlen(text)));
         break;
     }
     default:

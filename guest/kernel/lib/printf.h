@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// snprintf family: d i u x X o c s p % with flags, width, precision, hh h l ll z; no floating point.
+// snprintf family: d i u x X o c s p % with flags, width, precision, hh h l ll z; no floating
+// point.
 #pragma once
 
 #include <stdarg.h>

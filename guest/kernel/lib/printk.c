@@ -58,7 +58,8 @@ static void record_add(enum log_level level, u64 now, const char *text, size_t n
 static void console_line(u64 now, const char *text, size_t n)
 {
     char stamp[32];
-    int len = scnprintf(stamp, sizeof(stamp), "[%5lu.%06lu] ", now / NSEC_PER_SEC, now % NSEC_PER_SEC / 1000);
+    int len = scnprintf(stamp, sizeof(stamp), "[%5lu.%06lu] ", now / NSEC_PER_SEC,
+                        now % NSEC_PER_SEC / 1000);
     console_write(stamp, (size_t)len);
     console_write(text, n);
     console_write("\n", 1);

@@ -6,9 +6,19 @@
 
 #include "lib/types.h"
 
-enum log_level { LOG_EMERG, LOG_ALERT, LOG_CRIT, LOG_ERR, LOG_WARNING, LOG_NOTICE, LOG_INFO, LOG_DEBUG };
+enum log_level {
+    LOG_EMERG,
+    LOG_ALERT,
+    LOG_CRIT,
+    LOG_ERR,
+    LOG_WARNING,
+    LOG_NOTICE,
+    LOG_INFO,
+    LOG_DEBUG
+};
 
-// One line (a trailing newline is added if missing) at a level; reaches the ring always, the console below loglevel.
+// One line (a trailing newline is added if missing) at a level; reaches the ring always, the
+// console below loglevel.
 void klog(enum log_level level, const char *fmt, ...) __printf(2, 3);
 void vklog(enum log_level level, const char *fmt, va_list ap) __printf(2, 0);
 #define pr_err(...) klog(LOG_ERR, __VA_ARGS__)
@@ -17,7 +27,8 @@ void vklog(enum log_level level, const char *fmt, va_list ap) __printf(2, 0);
 #define pr_info(...) klog(LOG_INFO, __VA_ARGS__)
 #define pr_debug(...) klog(LOG_DEBUG, __VA_ARGS__)
 
-// Registers (of the caller or of `regs`), backtrace, last log lines, then debug-exit 0x100 and halt.
+// Registers (of the caller or of `regs`), backtrace, last log lines, then debug-exit 0x100 and
+// halt.
 void panic(const char *fmt, ...) __noreturn __printf(1, 2);
 struct pt_regs;
 void panic_regs(const struct pt_regs *regs, const char *fmt, ...) __noreturn __printf(2, 3);
@@ -40,8 +51,9 @@ int symbol_format(char *buf, size_t size, u64 addr);
         won_;                                                                                      \
     })
 
-// Reading side, for syslog(2), /proc/kmsg and /dev/kmsg. Sequence numbers grow by one per record; a record that has been
-// overwritten is skipped (*seq is moved to the oldest). Returns the text length (an empty line is possible); *seq >= log_next_seq() means there is no record yet.
+// Reading side, for syslog(2), /proc/kmsg and /dev/kmsg. Sequence numbers grow by one per record; a
+// record that has been overwritten is skipped (*seq is moved to the oldest). Returns the text
+// length (an empty line is possible); *seq >= log_next_seq() means there is no record yet.
 struct log_record {
     u64 seq;
     u64 time_ns;

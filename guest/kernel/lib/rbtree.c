@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// Red-black tree after CLRS chapter 13; NULL stands for the black leaves, so deletion carries the parent along.
+// Red-black tree after CLRS chapter 13; NULL stands for the black leaves, so deletion carries the
+// parent along.
 #include "lib/rbtree.h"
 
-static void replace_child(struct rb_node *parent, struct rb_node *old, struct rb_node *fresh, struct rb_root *root)
+static void replace_child(struct rb_node *parent, struct rb_node *old, struct rb_node *fresh,
+                          struct rb_root *root)
 {
     if (!parent)
         root->node = fresh;
@@ -72,7 +74,8 @@ static bool is_red(const struct rb_node *n)
     return n && n->red;
 }
 
-// One step of the deletion fix-up for x (maybe NULL) below p. Returns true when the tree is balanced again.
+// One step of the deletion fix-up for x (maybe NULL) below p. Returns true when the tree is
+// balanced again.
 static bool erase_step(struct rb_node **x, struct rb_node **parent, struct rb_root *root)
 {
     struct rb_node *p = *parent;

@@ -19,7 +19,8 @@ char *strstr(const char *s, const char *sub);
 
 // Copies with a terminator always; returns strlen(src) (>= size means it was cut).
 size_t kstrlcpy(char *dst, const char *src, size_t size);
-// Decimal, 0x hex or 0 octal as base 0 says; 0, -EINVAL (not a whole number) or -ERANGE. A final newline is allowed.
+// Decimal, 0x hex or 0 octal as base 0 says; 0, -EINVAL (not a whole number) or -ERANGE. A final
+// newline is allowed.
 int kstrtou64(const char *s, unsigned base, u64 *out);
 int kstrtos64(const char *s, unsigned base, s64 *out);
 // kmalloc'ed copies; NULL without memory.

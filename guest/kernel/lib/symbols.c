@@ -25,5 +25,6 @@ int symbol_format(char *buf, size_t size, u64 addr)
     for (u64 i = 0; i < lo; i++)
         name += strlen(name) + 1;
     u64 end = lo + 1 < symbol_count ? symbol_offsets[lo + 1] : symbol_offsets[lo];
-    return scnprintf(buf, size, "%s+%#lx/%#lx", name, offset - symbol_offsets[lo], end - symbol_offsets[lo]);
+    return scnprintf(buf, size, "%s+%#lx/%#lx", name, offset - symbol_offsets[lo],
+                     end - symbol_offsets[lo]);
 }

@@ -30,7 +30,7 @@ typedef int clockid_t;
 typedef u32 gfp_t;
 typedef u64 sector_t; // 512-byte units
 typedef u64 phys_addr_t;
-typedef u64 ktime_t; // nanoseconds of CLOCK_MONOTONIC unless said otherwise
+typedef u64 ktime_t;         // nanoseconds of CLOCK_MONOTONIC unless said otherwise
 typedef unsigned int poll_t; // EPOLL*/POLL* bits
 
 #define __user // pointers into user space; touched through uaccess only

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Radix tree from unsigned long to pointer with three marks per entry. No locking inside: the owner's lock protects it.
+// Radix tree from unsigned long to pointer with three marks per entry. No locking inside: the
+// owner's lock protects it.
 #pragma once
 
 #include "lib/types.h"
@@ -15,10 +16,14 @@ struct xarray {
     unsigned long count;
 };
 
-#define XARRAY_INIT {NULL, 0, 0}
+#define XARRAY_INIT                                                                                \
+    {                                                                                              \
+        NULL, 0, 0                                                                                 \
+    }
 void xa_init(struct xarray *xa);
 void *xa_load(const struct xarray *xa, unsigned long index);
-// Stores (NULL erases). 0 or -ENOMEM. A store over an existing entry never fails. Atomic allocation (GFP_ATOMIC).
+// Stores (NULL erases). 0 or -ENOMEM. A store over an existing entry never fails. Atomic allocation
+// (GFP_ATOMIC).
 int xa_store(struct xarray *xa, unsigned long index, void *entry);
 // As xa_store, but -EEXIST when the slot is taken.
 int xa_insert(struct xarray *xa, unsigned long index, void *entry);

@@ -4,11 +4,11 @@
 
 #include "lib/types.h"
 
-#define __GFP_WAIT 0x1u      // may sleep and reclaim
-#define __GFP_IO 0x2u        // reclaim may start I/O
-#define __GFP_FS 0x4u        // reclaim may call into file systems
+#define __GFP_WAIT 0x1u // may sleep and reclaim
+#define __GFP_IO 0x2u   // reclaim may start I/O
+#define __GFP_FS 0x4u   // reclaim may call into file systems
 #define __GFP_ZERO 0x8u
-#define __GFP_NOFAIL 0x10u   // waits until there is memory
+#define __GFP_NOFAIL 0x10u // waits until there is memory
 #define __GFP_NOWARN 0x20u
 #define __GFP_MEMALLOC 0x40u // may use the reserves
 #define __GFP_ATOMIC 0x80u   // may use part of the reserves

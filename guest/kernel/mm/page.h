@@ -18,17 +18,17 @@ enum page_flag {
     PG_referenced,
     PG_lru,
     PG_active,
-    PG_anon,      // anon_root is valid, not mapping
-    PG_swapbacked,// anon or tmpfs
+    PG_anon,       // anon_root is valid, not mapping
+    PG_swapbacked, // anon or tmpfs
     PG_swapcache,
-    PG_buddy,     // free, order in private
+    PG_buddy, // free, order in private
     PG_slab,
-    PG_reserved,  // not managed: firmware, kernel image
-    PG_private,   // private is a file system's (buffers)
+    PG_reserved, // not managed: firmware, kernel image
+    PG_private,  // private is a file system's (buffers)
     PG_reclaim,
     PG_unevictable,
-    PG_head,      // first of a block of order > 0; order in `order`
-    PG_waiters,   // somebody sleeps on a bit of this page
+    PG_head,    // first of a block of order > 0; order in `order`
+    PG_waiters, // somebody sleeps on a bit of this page
 };
 
 struct address_space;
@@ -40,7 +40,8 @@ struct page {
     atomic_t refcount; // 0 = free
     atomic_t mapcount; // page-table entries that map it (0 = none)
     union {
-        struct list_head lru;  // LRU lists, buddy free lists, or private to the owner of an unmapped page
+        struct list_head
+            lru; // LRU lists, buddy free lists, or private to the owner of an unmapped page
         struct list_head slab_list;
     };
     union {
@@ -49,7 +50,8 @@ struct page {
         struct kmem_cache *slab_cache; // with PG_slab
     };
     union {
-        unsigned long index;  // page offset in the mapping, or vm_pgoff-relative number for anonymous pages
+        unsigned long
+            index; // page offset in the mapping, or vm_pgoff-relative number for anonymous pages
         void *slab_freelist;
     };
     union {
@@ -89,11 +91,26 @@ static inline bool pfn_valid(u64 pfn)
     return pfn < max_pfn;
 }
 #define PAGE_FLAG_OPS(Name, bit)                                                                   \
-    static inline bool Page##Name(const struct page *p) { return test_bit(bit, &p->flags); }       \
-    static inline void SetPage##Name(struct page *p) { set_bit(bit, &p->flags); }                  \
-    static inline void ClearPage##Name(struct page *p) { clear_bit(bit, &p->flags); }              \
-    static inline bool TestSetPage##Name(struct page *p) { return test_and_set_bit(bit, &p->flags); } \
-    static inline bool TestClearPage##Name(struct page *p) { return test_and_clear_bit(bit, &p->flags); }
+    static inline bool Page##Name(const struct page *p)                                            \
+    {                                                                                              \
+        return test_bit(bit, &p->flags);                                                           \
+    }                                                                                              \
+    static inline void SetPage##Name(struct page *p)                                               \
+    {                                                                                              \
+        set_bit(bit, &p->flags);                                                                   \
+    }                                                                                              \
+    static inline void ClearPage##Name(struct page *p)                                             \
+    {                                                                                              \
+        clear_bit(bit, &p->flags);                                                                 \
+    }                                                                                              \
+    static inline bool TestSetPage##Name(struct page *p)                                           \
+    {                                                                                              \
+        return test_and_set_bit(bit, &p->flags);                                                   \
+    }                                                                                              \
+    static inline bool TestClearPage##Name(struct page *p)                                         \
+    {                                                                                              \
+        return test_and_clear_bit(bit, &p->flags);                                                 \
+    }
 PAGE_FLAG_OPS(Locked, PG_locked)
 PAGE_FLAG_OPS(Uptodate, PG_uptodate)
 PAGE_FLAG_OPS(Dirty, PG_dirty)
@@ -111,8 +128,8 @@ PAGE_FLAG_OPS(Private, PG_private)
 PAGE_FLAG_OPS(Head, PG_head)
 PAGE_FLAG_OPS(Waiters, PG_waiters)
 
-// 2^order frames, refcount 1 on the first. NULL without memory. With __GFP_WAIT: task context, may sleep, calls
-// reclaim_pages and the OOM killer.
+// 2^order frames, refcount 1 on the first. NULL without memory. With __GFP_WAIT: task context, may
+// sleep, calls reclaim_pages and the OOM killer.
 struct page *alloc_pages(gfp_t gfp, unsigned order);
 static inline struct page *alloc_page(gfp_t gfp)
 {
@@ -126,7 +143,8 @@ static inline void get_page(struct page *p)
 {
     atomic_inc(&p->refcount);
 }
-// Drops a reference; the last one frees (through page_cache's release hook when it is on an LRU list).
+// Drops a reference; the last one frees (through page_cache's release hook when it is on an LRU
+// list).
 void put_page(struct page *p);
 static inline int page_count(const struct page *p)
 {
@@ -151,12 +169,14 @@ u64 totalram_pages(void);
 u64 watermark_min(void), watermark_low(void), watermark_high(void);
 
 // The reclaiming side (mm/reclaim.c, mm/oom.c, mm/lru.c).
-// Tries to free at least `nr` pages; returns how many were. Called with __GFP_WAIT set, PF_MEMALLOC held.
+// Tries to free at least `nr` pages; returns how many were. Called with __GFP_WAIT set, PF_MEMALLOC
+// held.
 u64 reclaim_pages(gfp_t gfp, unsigned order, u64 nr);
 void kswapd_wake(void); // below the low watermark; any context
 // No reclaim helped: kills somebody; false if nobody could be killed.
 bool out_of_memory(gfp_t gfp, unsigned order);
-void page_release_hook(struct page *p); // last reference of a page with PG_lru: take it off its list
+void page_release_hook(
+    struct page *p); // last reference of a page with PG_lru: take it off its list
 
 void page_alloc_init(void);
 // Gives back boot memory that is no longer needed: whole frames of a physical range.

@@ -67,12 +67,14 @@ static void buddy_free(struct page *p, unsigned order)
     block_add(pfn_to_page(pfn), order);
 }
 
-// zone.lock held. NULL if there is no block that big, or (with below_pfn) none under that frame number.
+// zone.lock held. NULL if there is no block that big, or (with below_pfn) none under that frame
+// number.
 static struct page *buddy_alloc(unsigned order, u64 below_pfn)
 {
     for (unsigned o = order; o < MAX_ORDER; o++) {
         struct page *p;
-        list_for_each_entry(p, &zone.free[o], lru) {
+        list_for_each_entry(p, &zone.free[o], lru)
+        {
             if (page_to_pfn(p) >= below_pfn)
                 continue;
             block_remove(p, o);
@@ -90,7 +92,8 @@ static struct page *buddy_alloc(unsigned order, u64 below_pfn)
 // How far below the "min" watermark this request may go.
 static u64 reserve_limit(gfp_t gfp)
 {
-    if ((gfp & __GFP_MEMALLOC) || (!in_irq() && (current->flags & PF_MEMALLOC)) || (!in_irq() && current->oom_victim))
+    if ((gfp & __GFP_MEMALLOC) || (!in_irq() && (current->flags & PF_MEMALLOC)) ||
+        (!in_irq() && current->oom_victim))
         return 0;
     return gfp & __GFP_ATOMIC ? zone.min / 2 : zone.min;
 }
@@ -218,7 +221,8 @@ struct page *alloc_pages(gfp_t gfp, unsigned order)
         p = alloc_slow(gfp, order);
         if (!p) {
             if (!(gfp & __GFP_NOWARN))
-                pr_debug("%s: page allocation failure: order %u, gfp %#x", current->comm, order, gfp);
+                pr_debug("%s: page allocation failure: order %u, gfp %#x", current->comm, order,
+                         gfp);
             return NULL;
         }
     }
@@ -327,7 +331,8 @@ static u64 isqrt(u64 x)
     return r;
 }
 
-// min = 4 * sqrt(memory in KiB) KiB, as Linux's min_free_kbytes; low and high a quarter and a half above.
+// min = 4 * sqrt(memory in KiB) KiB, as Linux's min_free_kbytes; low and high a quarter and a half
+// above.
 static void watermarks_set(void)
 {
     zone.min = 4 * isqrt(zone.total * 4) / 4;
@@ -365,7 +370,8 @@ void page_alloc_init(void)
     watermarks_set();
     zero_page = alloc_page(GFP_KERNEL | __GFP_ZERO);
     SetPageReserved(zero_page);
-    pr_info("memory: %lu MiB, %lu KiB free for use", (max_pfn << PAGE_SHIFT) >> 20, zone.total << (PAGE_SHIFT - 10));
+    pr_info("memory: %lu MiB, %lu KiB free for use", (max_pfn << PAGE_SHIFT) >> 20,
+            zone.total << (PAGE_SHIFT - 10));
 }
 
 // Gives back boot memory that is no longer needed (initramfs, device tree blob).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Object caches: slabs of one or more frames with a free list threaded through the objects, and a per-CPU stack of free
-// objects in front. kmalloc is a row of such caches.
+// Object caches: slabs of one or more frames with a free list threaded through the objects, and a
+// per-CPU stack of free objects in front. kmalloc is a row of such caches.
 #include "mm/slab.h"
 
 #include "mm/fail_inject.h"
@@ -39,13 +39,15 @@ static struct kmem_cache kmalloc_caches[14];
 static const struct {
     u16 size;
     const char *name;
-} kmalloc_sizes[14] = {{8, "kmalloc-8"}, {16, "kmalloc-16"}, {32, "kmalloc-32"}, {64, "kmalloc-64"},
-                       {96, "kmalloc-96"}, {128, "kmalloc-128"}, {192, "kmalloc-192"}, {256, "kmalloc-256"},
-                       {512, "kmalloc-512"}, {1024, "kmalloc-1k"}, {2048, "kmalloc-2k"}, {4096, "kmalloc-4k"},
+} kmalloc_sizes[14] = {{8, "kmalloc-8"},     {16, "kmalloc-16"},   {32, "kmalloc-32"},
+                       {64, "kmalloc-64"},   {96, "kmalloc-96"},   {128, "kmalloc-128"},
+                       {192, "kmalloc-192"}, {256, "kmalloc-256"}, {512, "kmalloc-512"},
+                       {1024, "kmalloc-1k"}, {2048, "kmalloc-2k"}, {4096, "kmalloc-4k"},
                        {6144, "kmalloc-6k"}, {8192, "kmalloc-8k"}};
 static u8 kmalloc_index[KMALLOC_MAX_CACHE / 8 + 1]; // by (size + 7) / 8
 
-static void cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align, unsigned flags)
+static void cache_setup(struct kmem_cache *c, const char *name, size_t size, size_t align,
+                        unsigned flags)
 {
     align = max(align, (size_t)8);
     c->name = name;
@@ -243,9 +245,8 @@ void kmem_cache_destroy(struct kmem_cache *c)
     list_del(&c->entry);
     spin_unlock_irqrestore(&caches_lock, flags);
     struct page *p, *next;
-    list_for_each_entry_safe(p, next, &c->partial, slab_list)
-        if (!p->slab_inuse)
-            slab_destroy(c, p);
+    list_for_each_entry_safe(p, next, &c->partial, slab_list) if (!p->slab_inuse)
+        slab_destroy(c, p);
     if (!c->in_use)
         kmem_cache_free(&cache_cache, c);
 }
@@ -256,7 +257,8 @@ bool kmem_cache_describe(unsigned i, const char **name, size_t *size, u64 *in_us
     bool found = false;
     unsigned long flags;
     spin_lock_irqsave(&caches_lock, flags);
-    list_for_each_entry(c, &caches, entry) {
+    list_for_each_entry(c, &caches, entry)
+    {
         if (i--)
             continue;
         *name = c->name;
@@ -323,7 +325,8 @@ void slab_init(void)
     unsigned index = 0;
     for (unsigned i = 0; i < ARRAY_SIZE(kmalloc_sizes); i++) {
         size_t size = kmalloc_sizes[i].size;
-        cache_setup(&kmalloc_caches[i], kmalloc_sizes[i].name, size, size & (size - 1) ? 8 : min(size, PAGE_SIZE), 0);
+        cache_setup(&kmalloc_caches[i], kmalloc_sizes[i].name, size,
+                    size & (size - 1) ? 8 : min(size, PAGE_SIZE), 0);
         for (; index <= size / 8; index++)
             kmalloc_index[index] = (u8)i;
     }

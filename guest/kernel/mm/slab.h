@@ -19,7 +19,8 @@ void kmem_cache_destroy(struct kmem_cache *c);
 // i-th cache for /proc/slabinfo; false at the end.
 bool kmem_cache_describe(unsigned i, const char **name, size_t *size, u64 *in_use, u64 *total);
 
-// Up to 4 MiB, naturally aligned for powers of two; larger or unlucky: kvmalloc. NULL without memory.
+// Up to 4 MiB, naturally aligned for powers of two; larger or unlucky: kvmalloc. NULL without
+// memory.
 void *kmalloc(size_t size, gfp_t gfp);
 static inline void *kzalloc(size_t size, gfp_t gfp)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Kernel virtual areas by first fit in an ordered list, a guard page after each; kernel stacks with a small cache.
+// Kernel virtual areas by first fit in an ordered list, a guard page after each; kernel stacks with
+// a small cache.
 #include "mm/vmalloc.h"
 
 #include "arch/x86_64/paging.h"
@@ -30,7 +31,8 @@ static DEFINE_SPINLOCK(stack_lock);
 static u64 gap_after(struct list_head *at, u64 size)
 {
     u64 start = at == &areas ? VMALLOC_START + PAGE_SIZE
-                             : list_entry(at, struct area, entry)->start + list_entry(at, struct area, entry)->size + PAGE_SIZE;
+                             : list_entry(at, struct area, entry)->start +
+                                   list_entry(at, struct area, entry)->size + PAGE_SIZE;
     u64 end = at->next == &areas ? VMALLOC_END : list_entry(at->next, struct area, entry)->start;
     return end > start && end - start >= size + PAGE_SIZE ? start : 0;
 }
@@ -65,7 +67,8 @@ static struct area *area_take(u64 start)
 {
     struct area *a;
     spin_lock(&areas_lock);
-    list_for_each_entry(a, &areas, entry) {
+    list_for_each_entry(a, &areas, entry)
+    {
         if (a->start != start)
             continue;
         if (hint == a)
@@ -207,6 +210,7 @@ void kvfree(const void *p)
 
 void vmalloc_init(void)
 {
-    // Areas are made on demand; the first keeps a guard page below it because the search starts one page in.
+    // Areas are made on demand; the first keeps a guard page below it because the search starts one
+    // page in.
     _Static_assert(STACK_PAGES * PAGE_SIZE == KERNEL_STACK_SIZE, "stacks are whole pages");
 }

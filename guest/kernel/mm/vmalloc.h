@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Virtually contiguous kernel memory with a guard page after (and, for stacks, before) each area. Task context.
+// Virtually contiguous kernel memory with a guard page after (and, for stacks, before) each area.
+// Task context.
 #pragma once
 
 #include "lib/types.h"

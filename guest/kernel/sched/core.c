@@ -134,7 +134,8 @@ static void tick_follow(struct run_queue *rq, struct task_struct *next)
     }
 }
 
-// On the new task's stack, run-queue lock still held and interrupts off from the old task's schedule().
+// On the new task's stack, run-queue lock still held and interrupts off from the old task's
+// schedule().
 static void finish_switch(void)
 {
     struct run_queue *rq = this_rq();
@@ -399,7 +400,7 @@ void rq_init(struct run_queue *rq, struct task_struct *idle)
         INIT_LIST_HEAD(&rq->rt.queue[i]);
     rq->cfs.tasks = RB_ROOT_CACHED;
     // Near the wrap, so that a wrong comparison shows itself within minutes.
-    rq->cfs.min_vruntime = (u64)-(1L << 20);
+    rq->cfs.min_vruntime = (u64) - (1L << 20);
     update_clock(rq);
     rq->idle_since = rq->clock;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The fair class: virtual runtime on a red-black tree, weights by nice level, sleeper credit, wake-up preemption.
+// The fair class: virtual runtime on a red-black tree, weights by nice level, sleeper credit,
+// wake-up preemption.
 #include "abi/sched.h"
 #include "lib/math.h"
 #include "sched/sched_internal.h"
@@ -55,7 +56,8 @@ static bool before(u64 a, u64 b)
 
 static bool entity_less(const struct rb_node *a, const struct rb_node *b)
 {
-    return before(rb_entry(a, struct sched_entity, node)->vruntime, rb_entry(b, struct sched_entity, node)->vruntime);
+    return before(rb_entry(a, struct sched_entity, node)->vruntime,
+                  rb_entry(b, struct sched_entity, node)->vruntime);
 }
 
 static struct sched_entity *leftmost(struct cfs_rq *cfs)

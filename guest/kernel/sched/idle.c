@@ -25,7 +25,8 @@ static bool idle_preempts(struct run_queue *rq, struct task_struct *woken)
 const struct sched_class idle_class = {
     .pick_next = idle_pick, .put_prev = idle_put, .preempts = idle_preempts, .rank = 0};
 
-// HLT with interrupts enabled by the instruction before it, so that a wake-up in between is not lost.
+// HLT with interrupts enabled by the instruction before it, so that a wake-up in between is not
+// lost.
 void cpu_idle_loop(void)
 {
     for (;;) {
@@ -90,7 +91,8 @@ static u64 active_tasks(void)
     return n > 0 ? (u64)n : 0;
 }
 
-// Samples every 5 s; intervals that went by while the tick was stopped count as idle but for the last.
+// Samples every 5 s; intervals that went by while the tick was stopped count as idle but for the
+// last.
 void loadavg_update(u64 now)
 {
     if (now < READ_ONCE(load_next))

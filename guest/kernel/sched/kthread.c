@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Kernel threads (made by kthreadd), the bottom-half thread with its work and deferred frees, task work.
+// Kernel threads (made by kthreadd), the bottom-half thread with its work and deferred frees, task
+// work.
 #include "sched/kthread.h"
 
 #include "abi/sched.h"
@@ -53,7 +54,8 @@ static int kthreadd(void *unused)
 {
     (void)unused;
     for (;;) {
-        wait_event_state(kthreadd_wait, !list_empty(&requests), TASK_INTERRUPTIBLE, 0); // not in the load average
+        wait_event_state(kthreadd_wait, !list_empty(&requests), TASK_INTERRUPTIBLE,
+                         0); // not in the load average
         spin_lock(&requests_lock);
         struct create_request *r = list_first_entry(&requests, struct create_request, entry);
         list_del(&r->entry);
@@ -201,8 +203,7 @@ static void run_deferred(void)
     list_splice_init(&deferred_list, &mine);
     spin_unlock_irqrestore(&work_lock, flags);
     struct deferred *d, *next;
-    list_for_each_entry_safe(d, next, &mine, entry)
-        d->free(d);
+    list_for_each_entry_safe(d, next, &mine, entry) d->free(d);
 }
 
 static int bottom_half(void *unused)
@@ -225,7 +226,8 @@ static int deferred_thread(void *unused)
     return 0;
 }
 
-// Work of interrupts goes before every program, so that ^C reaches a real-time task that never sleeps; frees have time.
+// Work of interrupts goes before every program, so that ^C reaches a real-time task that never
+// sleeps; frees have time.
 void kthread_init(void)
 {
     struct task_struct *work = kthread_run(bottom_half, NULL, "kbottomhalf");
@@ -245,7 +247,8 @@ int task_work_add(struct task_struct *t, struct task_work *w)
         if (head == CLOSED)
             return -ESRCH;
         w->next = head;
-    } while (!__atomic_compare_exchange_n(&t->task_works, &head, w, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED));
+    } while (!__atomic_compare_exchange_n(&t->task_works, &head, w, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED));
     set_bit(TW_TASK_WORK, &t->work);
     return 0;
 }
@@ -280,6 +283,7 @@ void task_work_close(struct task_struct *t)
     do {
         task_work_run();
         none = NULL;
-    } while (!__atomic_compare_exchange_n(&t->task_works, &none, CLOSED, false, __ATOMIC_ACQ_REL, __ATOMIC_RELAXED) &&
+    } while (!__atomic_compare_exchange_n(&t->task_works, &none, CLOSED, false, __ATOMIC_ACQ_REL,
+                                          __ATOMIC_RELAXED) &&
              none != CLOSED);
 }

@@ -21,7 +21,8 @@ struct lock_waiter {
     bool writer;
 };
 
-// Sleeps until handed over. False: a signal ended it, and the waiter is off the list. wait_lock not held.
+// Sleeps until handed over. False: a signal ended it, and the waiter is off the list. wait_lock not
+// held.
 static bool wait_handed(spinlock_t *wait_lock, struct lock_waiter *w, unsigned state)
 {
     for (;;) {
@@ -71,12 +72,14 @@ static int mutex_lock_state(struct mutex *m, unsigned state)
     might_sleep();
     BUG_ON(m->owner == current);
     struct task_struct *none = NULL;
-    bool got = __atomic_compare_exchange_n(&m->owner, &none, current, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+    bool got = __atomic_compare_exchange_n(&m->owner, &none, current, false, __ATOMIC_ACQUIRE,
+                                           __ATOMIC_RELAXED);
     if (!got) {
         struct lock_waiter w = {.task = current};
         spin_lock(&m->wait_lock);
         none = NULL;
-        got = __atomic_compare_exchange_n(&m->owner, &none, current, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED);
+        got = __atomic_compare_exchange_n(&m->owner, &none, current, false, __ATOMIC_ACQUIRE,
+                                          __ATOMIC_RELAXED);
         if (!got)
             list_add_tail(&w.entry, &m->waiters);
         spin_unlock(&m->wait_lock);
@@ -105,13 +108,15 @@ int mutex_lock_killable(struct mutex *m)
 bool mutex_trylock(struct mutex *m)
 {
     struct task_struct *none = NULL;
-    if (!__atomic_compare_exchange_n(&m->owner, &none, current, false, __ATOMIC_ACQUIRE, __ATOMIC_RELAXED))
+    if (!__atomic_compare_exchange_n(&m->owner, &none, current, false, __ATOMIC_ACQUIRE,
+                                     __ATOMIC_RELAXED))
         return false;
     lock_debug_acquire(m, 0, "mutex");
     return true;
 }
 
-// The waiter list is looked at under wait_lock: a waiter that saw the owner has queued itself before we look, or tries again.
+// The waiter list is looked at under wait_lock: a waiter that saw the owner has queued itself
+// before we look, or tries again.
 void mutex_unlock(struct mutex *m)
 {
     BUG_ON(m->owner != current);

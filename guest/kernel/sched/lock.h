@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// spinlock (no sleeping inside), mutex, rw_semaphore, completion, seqcount. DESIGN.md section 6 gives the lock order:
-// rename -> inode -> mmap -> page lock -> rmap -> page table -> mapping/LRU/zone -> run queue.
+// spinlock (no sleeping inside), mutex, rw_semaphore, completion, seqcount. DESIGN.md section 6
+// gives the lock order: rename -> inode -> mmap -> page lock -> rmap -> page table ->
+// mapping/LRU/zone -> run queue.
 #pragma once
 
 #include "lib/atomic.h"
@@ -9,7 +10,8 @@
 
 struct task_struct;
 
-// Rank in the lock order; checked in debug builds (a lock may be taken only under lower ranks). 0 = unranked leaf.
+// Rank in the lock order; checked in debug builds (a lock may be taken only under lower ranks). 0 =
+// unranked leaf.
 enum lock_rank {
     LOCK_UNRANKED = 0,
     LOCK_RENAME = 10,
@@ -34,11 +36,17 @@ typedef struct spinlock {
 } spinlock_t;
 
 #ifdef FERN_DEBUG_LOCKS
-#define SPIN_LOCK_INIT_RANK(n, r) {.rank = (r), .name = (n)}
+#define SPIN_LOCK_INIT_RANK(n, r)                                                                  \
+    {                                                                                              \
+        .rank = (r), .name = (n)                                                                   \
+    }
 void lock_debug_acquire(const void *lock, int rank, const char *name);
 void lock_debug_release(const void *lock);
 #else
-#define SPIN_LOCK_INIT_RANK(n, r) {.rank = (r)}
+#define SPIN_LOCK_INIT_RANK(n, r)                                                                  \
+    {                                                                                              \
+        .rank = (r)                                                                                \
+    }
 #define lock_debug_acquire(l, r, n) ((void)0)
 #define lock_debug_release(l) ((void)0)
 #endif
@@ -123,7 +131,10 @@ struct mutex {
     struct list_head waiters;
     int rank;
 };
-#define MUTEX_INIT(m) {.wait_lock = SPIN_LOCK_INIT_RANK(#m, 0), .waiters = LIST_HEAD_INIT((m).waiters)}
+#define MUTEX_INIT(m)                                                                              \
+    {                                                                                              \
+        .wait_lock = SPIN_LOCK_INIT_RANK(#m, 0), .waiters = LIST_HEAD_INIT((m).waiters)            \
+    }
 #define DEFINE_MUTEX(m) struct mutex m = MUTEX_INIT(m)
 void mutex_init(struct mutex *m);
 void mutex_init_rank(struct mutex *m, int rank);
@@ -143,7 +154,10 @@ struct rw_semaphore {
     struct task_struct *writer;
     int rank;
 };
-#define RWSEM_INIT(s) {.wait_lock = SPIN_LOCK_INIT_RANK(#s, 0), .waiters = LIST_HEAD_INIT((s).waiters)}
+#define RWSEM_INIT(s)                                                                              \
+    {                                                                                              \
+        .wait_lock = SPIN_LOCK_INIT_RANK(#s, 0), .waiters = LIST_HEAD_INIT((s).waiters)            \
+    }
 #define DECLARE_RWSEM(s) struct rw_semaphore s = RWSEM_INIT(s)
 void init_rwsem(struct rw_semaphore *s);
 void init_rwsem_rank(struct rw_semaphore *s, int rank);

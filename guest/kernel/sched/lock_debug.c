@@ -23,8 +23,8 @@ void spin_lock_debug_check(spinlock_t *l)
         panic("spinlock %s taken twice on CPU %u", l->name ? l->name : "?", smp_processor_id());
 }
 
-// Interrupt handlers start their own order; only task context is tracked. Equal ranks are the owner's affair (ancestors
-// first for inodes, addresses for page locks).
+// Interrupt handlers start their own order; only task context is tracked. Equal ranks are the
+// owner's affair (ancestors first for inodes, addresses for page locks).
 void lock_debug_acquire(const void *lock, int rank, const char *name)
 {
     struct task_struct *t = current;
@@ -32,7 +32,8 @@ void lock_debug_acquire(const void *lock, int rank, const char *name)
         return;
     for (int i = 0; rank && i < t->held_count; i++)
         if (t->held[i].rank > rank)
-            panic("lock order: %s (rank %d) taken under %s (rank %d)", name, rank, t->held[i].name, t->held[i].rank);
+            panic("lock order: %s (rank %d) taken under %s (rank %d)", name, rank, t->held[i].name,
+                  t->held[i].rank);
     if (t->held_count < (int)ARRAY_SIZE(t->held)) {
         t->held[t->held_count].lock = lock;
         t->held[t->held_count].rank = rank;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Real-time class: one list per priority; SCHED_RR rotates after a slice, SCHED_FIFO does not. sched(7).
+// Real-time class: one list per priority; SCHED_RR rotates after a slice, SCHED_FIFO does not.
+// sched(7).
 #include "abi/sched.h"
 #include "sched/sched_internal.h"
 

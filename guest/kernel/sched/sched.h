@@ -38,7 +38,6 @@
 
 // task->work: atomic bits, any nonzero bit sends the return to user mode through the slow loop
 #define TW_SIGPENDING 0
-#define TW_NEED_RESCHED 1
 #define TW_TASK_WORK 2 // task_work list is not empty
 
 // Scheduling policies: SCHED_NORMAL.. in abi/sched.h.
@@ -52,10 +51,10 @@ struct load_weight {
 struct sched_entity {
     struct rb_node node;
     struct load_weight load;
-    u64 vruntime;          // ns scaled by NICE_0_LOAD / weight
-    u64 exec_start;        // rq clock when it was last accounted
-    u64 sum_exec_runtime;  // ns of CPU time, all
-    u64 prev_sum_exec;     // at the last pick
+    u64 vruntime;         // ns scaled by NICE_0_LOAD / weight
+    u64 exec_start;       // rq clock when it was last accounted
+    u64 sum_exec_runtime; // ns of CPU time, all
+    u64 prev_sum_exec;    // at the last pick
     bool on_rq;
 };
 struct sched_rt_entity {
@@ -110,64 +109,63 @@ struct restart_block {
     };
 };
 
-// "Lock:" says what protects a field. rq = run-queue lock; tasklist = tasklist_lock; self = only the task itself writes.
+// "Lock:" says what protects a field. rq = run-queue lock; tasklist = tasklist_lock; self = only
+// the task itself writes.
 struct task_struct {
-    unsigned state;             // TASK_*; set_current_state / wake_up_process
-    unsigned exit_state;        // EXIT_*; tasklist
-    unsigned flags;             // PF_*; self
-    unsigned long work;         // TW_* bits, atomic
-    void *stack;                // vmalloc'ed, guard pages on both sides
-    atomic_t usage;             // get_task_struct / put_task_struct
-    int preempt_saved;          // preempt_count while not running
+    unsigned state;      // TASK_*; set_current_state / wake_up_process
+    unsigned exit_state; // EXIT_*; tasklist
+    unsigned flags;      // PF_*; self
+    unsigned long work;  // TW_* bits, atomic
+    void *stack;         // vmalloc'ed, guard pages on both sides
+    atomic_t usage;      // get_task_struct / put_task_struct
     struct thread_struct thread;
 
     // scheduling, lock: rq
     u32 cpu;
     bool on_rq;
     bool on_cpu;
-    int policy;                 // SCHED_*
-    int static_prio;            // 100 + 20 + nice
-    int rt_priority;            // 1..99 for FIFO/RR, else 0
+    int policy;      // SCHED_*
+    int static_prio; // 100 + 20 + nice
+    int rt_priority; // 1..99 for FIFO/RR, else 0
     bool reset_on_fork;
-    u64 cpus_allowed;           // bit per CPU
+    u64 cpus_allowed; // bit per CPU
     struct sched_entity se;
     struct sched_rt_entity rt;
-    u64 nvcsw, nivcsw;          // voluntary / involuntary switches
-    u64 utime, stime;           // ns, accounted at mode changes of the tick granularity
-    u64 start_time;             // ktime_get() at fork
-    struct list_head wait_entry_locks; // spare link for the sleeping locks' waiter lists
-    int pagefault_disabled;     // self
+    u64 nvcsw, nivcsw;      // voluntary / involuntary switches
+    u64 utime, stime;       // ns, accounted at mode changes of the tick granularity
+    u64 start_time;         // ktime_get() at fork
+    int pagefault_disabled; // self
 
     // identity and family, lock: tasklist
-    pid_t pid, tgid;            // as seen in the initial pid namespace, for logs
+    pid_t pid, tgid; // as seen in the initial pid namespace, for logs
     struct pid *thread_pid;
     struct hlist_node pid_links[PIDTYPE_MAX];
-    struct list_head tasks;     // all thread-group leaders
+    struct list_head tasks; // all thread-group leaders
     struct task_struct *real_parent, *parent;
     struct list_head children, sibling;
     struct task_struct *group_leader;
     struct list_head thread_node; // in signal->thread_head
-    char comm[TASK_COMM_LEN];   // alloc_lock for writing
-    spinlock_t alloc_lock;      // mm, files, fs, comm, cred pointer swaps seen by others
+    char comm[TASK_COMM_LEN];     // alloc_lock for writing
+    spinlock_t alloc_lock;        // mm, files, fs, comm, cred pointer swaps seen by others
 
     // shared parts, each counted separately
-    struct mm_struct *mm;       // NULL in kernel threads
+    struct mm_struct *mm; // NULL in kernel threads
     struct mm_struct *active_mm;
     struct files_struct *files;
     struct fs_struct *fs;
     struct signal_struct *signal;
     struct sighand_struct *sighand;
-    const struct cred *cred;    // immutable; replaced as a whole by self
+    const struct cred *cred; // immutable; replaced as a whole by self
     struct nsproxy *nsproxy;
 
     // signals; lock: sighand->siglock
     sigset_t_k blocked, real_blocked, saved_sigmask;
     struct sigpending pending;
-    u64 sas_sp, sas_size;       // alternate stack; self
+    u64 sas_sp, sas_size; // alternate stack; self
     u32 sas_flags;
-    unsigned jobctl;            // JOBCTL_* (signal.h)
+    unsigned jobctl;                    // JOBCTL_* (signal.h)
     struct restart_block restart_block; // self
-    bool restart_pending;       // the system call returned -ERESTART*: do_signal decides; self
+    bool restart_pending; // the system call returned -ERESTART*: do_signal decides; self
     int pdeath_signal;
     int exit_code, exit_signal; // exit_signal -1: a thread that is not the leader
 
@@ -177,7 +175,7 @@ struct task_struct {
     struct list_head dead_entry; // exit.c: to be released
     void __user *robust_list;
     u64 robust_list_len;
-    void *futex_wait;           // the futex entry it sleeps on; futex.c
+    void *futex_wait;             // the futex entry it sleeps on; futex.c
     struct task_work *task_works; // atomic list head
     struct task_work fork_work;   // CLONE_CHILD_SETTID, written by the child itself
     unsigned personality;
@@ -186,9 +184,12 @@ struct task_struct {
     bool no_new_privs;
     bool in_execve;
     bool oom_victim;
-    unsigned fail_nth;          // allocations until one fails on purpose, 0 = off; self (/proc/self/fail-nth)
-    struct { u64 rchar, wchar, syscr, syscw, read_bytes, write_bytes; } io;
-    void *journal_info;         // file system transaction of this task
+    unsigned
+        fail_nth; // allocations until one fails on purpose, 0 = off; self (/proc/self/fail-nth)
+    struct {
+        u64 rchar, wchar, syscr, syscw, read_bytes, write_bytes;
+    } io;
+    void *journal_info; // file system transaction of this task
 
     // kernel threads
     int (*kthread_fn)(void *);
@@ -198,7 +199,11 @@ struct task_struct {
     int kthread_result;
 
 #ifdef FERN_DEBUG_LOCKS
-    struct { const void *lock; int rank; const char *name; } held[24];
+    struct {
+        const void *lock;
+        int rank;
+        const char *name;
+    } held[24];
     int held_count;
 #endif
     struct deferred reap;
@@ -212,10 +217,12 @@ static inline struct task_struct *get_task_struct(struct task_struct *t)
     return t;
 }
 void put_task_struct(struct task_struct *t); // any context; frees by the bottom-half thread
-void task_release_proc(struct task_struct *t); // proc/: drops cred, signal... of a task that is about to be freed
+void task_release_proc(
+    struct task_struct *t); // proc/: drops cred, signal... of a task that is about to be freed
 
-// A copy of `orig`'s memory-independent fields with a stack, FPU area and usage 2 (the reaper's and the scheduler's); state TASK_NEW, linked nowhere, all
-// shared pointers copied without references (fork replaces them). NULL without memory.
+// A copy of `orig`'s memory-independent fields with a stack, FPU area and usage 2 (the reaper's and
+// the scheduler's); state TASK_NEW, linked nowhere, all shared pointers copied without references
+// (fork replaces them). NULL without memory.
 struct task_struct *task_dup(struct task_struct *orig);
 // Undo of task_dup for a task that never ran and is linked nowhere.
 void task_discard(struct task_struct *t);
@@ -223,10 +230,11 @@ void task_discard(struct task_struct *t);
 void sched_fork(struct task_struct *t);
 void wake_up_new_task(struct task_struct *t);
 
-// Sleep protocol: set_current_state(TASK_...), test the condition, schedule(). A wake-up in between is not lost.
+// Sleep protocol: set_current_state(TASK_...), test the condition, schedule(). A wake-up in between
+// is not lost.
 #define set_current_state(s) __atomic_store_n(&current->state, (unsigned)(s), __ATOMIC_SEQ_CST)
 #define __set_current_state(s) __atomic_store_n(&current->state, (unsigned)(s), __ATOMIC_RELAXED)
-void schedule(void);         // task context, preemption on
+void schedule(void); // task context, preemption on
 void cond_resched(void);
 void yield(void);
 bool wake_up_state(struct task_struct *t, unsigned state_mask); // any context; true if it was woken
@@ -235,7 +243,8 @@ static inline bool wake_up_process(struct task_struct *t)
     return wake_up_state(t, TASK_NORMAL);
 }
 void resched_curr(u32 cpu);
-// Final schedule of a dying task (state TASK_DEAD set inside); drops the running reference on the other side.
+// Final schedule of a dying task (state TASK_DEAD set inside); drops the running reference on the
+// other side.
 void schedule_dead(void) __noreturn;
 
 // Scheduling parameters. Permission checks are the caller's. 0 or -EINVAL.
@@ -254,7 +263,8 @@ unsigned long nr_running(void);
 u64 nr_context_switches(void);
 u64 sched_idle_ns(void);
 void sched_loadavg(u64 avg[3]); // 11 fraction bits; sysinfo(2) wants << 5 (16 bits)
-void task_cputime(struct task_struct *t, u64 *utime_ns, u64 *stime_ns); // scaled so that the sum is exact
+void task_cputime(struct task_struct *t, u64 *utime_ns,
+                  u64 *stime_ns);                  // scaled so that the sum is exact
 char task_state_char(const struct task_struct *t); // R S D T t Z X I
 
 void sched_init(void);

@@ -34,8 +34,8 @@ struct run_queue {
     struct cfs_rq cfs;
     struct rt_rq rt;
     u64 nr_switches;
-    u64 tick_next;   // absolute; KTIME_MAX while the tick is stopped
-    u64 idle_since;  // 0 while not idle
+    u64 tick_next;  // absolute; KTIME_MAX while the tick is stopped
+    u64 idle_since; // 0 while not idle
     u64 idle_ns;
 };
 extern struct run_queue runqueues[NR_CPUS];
@@ -53,8 +53,10 @@ static inline struct run_queue *task_rq(const struct task_struct *t)
 struct sched_class {
     void (*enqueue)(struct run_queue *rq, struct task_struct *t, bool wakeup);
     void (*dequeue)(struct run_queue *rq, struct task_struct *t, bool sleeping);
-    struct task_struct *(*pick_next)(struct run_queue *rq); // takes it off the queue's order; NULL if none
-    void (*put_prev)(struct run_queue *rq, struct task_struct *t); // a running task stops running, still runnable or not
+    struct task_struct *(*pick_next)(
+        struct run_queue *rq); // takes it off the queue's order; NULL if none
+    void (*put_prev)(struct run_queue *rq,
+                     struct task_struct *t); // a running task stops running, still runnable or not
     void (*tick)(struct run_queue *rq, struct task_struct *t);
     bool (*preempts)(struct run_queue *rq, struct task_struct *woken); // same class as rq->curr
     void (*yield)(struct run_queue *rq, struct task_struct *t);

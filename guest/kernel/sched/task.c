@@ -36,7 +36,8 @@ static struct kmem_cache *task_cache;
 
 struct task_struct *task_dup(struct task_struct *orig)
 {
-    if (!task_cache && !(task_cache = kmem_cache_create("task_struct", sizeof(struct task_struct), 64, 0)))
+    if (!task_cache &&
+        !(task_cache = kmem_cache_create("task_struct", sizeof(struct task_struct), 64, 0)))
         return NULL;
     struct task_struct *t = kmem_cache_alloc(task_cache, GFP_KERNEL);
     if (!t)
@@ -47,7 +48,8 @@ struct task_struct *task_dup(struct task_struct *orig)
         goto fail_stack;
     if (fpu_alloc(t))
         goto fail_fpu;
-    atomic_set(&t->usage, 2); // one for whoever reaps it, one until it has been switched away for good
+    atomic_set(&t->usage,
+               2); // one for whoever reaps it, one until it has been switched away for good
     t->state = TASK_NEW;
     t->exit_state = 0;
     t->work = 0;

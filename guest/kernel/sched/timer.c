@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// One-shot timers: per CPU a tree for each clock base; the LAPIC is armed for the earliest of them and the tick.
+// One-shot timers: per CPU a tree for each clock base; the LAPIC is armed for the earliest of them
+// and the tick.
 #include "sched/timer.h"
 
 #include "arch/x86_64/apic.h"
@@ -127,7 +128,8 @@ bool hrtimer_cancel(struct hrtimer *t)
 
 u64 hrtimer_remaining(const struct hrtimer *t)
 {
-    u64 now = t->base == HRTIMER_REALTIME ? ktime_get_real() : ktime_get(), expires = READ_ONCE(t->expires);
+    u64 now = t->base == HRTIMER_REALTIME ? ktime_get_real() : ktime_get(),
+        expires = READ_ONCE(t->expires);
     return hrtimer_active(t) && expires > now ? expires - now : 0;
 }
 
@@ -163,8 +165,8 @@ static void run_base(struct timer_cpu *c, enum hrtimer_base base, u64 now)
     }
 }
 
-// A callback that lets its timer's memory go must return HRTIMER_NORESTART after handing it to somebody who calls
-// hrtimer_cancel first; sleepers' timers on stacks do exactly that.
+// A callback that lets its timer's memory go must return HRTIMER_NORESTART after handing it to
+// somebody who calls hrtimer_cancel first; sleepers' timers on stacks do exactly that.
 void timer_interrupt(bool user)
 {
     struct timer_cpu *c = &timer_cpus[smp_processor_id()];

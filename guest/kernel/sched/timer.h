@@ -8,17 +8,18 @@
 #define KTIME_MAX ((ktime_t)~0ULL)
 
 // Clock reads: any context, a seqcount read each.
-ktime_t ktime_get(void);      // CLOCK_MONOTONIC (= BOOTTIME: the machine does not suspend)
-u64 ktime_get_real(void);     // ns since the Epoch
-int ktime_set_real(u64 ns);   // settimeofday; re-sorts timers of CLOCK_REALTIME
-u64 ktime_real_offset(void);  // real = monotonic + offset
+ktime_t ktime_get(void);     // CLOCK_MONOTONIC (= BOOTTIME: the machine does not suspend)
+u64 ktime_get_real(void);    // ns since the Epoch
+int ktime_set_real(u64 ns);  // settimeofday; re-sorts timers of CLOCK_REALTIME
+u64 ktime_real_offset(void); // real = monotonic + offset
 u64 clock_resolution_ns(void);
 void clock_set_real_offset(u64 offset); // for ktime_set_real only
 
 enum hrtimer_restart { HRTIMER_NORESTART, HRTIMER_RESTART };
 enum hrtimer_base { HRTIMER_MONOTONIC, HRTIMER_REALTIME };
 struct hrtimer;
-// Hard interrupt context. To go on, advance t->expires (hrtimer_forward) and return HRTIMER_RESTART.
+// Hard interrupt context. To go on, advance t->expires (hrtimer_forward) and return
+// HRTIMER_RESTART.
 typedef enum hrtimer_restart (*hrtimer_func_t)(struct hrtimer *t);
 
 struct hrtimer {
@@ -45,8 +46,8 @@ u64 hrtimer_remaining(const struct hrtimer *t);
 // Moves expires past `now` in steps of interval; returns how many steps (overruns + 1).
 u64 hrtimer_forward(struct hrtimer *t, u64 now, u64 interval);
 
-// Sleep in the state already set with set_current_state, until woken or the absolute CLOCK_MONOTONIC deadline.
-// Returns false if the time ran out. KTIME_MAX sleeps without a timer.
+// Sleep in the state already set with set_current_state, until woken or the absolute
+// CLOCK_MONOTONIC deadline. Returns false if the time ran out. KTIME_MAX sleeps without a timer.
 bool schedule_deadline(ktime_t deadline);
 // As schedule_deadline for CLOCK_REALTIME (follows clock_settime).
 bool schedule_deadline_real(u64 deadline);
@@ -55,4 +56,4 @@ void ndelay_busy(u64 ns); // busy wait, before the scheduler runs or with interr
 
 void timer_init(void);
 void clock_init(void);           // calibrates or takes CPUID 0x15; reads the RTC
-void timer_interrupt(bool user);  // from the LAPIC vector, interrupts off
+void timer_interrupt(bool user); // from the LAPIC vector, interrupts off

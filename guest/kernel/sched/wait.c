@@ -58,7 +58,8 @@ void remove_wait_queue(wait_queue_head_t *q, struct wait_queue_entry *e)
     spin_unlock_irqrestore(&q->lock, flags);
 }
 
-static void prepare(wait_queue_head_t *q, struct wait_queue_entry *e, unsigned state, bool exclusive)
+static void prepare(wait_queue_head_t *q, struct wait_queue_entry *e, unsigned state,
+                    bool exclusive)
 {
     unsigned long flags;
     spin_lock_irqsave(&q->lock, flags);
@@ -95,7 +96,8 @@ void finish_wait(wait_queue_head_t *q, struct wait_queue_entry *e)
 void __wake_up_locked(wait_queue_head_t *q, unsigned mode, int nr, void *key)
 {
     struct wait_queue_entry *e, *next;
-    list_for_each_entry_safe(e, next, &q->head, entry) {
+    list_for_each_entry_safe(e, next, &q->head, entry)
+    {
         bool exclusive = e->flags & WQ_EXCLUSIVE;
         int ret = e->func(e, mode, key);
         if (ret < 0 || (ret && exclusive && --nr == 0))
@@ -136,8 +138,8 @@ void complete_all(struct completion *c)
     spin_unlock_irqrestore(&c->wait.lock, flags);
 }
 
-// The completion may live on a stack that goes away as soon as this returns: `done` is only taken under the lock that
-// complete() holds to its end.
+// The completion may live on a stack that goes away as soon as this returns: `done` is only taken
+// under the lock that complete() holds to its end.
 static int wait_for(struct completion *c, unsigned state)
 {
     might_sleep();

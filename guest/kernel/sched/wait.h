@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Wait queues. Entries carry a callback, so poll, epoll and futexes use the same queues as sleepers. Completions.
+// Wait queues. Entries carry a callback, so poll, epoll and futexes use the same queues as
+// sleepers. Completions.
 #pragma once
 
 #include "lib/err.h"
@@ -7,8 +8,9 @@
 #include "sched/timer.h"
 
 struct wait_queue_entry;
-// Called under the queue's lock with interrupts off. Returns > 0 when it woke an exclusive waiter (counts against nr),
-// 0 when it did nothing or is not exclusive, < 0 to stop the walk. key: poll bits in (poll_t)(u64)key, or 0.
+// Called under the queue's lock with interrupts off. Returns > 0 when it woke an exclusive waiter
+// (counts against nr), 0 when it did nothing or is not exclusive, < 0 to stop the walk. key: poll
+// bits in (poll_t)(u64)key, or 0.
 typedef int (*wait_func_t)(struct wait_queue_entry *e, unsigned mode, void *key);
 
 #define WQ_EXCLUSIVE 1u
@@ -24,14 +26,15 @@ typedef struct wait_queue_head {
 } wait_queue_head_t;
 
 #define WAIT_QUEUE_HEAD_INIT(n)                                                                    \
-    {.lock = SPIN_LOCK_INIT_RANK(#n, 0), .head = LIST_HEAD_INIT((n).head)}
+    {                                                                                              \
+        .lock = SPIN_LOCK_INIT_RANK(#n, 0), .head = LIST_HEAD_INIT((n).head)                       \
+    }
 #define DECLARE_WAIT_QUEUE_HEAD(n) wait_queue_head_t n = WAIT_QUEUE_HEAD_INIT(n)
 int default_wake_function(struct wait_queue_entry *e, unsigned mode, void *key);
 int autoremove_wake_function(struct wait_queue_entry *e, unsigned mode, void *key);
 #define DEFINE_WAIT(n)                                                                             \
-    struct wait_queue_entry n = {.private = current,                                               \
-                                 .func = autoremove_wake_function,                                 \
-                                 .entry = LIST_HEAD_INIT((n).entry)}
+    struct wait_queue_entry n = {                                                                  \
+        .private = current, .func = autoremove_wake_function, .entry = LIST_HEAD_INIT((n).entry)}
 
 void init_waitqueue_head(wait_queue_head_t *q);
 void init_waitqueue_func_entry(struct wait_queue_entry *e, wait_func_t func);
@@ -99,15 +102,16 @@ bool wait_interrupted(unsigned state); // a signal ends a sleep in this state
 #define wait_event_interruptible(q, cond) wait_event_state(q, cond, TASK_INTERRUPTIBLE, 0)
 #define wait_event_interruptible_exclusive(q, cond) wait_event_state(q, cond, TASK_INTERRUPTIBLE, 1)
 #define wait_event_killable(q, cond) wait_event_state(q, cond, TASK_KILLABLE, 0)
-// deadline: absolute CLOCK_MONOTONIC ns, KTIME_MAX = none. 0 (condition true), -ETIME, or -ERESTARTSYS.
+// deadline: absolute CLOCK_MONOTONIC ns, KTIME_MAX = none. 0 (condition true), -ETIME, or
+// -ERESTARTSYS.
 #define wait_event_deadline(q, cond, state, deadline)                                              \
     ({                                                                                             \
         might_sleep();                                                                             \
         long wet_ = 0;                                                                             \
         bool wex_ = false;                                                                         \
         if (!(cond))                                                                               \
-            wet_ = WAIT_EVENT_LOOP(q, (cond) || wex_, state, 0,                                    \
-                                   wex_ = !schedule_deadline(deadline));                           \
+            wet_ =                                                                                 \
+                WAIT_EVENT_LOOP(q, (cond) || wex_, state, 0, wex_ = !schedule_deadline(deadline)); \
         (int)(wet_ ? wet_ : ((wex_ && !(cond)) ? -ETIME : 0));                                     \
     })
 #define wait_event_interruptible_deadline(q, cond, deadline)                                       \
@@ -119,7 +123,10 @@ struct completion {
     unsigned done;
     wait_queue_head_t wait;
 };
-#define COMPLETION_INIT(c) {0, WAIT_QUEUE_HEAD_INIT((c).wait)}
+#define COMPLETION_INIT(c)                                                                         \
+    {                                                                                              \
+        0, WAIT_QUEUE_HEAD_INIT((c).wait)                                                          \
+    }
 void init_completion(struct completion *c);
 void complete(struct completion *c); // any context
 void complete_all(struct completion *c);

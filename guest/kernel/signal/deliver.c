@@ -211,12 +211,6 @@ static void restart_without_handler(struct pt_regs *regs)
     regs->ip -= SYSCALL_INSTRUCTION_SIZE;
 }
 
-bool signal_frame_restart_possible(const struct pt_regs *regs)
-{
-    (void)regs;
-    return current->restart_pending;
-}
-
 static const sigset_t_k *mask_to_save(void)
 {
     return current->flags & PF_RESTORE_SIGMASK ? &current->saved_sigmask : &current->blocked;

@@ -47,7 +47,9 @@ static long change_termios(struct tty_struct *tty, unsigned cmd, const void __us
         return err;
     if (copy_from_user(&t, p, min(size, sizeof(t))))
         return -EFAULT;
-    unsigned how = cmd == TCSETSW || cmd == TCSETS2 + 1 ? 1 : cmd == TCSETSF || cmd == TCSETS2 + 2 ? 2 : 0;
+    unsigned how = cmd == TCSETSW || cmd == TCSETS2 + 1   ? 1
+                   : cmd == TCSETSF || cmd == TCSETS2 + 2 ? 2
+                                                          : 0;
     if (how && (err = tty_wait_until_sent(tty)))
         return err;
     if (how == 2)
@@ -56,7 +58,8 @@ static long change_termios(struct tty_struct *tty, unsigned cmd, const void __us
     return 0;
 }
 
-static const u32 baud_table[] = {0, 50, 75, 110, 134, 150, 200, 300, 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
+static const u32 baud_table[] = {0,   50,   75,   110,  134,  150,  200,   300,
+                                 600, 1200, 1800, 2400, 4800, 9600, 19200, 38400};
 
 static u32 baud_of(u32 cflag)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Job control: foreground group, sessions and their controlling terminal. tty_ioctl(4), credentials(7).
+// Job control: foreground group, sessions and their controlling terminal. tty_ioctl(4),
+// credentials(7).
 #include "abi/signal.h"
 #include "arch/x86_64/uaccess.h"
 #include "proc/cred.h"
@@ -15,7 +16,8 @@ static struct pid *get_tty_pid(struct pid **field)
     return p;
 }
 
-// tasklist_lock held. Takes over the reference of `fresh`; returns the old one for the caller to put.
+// tasklist_lock held. Takes over the reference of `fresh`; returns the old one for the caller to
+// put.
 static struct pid *swap_pid(struct pid **field, struct pid *fresh)
 {
     struct pid *old = *field;
@@ -98,8 +100,8 @@ static void acquire(struct tty_struct *tty)
 // open(2) of a terminal by a session leader without one, unless O_NOCTTY.
 void tty_open_acquire(struct tty_struct *tty, struct file *f)
 {
-    if ((f->f_flags & O_NOCTTY) || !current->signal->leader || current->signal->tty || tty->session ||
-        !(f->f_mode & FMODE_READ))
+    if ((f->f_flags & O_NOCTTY) || !current->signal->leader || current->signal->tty ||
+        tty->session || !(f->f_mode & FMODE_READ))
         return;
     acquire(tty);
 }
@@ -110,7 +112,8 @@ static void session_clear(struct tty_struct *tty)
     struct task_struct *t;
     if (!tty->session)
         return;
-    for_each_task_of_pid(tty->session, PIDTYPE_SID, t) {
+    for_each_task_of_pid(tty->session, PIDTYPE_SID, t)
+    {
         if (t->signal && t->signal->tty == tty)
             set_signal_tty(t, NULL);
     }
@@ -205,7 +208,9 @@ static long set_foreground(struct tty_struct *tty, const pid_t __user *in)
     spin_lock(&tasklist_lock);
     struct pid *pgrp = find_vpid(nr), *old = NULL;
     struct task_struct *member = pgrp ? pid_task(pgrp, PIDTYPE_PGID) : NULL;
-    long ret = !pgrp || !member ? -ESRCH : task_session(member) != task_session(current) ? -EPERM : 0;
+    long ret = !pgrp || !member                                ? -ESRCH
+               : task_session(member) != task_session(current) ? -EPERM
+                                                               : 0;
     if (!ret)
         old = swap_pid(&tty->pgrp, get_pid(pgrp));
     spin_unlock(&tasklist_lock);
@@ -214,7 +219,8 @@ static long set_foreground(struct tty_struct *tty, const pid_t __user *in)
     return ret;
 }
 
-long tty_job_ioctl(struct file *f, struct tty_struct *tty, unsigned cmd, unsigned long arg, bool *handled)
+long tty_job_ioctl(struct file *f, struct tty_struct *tty, unsigned cmd, unsigned long arg,
+                   bool *handled)
 {
     *handled = true;
     switch (cmd) {

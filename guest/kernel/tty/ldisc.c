@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// Line discipline, input side: termios(3) canonical and raw modes, editing, signal characters, flow control.
+// Line discipline, input side: termios(3) canonical and raw modes, editing, signal characters, flow
+// control.
 #include "abi/signal.h"
 #include "fs/poll.h"
 #include "tty/tty_internal.h"
 
 #define MASK (TTY_READ_BUF - 1)
-#define THROTTLE_ROOM 512u   // less room than this: RTS goes down
+#define THROTTLE_ROOM 512u // less room than this: RTS goes down
 #define UNTHROTTLE_ROOM 2048u
 #define READ_CHUNK 256
 
@@ -104,7 +105,8 @@ static bool erase_one(struct tty_struct *tty)
 
 static bool is_word_byte(u8 c)
 {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c >= 128;
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c >= 128;
 }
 
 static void erase_word(struct tty_struct *tty)
@@ -202,7 +204,10 @@ static void signal_char(struct tty_struct *tty, int sig, u8 c)
 
 static bool signal_chars(struct tty_struct *tty, u8 c)
 {
-    int sig = is_cc(tty, VINTR, c) ? SIGINT : is_cc(tty, VQUIT, c) ? SIGQUIT : is_cc(tty, VSUSP, c) ? SIGTSTP : 0;
+    int sig = is_cc(tty, VINTR, c)   ? SIGINT
+              : is_cc(tty, VQUIT, c) ? SIGQUIT
+              : is_cc(tty, VSUSP, c) ? SIGTSTP
+                                     : 0;
     if (sig)
         signal_char(tty, sig, c);
     return sig != 0;
@@ -229,7 +234,8 @@ static bool flow_chars(struct tty_struct *tty, u8 c)
     return false;
 }
 
-// Breaks and line errors (termios(3): IGNBRK, BRKINT, IGNPAR, PARMRK). True if nothing of it goes further.
+// Breaks and line errors (termios(3): IGNBRK, BRKINT, IGNPAR, PARMRK). True if nothing of it goes
+// further.
 static bool line_error(struct tty_struct *tty, u8 *c, enum tty_flag flag)
 {
     if (flag == TTY_BREAK) {
@@ -305,7 +311,8 @@ static void ldisc_receive(struct tty_struct *tty, u8 c, enum tty_flag flag)
 // Nothing is looked at or changed on the way: bytes can be copied as they come.
 static bool transparent(const struct tty_struct *tty)
 {
-    return !L_FLAG(tty, ICANON | ISIG | ECHO) && !I_FLAG(tty, IXON | ISTRIP | IGNCR | ICRNL | INLCR | IUCLC | PARMRK) &&
+    return !L_FLAG(tty, ICANON | ISIG | ECHO) &&
+           !I_FLAG(tty, IXON | ISTRIP | IGNCR | ICRNL | INLCR | IUCLC | PARMRK) &&
            !tty->literal_next;
 }
 
@@ -356,7 +363,9 @@ bool ldisc_input_ready(struct tty_struct *tty, bool for_poll)
 {
     if (L_FLAG(tty, ICANON))
         return tty->canon_head != tty->read_tail;
-    u32 need = for_poll && !tty->termios.c_cc[VTIME] && tty->termios.c_cc[VMIN] ? tty->termios.c_cc[VMIN] : 1;
+    u32 need = for_poll && !tty->termios.c_cc[VTIME] && tty->termios.c_cc[VMIN]
+                   ? tty->termios.c_cc[VMIN]
+                   : 1;
     return used(tty) >= need;
 }
 
@@ -384,7 +393,8 @@ static size_t take_line(struct tty_struct *tty, u8 *buf, size_t n, bool *end)
     while (!*end && tty->read_tail != tty->canon_head) {
         u8 c = tty->read_buf[tty->read_tail & MASK];
         bool delimiter = test_bit(tty->read_tail & MASK, tty->delimiters);
-        if (got == n && !(delimiter && !c)) // an end-of-file mark right behind a full buffer goes with it
+        if (got == n &&
+            !(delimiter && !c)) // an end-of-file mark right behind a full buffer goes with it
             break;
         tty->read_tail++;
         *end = delimiter;
@@ -421,7 +431,8 @@ static int wait_input(struct file *f, struct tty_struct *tty, u64 deadline)
     int err = tty_check_change(tty, SIGTTIN);
     if (err)
         return err;
-    err = wait_event_interruptible_deadline(tty->read_wait, ldisc_input_ready(tty, false) || tty_at_eof(tty), deadline);
+    err = wait_event_interruptible_deadline(
+        tty->read_wait, ldisc_input_ready(tty, false) || tty_at_eof(tty), deadline);
     if (!err && !ldisc_input_ready(tty, false))
         return 1;
     return err;
@@ -450,7 +461,8 @@ static ssize_t read_canonical(struct file *f, struct tty_struct *tty, struct iov
     return done;
 }
 
-// VMIN and VTIME as termios(3) has them: TIME counts from the first byte when MIN is not 0, from the call when it is.
+// VMIN and VTIME as termios(3) has them: TIME counts from the first byte when MIN is not 0, from
+// the call when it is.
 static ssize_t read_raw(struct file *f, struct tty_struct *tty, struct iov_iter *to)
 {
     u8 buf[READ_CHUNK];
@@ -460,7 +472,8 @@ static ssize_t read_raw(struct file *f, struct tty_struct *tty, struct iov_iter 
     u64 deadline = minimum ? KTIME_MAX : ktime_get() + interval;
     bool poll_only = !minimum && !interval;
     while (iov_iter_count(to)) {
-        int err = poll_only && !ldisc_input_ready(tty, false) ? -ETIME : wait_input(f, tty, deadline);
+        int err =
+            poll_only && !ldisc_input_ready(tty, false) ? -ETIME : wait_input(f, tty, deadline);
         if (err == -ETIME || err > 0)
             break;
         if (err)

@@ -77,7 +77,8 @@ void output_echo(struct tty_struct *tty, u8 c)
     output_raw(tty, c);
 }
 
-// Takes `erased` off the screen: a tab goes back to where it started, a control character is two wide.
+// Takes `erased` off the screen: a tab goes back to where it started, a control character is two
+// wide.
 void output_erase_char(struct tty_struct *tty, u8 erased, u32 column_before)
 {
     u32 width = 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Terminal devices: registration, file operations, the way from interrupt to line discipline, /dev/tty and /dev/console.
+// Terminal devices: registration, file operations, the way from interrupt to line discipline,
+// /dev/tty and /dev/console.
 #include "fs/poll.h"
 #include "lib/printk.h"
 #include "lib/string.h"
@@ -38,18 +39,21 @@ static void tty_process(struct work_struct *w)
         spin_unlock_irqrestore(&tty->flip_lock, irq);
         spin_lock(&tty->lock);
         ldisc_receive_buf(tty, buf, flags, n);
-        if (was_high && tty->flip_head - tty->flip_tail < FLIP_HIGH && !tty->throttled && tty->ops->unthrottle)
+        if (was_high && tty->flip_head - tty->flip_tail < FLIP_HIGH && !tty->throttled &&
+            tty->ops->unthrottle)
             tty->ops->unthrottle(tty);
         spin_unlock(&tty->lock);
     } while (n == sizeof(buf));
     if (!xchg(&tty->carrier_dropped, false) || !tty_at_eof(tty))
         return;
     spin_lock(&tty->lock);
-    ldisc_mode_changed(tty, !(tty->termios.c_lflag & ICANON)); // what was typed of a line becomes readable
+    ldisc_mode_changed(
+        tty, !(tty->termios.c_lflag & ICANON)); // what was typed of a line becomes readable
     bool unread = ldisc_input_ready(tty, false);
     spin_unlock(&tty->lock);
     wake_up_interruptible_poll(&tty->read_wait, POLLIN | POLLHUP);
-    // Typed ahead input is still read, to its end: SIGHUP would kill the shell before it has run what it was given.
+    // Typed ahead input is still read, to its end: SIGHUP would kill the shell before it has run
+    // what it was given.
     if (!unread)
         tty_hangup_session(tty);
 }
@@ -58,7 +62,8 @@ void tty_receive(struct tty_struct *tty, const u8 *buf, size_t n, enum tty_flag 
 {
     unsigned long irq;
     spin_lock_irqsave(&tty->flip_lock, irq);
-    for (size_t i = 0; i < n && tty->flip_head - tty->flip_tail < TTY_FLIP_BUF; i++, tty->flip_head++) {
+    for (size_t i = 0; i < n && tty->flip_head - tty->flip_tail < TTY_FLIP_BUF;
+         i++, tty->flip_head++) {
         tty->flip_buf[tty->flip_head & FLIP_MASK] = buf[i];
         tty->flip_flags[tty->flip_head & FLIP_MASK] = (u8)flag;
     }
@@ -66,7 +71,8 @@ void tty_receive(struct tty_struct *tty, const u8 *buf, size_t n, enum tty_flag 
     spin_unlock_irqrestore(&tty->flip_lock, irq);
     if (high && tty->ops->throttle)
         tty->ops->throttle(tty);
-    // Typing is handled at once; of a stream, only every few milliseconds, so that readers get more than a FIFO at a time.
+    // Typing is handled at once; of a stream, only every few milliseconds, so that readers get more
+    // than a FIFO at a time.
     u64 next = READ_ONCE(tty->processed_at) + FLIP_BATCH_NS;
     if (high || ktime_get() >= next)
         schedule_work(&tty->work);
@@ -110,7 +116,7 @@ static int tty_open(struct inode *inode, struct file *f)
 {
     bool console = inode->i_rdev == MKDEV(TTYAUX_MAJOR, 1);
     struct tty_struct *tty = inode->i_rdev == MKDEV(TTYAUX_MAJOR, 0) ? get_current_tty()
-                           : console                                 ? console_tty
+                             : console                               ? console_tty
                                                                      : tty_of_dev(inode->i_rdev);
     if (!tty)
         return inode->i_rdev == MKDEV(TTYAUX_MAJOR, 0) ? -ENXIO : -ENODEV;
@@ -187,7 +193,8 @@ dev_t tty_devnum(const struct tty_struct *t)
     return t ? t->dev : 0;
 }
 
-struct tty_struct *tty_register(const char *name, dev_t dev, const struct tty_operations *ops, void *data)
+struct tty_struct *tty_register(const char *name, dev_t dev, const struct tty_operations *ops,
+                                void *data)
 {
     if (nr_ttys == MAX_TTYS)
         return ERR_PTR(-ENOSPC);

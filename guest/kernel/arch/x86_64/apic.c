@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Local APIC timer and end of interrupt, IOAPIC routing, vectors and their handlers. The 8259s are masked for good.
+// Local APIC timer and end of interrupt, IOAPIC routing, vectors and their handlers. The 8259s are
+// masked for good.
 #include "arch/x86_64/apic.h"
 
 #include "abi/errno.h"
@@ -73,15 +74,16 @@ static void pic_disable(void)
 {
     static const u16 ports[2] = {0x20, 0xa0};
     for (int i = 0; i < 2; i++) {
-        outb(ports[i], 0x11);                    // ICW1: initialise, ICW4 follows
-        outb(ports[i] + 1, (u8)(0x20 + 8 * i));  // ICW2: vectors, should a spurious one come
-        outb(ports[i] + 1, i ? 2 : 4);           // ICW3: cascade on IRQ 2
-        outb(ports[i] + 1, 1);                   // ICW4: 8086 mode
-        outb(ports[i] + 1, 0xff);                // all masked
+        outb(ports[i], 0x11);                   // ICW1: initialise, ICW4 follows
+        outb(ports[i] + 1, (u8)(0x20 + 8 * i)); // ICW2: vectors, should a spurious one come
+        outb(ports[i] + 1, i ? 2 : 4);          // ICW3: cascade on IRQ 2
+        outb(ports[i] + 1, 1);                  // ICW4: 8086 mode
+        outb(ports[i] + 1, 0xff);               // all masked
     }
 }
 
-// Counter frequency: the crystal of CPUID 0x15 when it is given, else measured against the TSC clock.
+// Counter frequency: the crystal of CPUID 0x15 when it is given, else measured against the TSC
+// clock.
 static void timer_calibrate(void)
 {
     if (cpu_features.genuine_intel && cpu_features.max_leaf >= 0x15 && cpuid(0x15, 0).ecx) {
@@ -200,7 +202,8 @@ int irq_request(unsigned gsi, irq_handler_t fn, void *data, const char *name, bo
         action_add((unsigned)vector, a);
         unsigned pin = gsi_pin(gsi);
         ioapic_write(0x11 + 2 * pin, cpus[0].apic_id << 24);
-        ioapic_write(0x10 + 2 * pin, (u32)vector | (level ? REDIR_LEVEL | (gsi >= 16 ? REDIR_LOW : 0) : 0));
+        ioapic_write(0x10 + 2 * pin,
+                     (u32)vector | (level ? REDIR_LEVEL | (gsi >= 16 ? REDIR_LOW : 0) : 0));
     }
     spin_unlock_irqrestore(&vector_lock, flags);
     if (vector < 0)

@@ -6,17 +6,15 @@
 #include "lib/types.h"
 
 #define VECTOR_TIMER 0xef
-#define VECTOR_RESCHED 0xfd
-#define VECTOR_TLB 0xfc
 #define VECTOR_SPURIOUS 0xff
-#define VECTOR_SYSCALL_FIRST_FREE 0x30
 
 typedef void (*irq_handler_t)(unsigned irq, void *data); // hard interrupt context, interrupts off
 
 void apic_init(void);
 void apic_eoi(void);
 void ioapic_init(void);
-// ISA/GSI interrupt to a handler: routes through the IOAPIC and unmasks; several handlers may share. 0 or -errno.
+// ISA/GSI interrupt to a handler: routes through the IOAPIC and unmasks; several handlers may
+// share. 0 or -errno.
 int irq_request(unsigned gsi, irq_handler_t fn, void *data, const char *name, bool level);
 void irq_mask(unsigned gsi);
 void irq_unmask(unsigned gsi);

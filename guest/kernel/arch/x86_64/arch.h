@@ -27,18 +27,20 @@ struct arch_cpu {
 };
 
 struct cpu_features {
-    bool nx, smep, smap, pge, pcid, xsave, tsc_deadline, invariant_tsc, gbpages, arat, genuine_intel;
+    bool nx, smep, smap, pge, pcid, xsave, tsc_deadline, invariant_tsc, gbpages, arat,
+        genuine_intel;
     u32 max_leaf;
 };
 extern struct cpu_features cpu_features;
 
-void cpu_init_early(void); // GDT, TSS, IDT, GS base, control registers of CPU 0
+void cpu_init_early(void);         // GDT, TSS, IDT, GS base, control registers of CPU 0
 void cpu_enable_protections(void); // SMEP, SMAP, WP; after the final page tables are in
 void interrupt_vector(struct pt_regs *regs, unsigned vector); // vectors >= 32; interrupts off
 u64 clock_cycles_per_second(void);
 u64 clock_tsc_at(u64 ns); // TSC value at a CLOCK_MONOTONIC time
 
-// Early frames, before the buddy allocator: physical address of size bytes, zeroed. Panics when there are none.
+// Early frames, before the buddy allocator: physical address of size bytes, zeroed. Panics when
+// there are none.
 u64 boot_alloc(u64 size, u64 align);
 // Calls fn for each run of frames that the buddy allocator may have.
 void boot_for_each_free(void (*fn)(u64 start, u64 end));

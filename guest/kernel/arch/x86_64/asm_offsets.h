@@ -9,12 +9,9 @@
 #define CPU_NEED_RESCHED 36
 
 #define TASK_WORK 16
-#define TASK_STACK_SP 56
 
 #define REGS_AX 80
 #define REGS_CX 88
-#define REGS_SI 104
-#define REGS_DI 112
 #define REGS_ORIG_AX 120
 #define REGS_IP 128
 #define REGS_CS 136

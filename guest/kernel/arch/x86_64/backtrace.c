@@ -19,7 +19,8 @@ static void line(u64 ip)
     klog(LOG_EMERG, "  %016lx %s", ip, name);
 }
 
-// Frames must lie on the current task's stack, the boot stack or (double fault) inside the image's data.
+// Frames must lie on the current task's stack, the boot stack or (double fault) inside the image's
+// data.
 static bool frame_ok(u64 frame)
 {
     u64 stack = (u64)current->stack;
@@ -53,7 +54,8 @@ void regs_print(const struct pt_regs *r)
     __asm__ volatile("mov %%cr2, %0\n mov %%cr3, %1" : "=r"(cr2), "=r"(cr3));
     symbol_format(name, sizeof(name), r->ip);
     klog(LOG_EMERG, "RIP %04lx:%016lx %s", r->cs, r->ip, user_mode(r) ? "(user)" : name);
-    klog(LOG_EMERG, "RSP %04lx:%016lx FLAGS %08lx CR2 %016lx CR3 %016lx", r->ss, r->sp, r->flags, cr2, cr3);
+    klog(LOG_EMERG, "RSP %04lx:%016lx FLAGS %08lx CR2 %016lx CR3 %016lx", r->ss, r->sp, r->flags,
+         cr2, cr3);
     klog(LOG_EMERG, "RAX %016lx RBX %016lx RCX %016lx RDX %016lx", r->ax, r->bx, r->cx, r->dx);
     klog(LOG_EMERG, "RSI %016lx RDI %016lx RBP %016lx R8  %016lx", r->si, r->di, r->bp, r->r8);
     klog(LOG_EMERG, "R9  %016lx R10 %016lx R11 %016lx R12 %016lx", r->r9, r->r10, r->r11, r->r12);

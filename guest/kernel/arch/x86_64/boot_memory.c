@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the PVH loader hands over (hvm_start_info version 1), and early allocation from its memory map.
+// What the PVH loader hands over (hvm_start_info version 1), and early allocation from its memory
+// map.
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/paging.h"
 #include "init/init.h"
@@ -67,7 +68,8 @@ u64 boot_alloc(u64 size, u64 align)
         const struct boot_range *r = &boot_info.map[i];
         if (r->type != 1)
             continue;
-        u64 at = ALIGN_UP(max(r->start, (u64)LOW_LIMIT), align), end = min(r->start + r->size, BOOT_MAPPED);
+        u64 at = ALIGN_UP(max(r->start, (u64)LOW_LIMIT), align),
+            end = min(r->start + r->size, BOOT_MAPPED);
         int hit;
         while (at + size <= end && (hit = overlap(at, at + size)) >= 0)
             at = ALIGN_UP(reserved[hit].end, align);
@@ -91,7 +93,8 @@ void boot_for_each_free(void (*fn)(u64 start, u64 end))
         const struct boot_range *r = &boot_info.map[i];
         if (r->type != 1)
             continue;
-        u64 at = PAGE_ALIGN(max(r->start, (u64)LOW_LIMIT)), end = ALIGN_DOWN(r->start + r->size, PAGE_SIZE);
+        u64 at = PAGE_ALIGN(max(r->start, (u64)LOW_LIMIT)),
+            end = ALIGN_DOWN(r->start + r->size, PAGE_SIZE);
         while (at < end) {
             int hit = overlap(at, end);
             u64 stop = hit >= 0 ? max(reserved[hit].start, at) : end;
@@ -134,7 +137,8 @@ void boot_memory_init(u32 start_info_phys)
     extern char image_start[], image_end[];
     const struct pvh_start_info *si = __va(start_info_phys);
     if (si->magic != PVH_MAGIC || si->version < 1)
-        panic("not started by a PVH loader with a memory map (magic %#x, version %u)", si->magic, si->version);
+        panic("not started by a PVH loader with a memory map (magic %#x, version %u)", si->magic,
+              si->version);
     if (si->cmdline && si->cmdline < BOOT_MAPPED)
         kstrlcpy(boot_info.cmdline, __va(si->cmdline), sizeof(boot_info.cmdline));
     boot_info.rsdp = si->rsdp;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The clock: nanoseconds from the TSC. Its rate comes from CPUID 0x15/0x16 or is measured against the PIT's channel 2
-// (82C54 data sheet); the date from the RTC (MC146818 data sheet).
+// The clock: nanoseconds from the TSC. Its rate comes from CPUID 0x15/0x16 or is measured against
+// the PIT's channel 2 (82C54 data sheet); the date from the RTC (MC146818 data sheet).
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/io.h"
 #include "lib/math.h"
@@ -96,7 +96,8 @@ static u64 tsc_hz_from_cpuid(void)
     return 0;
 }
 
-// TSC cycles while channel 2 counts down CALIBRATE_MS in mode 0 (OUT goes up at the end: port 0x61 bit 5).
+// TSC cycles while channel 2 counts down CALIBRATE_MS in mode 0 (OUT goes up at the end: port 0x61
+// bit 5).
 static u64 tsc_hz_from_pit(void)
 {
     u16 count = (u16)(PIT_HZ * CALIBRATE_MS / 1000);
@@ -140,7 +141,8 @@ static u64 rtc_seconds(void)
     if (!(status_b & 2))
         hour = hour % 12 + (hour_raw & 0x80 ? 12 : 0);
     unsigned sec = bcd(cmos(0), binary), min_ = bcd(cmos(2), binary), day = bcd(cmos(7), binary),
-             month = bcd(cmos(8), binary), year = bcd(cmos(9), binary), century = bcd(cmos(0x32), binary);
+             month = bcd(cmos(8), binary), year = bcd(cmos(9), binary),
+             century = bcd(cmos(0x32), binary);
     year += (century >= 19 && century <= 21) ? century * 100 : 2000;
     if (month < 1 || month > 12 || day < 1 || day > 31)
         return 0;
@@ -158,5 +160,6 @@ void clock_init(void)
     clock_state.mult = mul_div_u64(NSEC_PER_SEC, 1UL << 32, tsc_hz);
     write_seqcount_end(&clock_state.seq);
     clock_set_real_offset(rtc_seconds() * NSEC_PER_SEC - ktime_get());
-    pr_info("clock: TSC %lu.%03lu MHz (%s)", tsc_hz / 1000000, tsc_hz / 1000 % 1000, known ? "CPUID" : "measured with the PIT");
+    pr_info("clock: TSC %lu.%03lu MHz (%s)", tsc_hz / 1000000, tsc_hz / 1000 % 1000,
+            known ? "CPUID" : "measured with the PIT");
 }

@@ -77,8 +77,8 @@ static void features_detect(void)
 static void idt_set(unsigned vector, unsigned ist, unsigned dpl)
 {
     u64 a = (u64)vector_stubs + 16UL * vector;
-    idt[vector].low = (a & 0xffff) | (u64)KERNEL_CS << 16 | (u64)ist << 32 | 0x8e00UL << 32 | (u64)dpl << 45 |
-                      (a >> 16 & 0xffff) << 48;
+    idt[vector].low = (a & 0xffff) | (u64)KERNEL_CS << 16 | (u64)ist << 32 | 0x8e00UL << 32 |
+                      (u64)dpl << 45 | (a >> 16 & 0xffff) << 48;
     idt[vector].high = a >> 32;
 }
 
@@ -90,7 +90,8 @@ static void load_tables(struct arch_cpu *a)
     a->gdt[4] = 0x00cffb000000ffffUL; // user code, 32 bit
     a->gdt[5] = 0x00cff3000000ffffUL; // user data
     a->gdt[6] = 0x00affb000000ffffUL; // user code
-    a->gdt[8] = (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
+    a->gdt[8] =
+        (sizeof(struct tss) - 1) | (tss & 0xffffff) << 16 | 0x89UL << 40 | (tss >> 24 & 0xff) << 56;
     a->gdt[9] = tss >> 32;
     a->tss.iomap_base = sizeof(struct tss);
     for (int i = 0; i < 3; i++)
@@ -99,12 +100,13 @@ static void load_tables(struct arch_cpu *a)
         u16 limit;
         u64 base;
     } __packed gdtr = {sizeof(a->gdt) - 1, (u64)a->gdt}, idtr = {sizeof(idt) - 1, (u64)idt};
-    __asm__ volatile("lgdt %0\n"
-                     "pushq %1\n leaq 1f(%%rip), %%rax\n pushq %%rax\n lretq\n1:\n"
-                     "movl %2, %%eax\n movl %%eax, %%ss\n xorl %%eax, %%eax\n"
-                     "movl %%eax, %%ds\n movl %%eax, %%es\n movl %%eax, %%fs\n movl %%eax, %%gs\n" ::"m"(gdtr),
-                     "i"(KERNEL_CS), "i"(KERNEL_DS)
-                     : "rax", "memory");
+    __asm__ volatile(
+        "lgdt %0\n"
+        "pushq %1\n leaq 1f(%%rip), %%rax\n pushq %%rax\n lretq\n1:\n"
+        "movl %2, %%eax\n movl %%eax, %%ss\n xorl %%eax, %%eax\n"
+        "movl %%eax, %%ds\n movl %%eax, %%es\n movl %%eax, %%fs\n movl %%eax, %%gs\n" ::"m"(gdtr),
+        "i"(KERNEL_CS), "i"(KERNEL_DS)
+        : "rax", "memory");
     __asm__ volatile("lidt %0" ::"m"(idtr));
     __asm__ volatile("ltr %w0" ::"r"(TSS_SELECTOR));
 }
@@ -122,7 +124,12 @@ void cpu_init_early(void)
     struct cpu *c = &cpus[0];
     features_detect();
     for (unsigned v = 0; v < 256; v++)
-        idt_set(v, v == 8 ? IST_DOUBLE_FAULT : v == 2 ? IST_NMI : v == 18 ? IST_MCE : 0, v == 3 || v == 4 ? 3 : 0);
+        idt_set(v,
+                v == 8    ? IST_DOUBLE_FAULT
+                : v == 2  ? IST_NMI
+                : v == 18 ? IST_MCE
+                          : 0,
+                v == 3 || v == 4 ? 3 : 0);
     load_tables(&boot_arch_cpu);
     c->self = c;
     c->arch = &boot_arch_cpu;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Extended state: saved when a user task leaves the CPU, restored when one enters. SDM vol. 1 chapters 10.5, 13.
+// Extended state: saved when a user task leaves the CPU, restored when one enters. SDM vol. 1
+// chapters 10.5, 13.
 #include "arch/x86_64/fpu.h"
 
 #include "abi/errno.h"
@@ -48,7 +49,7 @@ static void state_restore(const void *p)
 static void state_init(void *p)
 {
     memset(p, 0, fpu_state_size);
-    *(u16 *)p = 0x37f;               // FCW: all exceptions masked, extended precision
+    *(u16 *)p = 0x37f;                 // FCW: all exceptions masked, extended precision
     *(u32 *)((char *)p + 24) = 0x1f80; // MXCSR
 }
 
@@ -147,8 +148,10 @@ int fpu_save_to_user(void __user *buf)
     preempt_enable();
     struct sw_bytes sw = {0}; // without XSAVE, Linux leaves it all zero: a plain FXSAVE image
     if (fpu_xcr0)
-        sw = (struct sw_bytes){.magic1 = FP_XSTATE_MAGIC1, .extended_size = fpu_state_size + 4,
-                               .xfeatures = fpu_xcr0, .xstate_size = fpu_state_size};
+        sw = (struct sw_bytes){.magic1 = FP_XSTATE_MAGIC1,
+                               .extended_size = fpu_state_size + 4,
+                               .xfeatures = fpu_xcr0,
+                               .xstate_size = fpu_state_size};
     if (copy_to_user(buf, state, fpu_state_size) ||
         copy_to_user((char *)buf + SW_RESERVED, &sw, sizeof(sw)))
         return -EFAULT;
@@ -157,7 +160,8 @@ int fpu_save_to_user(void __user *buf)
     return 0;
 }
 
-// Only what the CPU can load without a fault: reserved MXCSR bits and header fields cleared or refused.
+// Only what the CPU can load without a fault: reserved MXCSR bits and header fields cleared or
+// refused.
 static int sanitize(char *state, bool extended)
 {
     *(u32 *)(state + 24) &= mxcsr_mask;
@@ -177,7 +181,8 @@ static int sanitize(char *state, bool extended)
     return 0;
 }
 
-// Straight into the saved state, with faults off. 0, -EINVAL (registers unchanged), or 1: a page is missing.
+// Straight into the saved state, with faults off. 0, -EINVAL (registers unchanged), or 1: a page is
+// missing.
 static int load_user_state(char *state, const void __user *buf, size_t size, bool extended)
 {
     preempt_disable();
@@ -209,7 +214,8 @@ int fpu_restore_from_user(const void __user *buf)
         return -EFAULT;
     u32 magic2 = 0;
     bool extended = fpu_xcr0 && sw.magic1 == FP_XSTATE_MAGIC1 && sw.xstate_size == fpu_state_size;
-    if (extended && (get_user(magic2, (const u32 *)((const char *)buf + fpu_state_size)) || magic2 != FP_XSTATE_MAGIC2))
+    if (extended && (get_user(magic2, (const u32 *)((const char *)buf + fpu_state_size)) ||
+                     magic2 != FP_XSTATE_MAGIC2))
         extended = false;
     size_t size = extended ? fpu_state_size : FXSAVE_SIZE;
     for (;;) {

@@ -34,7 +34,8 @@ static inline void outl(u16 p, u32 v)
 {
     __asm__ volatile("outl %0, %1" ::"a"(v), "Nd"(p) : "memory");
 }
-// Ordered against ordinary memory: a descriptor is written before the doorbell, a status read before what it speaks of.
+// Ordered against ordinary memory: a descriptor is written before the doorbell, a status read
+// before what it speaks of.
 static inline u32 mmio_read32(const volatile void *p)
 {
     u32 v = *(const volatile u32 *)p;
@@ -68,6 +69,8 @@ struct cpuid_regs {
 static inline struct cpuid_regs cpuid(u32 leaf, u32 sub)
 {
     struct cpuid_regs r;
-    __asm__ volatile("cpuid" : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx) : "a"(leaf), "c"(sub));
+    __asm__ volatile("cpuid"
+                     : "=a"(r.eax), "=b"(r.ebx), "=c"(r.ecx), "=d"(r.edx)
+                     : "a"(leaf), "c"(sub));
     return r;
 }

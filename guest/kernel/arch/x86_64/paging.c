@@ -16,11 +16,11 @@
 
 extern char text_start[], text_end[], rodata_end[], data_start[], image_start[], image_end[];
 extern pte_t boot_pml4[];
-static pte_t *kernel_pgd;   // the root that all others copy their upper half from
-static bool early = true;   // tables come from boot_alloc
+static pte_t *kernel_pgd; // the root that all others copy their upper half from
+static bool early = true; // tables come from boot_alloc
 // The kernel's own address space: what kernel threads run on. Never counted down to nothing.
 struct mm_struct init_mm = {.mm_users = ATOMIC_INIT(2), .mm_count = ATOMIC_INIT(1)};
-u64 nx_mask;                // PTE_NX where the CPU has it
+u64 nx_mask; // PTE_NX where the CPU has it
 
 phys_addr_t virt_to_phys(const volatile void *va)
 {
@@ -49,7 +49,8 @@ static u64 table_new(gfp_t gfp)
     return virt_to_phys(t);
 }
 
-// The entry of `level` for va; tables above are made when `flags` (their entry bits) is not 0. NULL: absent, or no memory.
+// The entry of `level` for va; tables above are made when `flags` (their entry bits) is not 0.
+// NULL: absent, or no memory.
 static pte_t *walk(pte_t *pgd, u64 va, int level, u64 flags, gfp_t gfp)
 {
     pte_t *t = pgd;

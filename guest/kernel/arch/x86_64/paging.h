@@ -9,7 +9,7 @@
 #define PAGE_MASK (~(PAGE_SIZE - 1))
 #define PAGE_ALIGN(x) (((x) + PAGE_SIZE - 1) & PAGE_MASK)
 
-#define TASK_SIZE 0x7ffffffff000UL        // first address above user space
+#define TASK_SIZE 0x7ffffffff000UL // first address above user space
 #define DIRECT_MAP_BASE 0xffff888000000000UL
 #define VMALLOC_START 0xffffc90000000000UL
 #define VMALLOC_END 0xffffc97fffffffffUL
@@ -37,8 +37,8 @@ typedef u64 pte_t; // also the upper levels
 #define PTE_NX 0x8000000000000000UL
 #define PTE_ADDR_MASK 0x000ffffffffff000UL
 
-// A non-present entry encodes: 0 = none; PTE_PROTNONE with a frame (PROT_NONE page that keeps its contents);
-// PTE_SWAP with type (bits 2..6) and offset (bits 12..51).
+// A non-present entry encodes: 0 = none; PTE_PROTNONE with a frame (PROT_NONE page that keeps its
+// contents); PTE_SWAP with type (bits 2..6) and offset (bits 12..51).
 #define PTE_PROTNONE PTE_GLOBAL // with PRESENT clear
 #define PTE_SWAP 0x2UL          // with PRESENT clear
 static inline bool pte_none(pte_t p)
@@ -92,13 +92,16 @@ static inline void pte_set(pte_t *p, pte_t v)
 }
 
 struct mm_struct;
-// A root with all kernel slots copied; NULL without memory. pgd_free frees the root page only (user tables must be gone).
+// A root with all kernel slots copied; NULL without memory. pgd_free frees the root page only (user
+// tables must be gone).
 pte_t *pgd_alloc(void);
 void pgd_free(pte_t *pgd);
-// Entry of level 1 for `addr`; with alloc, missing tables are made (GFP_KERNEL, zeroed, user-accessible). NULL: absent or
-// no memory. The caller holds the page-table lock or otherwise excludes table removal.
+// Entry of level 1 for `addr`; with alloc, missing tables are made (GFP_KERNEL, zeroed,
+// user-accessible). NULL: absent or no memory. The caller holds the page-table lock or otherwise
+// excludes table removal.
 pte_t *pte_walk(pte_t *pgd, u64 addr, bool alloc);
-// Frees the user page tables (not the frames) of a root from which everything has been unmapped. Returns how many.
+// Frees the user page tables (not the frames) of a root from which everything has been unmapped.
+// Returns how many.
 unsigned long pgd_free_user_tables(pte_t *pgd);
 // Kernel mappings (vmalloc, ioremap). 0 or -ENOMEM.
 int kernel_map_page(u64 va, phys_addr_t pa, u64 prot);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Per-CPU data: one struct cpu per CPU, found through the GS base. Offsets 0..40 are known to entry.S (asm_offsets.h).
+// Per-CPU data: one struct cpu per CPU, found through the GS base. Offsets 0..40 are known to
+// entry.S (asm_offsets.h).
 #pragma once
 
 #include "lib/types.h"
@@ -11,20 +12,20 @@ struct run_queue;
 struct mm_struct;
 
 struct cpu {
-    struct cpu *self;             // 0
-    struct task_struct *task;     // 8: current
-    u64 kernel_sp;                // 16: top of the current task's kernel stack
-    u64 user_sp;                  // 24: scratch of the syscall entry
-    int preempt_count;            // 32: low half = preempt_disable depth, high half = interrupt depth
-    int need_resched;             // 36
-    u32 id;                       // 40
+    struct cpu *self;         // 0
+    struct task_struct *task; // 8: current
+    u64 kernel_sp;            // 16: top of the current task's kernel stack
+    u64 user_sp;              // 24: scratch of the syscall entry
+    int preempt_count;        // 32: low half = preempt_disable depth, high half = interrupt depth
+    int need_resched;         // 36
+    u32 id;                   // 40
     u32 apic_id;
-    struct mm_struct *active_mm;  // whose page tables are loaded
+    struct mm_struct *active_mm; // whose page tables are loaded
     struct task_struct *idle;
     struct task_struct *fpu_owner;
-    u64 irq_count[256];           // per vector, for /proc/interrupts
-    u64 idle_ns;                  // time spent in HLT
-    struct arch_cpu *arch;        // GDT, TSS, IST stacks
+    u64 irq_count[256];    // per vector, for /proc/interrupts
+    u64 idle_ns;           // time spent in HLT
+    struct arch_cpu *arch; // GDT, TSS, IST stacks
 };
 
 extern struct cpu cpus[NR_CPUS];

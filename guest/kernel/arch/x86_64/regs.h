@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The saved user or kernel register frame, as entry.S lays it out (SDM vol. 3 section 6.14 for the last five).
+// The saved user or kernel register frame, as entry.S lays it out (SDM vol. 3 section 6.14 for the
+// last five).
 #pragma once
 
 #include "lib/types.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A task's architecture part: first stack frame, the switch, entry to a new program, FS and GS bases.
+// A task's architecture part: first stack frame, the switch, entry to a new program, FS and GS
+// bases.
 #include "arch/x86_64/thread.h"
 
 #include "abi/errno.h"
@@ -27,7 +28,8 @@ void copy_thread(struct task_struct *p, int (*fn)(void *), void *arg, u64 sp, bo
 {
     struct pt_regs *regs = task_pt_regs(p);
     struct {
-        u64 r15, r14, r13, r12, bx, bp, ret; // then the user frame: ret_from_fork returns through it
+        u64 r15, r14, r13, r12, bx, bp,
+            ret; // then the user frame: ret_from_fork returns through it
     } *frame = (void *)((u64)regs - sizeof(*frame));
     memset(frame, 0, sizeof(*frame));
     frame->ret = (u64)ret_from_fork;
@@ -104,7 +106,8 @@ long arch_prctl_current(int code, u64 arg)
         wrmsr(MSR_KERNEL_GS_BASE, arg);
         break;
     default:
-        err = -EINVAL; // ARCH_GET_* store through a user pointer: the system call does that from thread.fs_base
+        err = -EINVAL; // ARCH_GET_* store through a user pointer: the system call does that from
+                       // thread.fs_base
     }
     preempt_enable();
     return err;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Exceptions (SDM vol. 3 section 6.15) towards signals, page faults towards mm, and the way back to user mode.
+// Exceptions (SDM vol. 3 section 6.15) towards signals, page faults towards mm, and the way back to
+// user mode.
 #include "abi/signal.h"
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/paging.h"
@@ -25,7 +26,8 @@ struct pt_regs *iret_fault(struct pt_regs *regs);
 void return_to_user_work(struct pt_regs *regs);
 void check_return_to_user(struct pt_regs *regs);
 
-// Vector, name, signal and si_code of what a user program can raise; #PF is handled apart. code 0 = SI_KERNEL.
+// Vector, name, signal and si_code of what a user program can raise; #PF is handled apart. code 0 =
+// SI_KERNEL.
 static const struct trap {
     const char *name;
     int sig, code;
@@ -57,7 +59,8 @@ static u64 read_cr2(void)
     return v;
 }
 
-// Which unmasked floating-point exception is pending: bits of the x87 status word or of MXCSR (SDM vol. 1 section 4.9).
+// Which unmasked floating-point exception is pending: bits of the x87 status word or of MXCSR (SDM
+// vol. 1 section 4.9).
 static int fp_code(unsigned vector)
 {
     u32 pending;
@@ -70,11 +73,16 @@ static int fp_code(unsigned vector)
         __asm__ volatile("stmxcsr %0" : "=m"(mxcsr));
         pending = mxcsr & ~(mxcsr >> 7) & 0x3f;
     }
-    return pending & 1 ? FPE_FLTINV : pending & 4 ? FPE_FLTDIV : pending & 8 ? FPE_FLTOVF
-         : pending & 0x12 ? FPE_FLTUND : pending & 0x20 ? FPE_FLTRES : FPE_FLTINV;
+    return pending & 1      ? FPE_FLTINV
+           : pending & 4    ? FPE_FLTDIV
+           : pending & 8    ? FPE_FLTOVF
+           : pending & 0x12 ? FPE_FLTUND
+           : pending & 0x20 ? FPE_FLTRES
+                            : FPE_FLTINV;
 }
 
-static void user_signal(const struct pt_regs *regs, unsigned vector, u64 error, int sig, int code, u64 addr)
+static void user_signal(const struct pt_regs *regs, unsigned vector, u64 error, int sig, int code,
+                        u64 addr)
 {
     current->thread.trap_nr = vector;
     current->thread.error_code = error;
@@ -98,7 +106,8 @@ static void user_page_fault(struct pt_regs *regs, u64 error)
     int code = SEGV_MAPERR, sig = SIGSEGV;
     local_irq_enable();
     if (addr < TASK_SIZE)
-        sig = mm_user_fault(addr, fault_flags(error) | FAULT_FLAG_USER | FAULT_FLAG_KILLABLE, &code);
+        sig =
+            mm_user_fault(addr, fault_flags(error) | FAULT_FLAG_USER | FAULT_FLAG_KILLABLE, &code);
     if (sig)
         user_signal(regs, 14, error | 4, sig, code, addr);
 }
@@ -109,7 +118,8 @@ static void kernel_fault(struct pt_regs *regs, unsigned vector, u64 error, u64 a
     if (vector == 14)
         panic_regs(regs, "kernel page fault at %#lx, error code %#lx%s", addr, error,
                    addr < PAGE_SIZE ? " (null pointer)" : "");
-    panic_regs(regs, "%s in kernel mode, error code %#lx", vector < FIRST_INTERRUPT ? traps[vector].name : "trap", error);
+    panic_regs(regs, "%s in kernel mode, error code %#lx",
+               vector < FIRST_INTERRUPT ? traps[vector].name : "trap", error);
 }
 
 static void kernel_page_fault(struct pt_regs *regs, u64 error)
@@ -118,7 +128,8 @@ static void kernel_page_fault(struct pt_regs *regs, u64 error)
     if (!fixup)
         kernel_fault(regs, 14, error, addr);
     int code;
-    if (addr < TASK_SIZE && current->mm && !pagefault_disabled() && !in_atomic() && (regs->flags & FLAGS_IF)) {
+    if (addr < TASK_SIZE && current->mm && !pagefault_disabled() && !in_atomic() &&
+        (regs->flags & FLAGS_IF)) {
         local_irq_enable();
         int sig = mm_user_fault(addr, fault_flags(error), &code);
         local_irq_disable();
@@ -143,7 +154,8 @@ void interrupt_from_user(struct pt_regs *regs, unsigned vector)
     }
     int code = vector == 16 || vector == 19 ? fp_code(vector) : traps[vector].code;
     if (!traps[vector].sig)
-        panic_regs(regs, "unexpected %s from user mode", traps[vector].name ? traps[vector].name : "exception");
+        panic_regs(regs, "unexpected %s from user mode",
+                   traps[vector].name ? traps[vector].name : "exception");
     local_irq_enable();
     user_signal(regs, vector, error, traps[vector].sig, code, regs->ip);
 }
@@ -173,8 +185,9 @@ void interrupt_paranoid(struct pt_regs *regs, unsigned vector)
     kernel_fault(regs, vector, regs->orig_ax, read_cr2());
 }
 
-// The return to user mode failed (a non-canonical address from sigreturn, for one). The general registers of the fault are
-// the user's; the frame that IRETQ refused is still at the top of the stack.
+// The return to user mode failed (a non-canonical address from sigreturn, for one). The general
+// registers of the fault are the user's; the frame that IRETQ refused is still at the top of the
+// stack.
 struct pt_regs *iret_fault(struct pt_regs *regs)
 {
     struct pt_regs *user = current_pt_regs();
@@ -207,6 +220,6 @@ void return_to_user_work(struct pt_regs *regs)
 void check_return_to_user(struct pt_regs *regs)
 {
     if (preempt_count() || current->pagefault_disabled)
-        panic_regs(regs, "return to user mode with preempt count %d, faults disabled %d", preempt_count(),
-                   current->pagefault_disabled);
+        panic_regs(regs, "return to user mode with preempt count %d, faults disabled %d",
+                   preempt_count(), current->pagefault_disabled);
 }

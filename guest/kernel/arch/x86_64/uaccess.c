@@ -15,9 +15,10 @@ unsigned long zero_user(void *dst, unsigned long n);
 #define STAC SMAP_SITE("0xcb")
 #define CLAC SMAP_SITE("0xca")
 // A faulting instruction at 1: goes on at 3: with the result register at -EFAULT.
-#define USER_ASM(insn) STAC "1: " insn "\n2: " CLAC                                                \
-                            ".pushsection .text.fixup, \"ax\"\n3: movl $-14, %[err]\n jmp 2b\n.popsection\n" \
-                            ".pushsection .ex_table, \"a\"\n .quad 1b, 3b\n .popsection\n"
+#define USER_ASM(insn)                                                                             \
+    STAC "1: " insn "\n2: " CLAC                                                                   \
+         ".pushsection .text.fixup, \"ax\"\n3: movl $-14, %[err]\n jmp 2b\n.popsection\n"          \
+         ".pushsection .ex_table, \"a\"\n .quad 1b, 3b\n .popsection\n"
 
 struct ex_entry {
     u64 ip, fixup;
@@ -55,16 +56,24 @@ long get_user_asm(u64 *out, const void __user *p, unsigned size)
         return -EFAULT;
     switch (size) {
     case 1:
-        __asm__ volatile(USER_ASM("movzbl %[p], %k[v]") : [err] "+r"(err), [v] "+r"(v) : [p] "m"(*(const u8 *)p));
+        __asm__ volatile(USER_ASM("movzbl %[p], %k[v]")
+                         : [err] "+r"(err), [v] "+r"(v)
+                         : [p] "m"(*(const u8 *)p));
         break;
     case 2:
-        __asm__ volatile(USER_ASM("movzwl %[p], %k[v]") : [err] "+r"(err), [v] "+r"(v) : [p] "m"(*(const u16 *)p));
+        __asm__ volatile(USER_ASM("movzwl %[p], %k[v]")
+                         : [err] "+r"(err), [v] "+r"(v)
+                         : [p] "m"(*(const u16 *)p));
         break;
     case 4:
-        __asm__ volatile(USER_ASM("movl %[p], %k[v]") : [err] "+r"(err), [v] "+r"(v) : [p] "m"(*(const u32 *)p));
+        __asm__ volatile(USER_ASM("movl %[p], %k[v]")
+                         : [err] "+r"(err), [v] "+r"(v)
+                         : [p] "m"(*(const u32 *)p));
         break;
     default:
-        __asm__ volatile(USER_ASM("movq %[p], %[v]") : [err] "+r"(err), [v] "+r"(v) : [p] "m"(*(const u64 *)p));
+        __asm__ volatile(USER_ASM("movq %[p], %[v]")
+                         : [err] "+r"(err), [v] "+r"(v)
+                         : [p] "m"(*(const u64 *)p));
     }
     *out = v;
     return err;
@@ -77,16 +86,24 @@ long put_user_asm(u64 v, void __user *p, unsigned size)
         return -EFAULT;
     switch (size) {
     case 1:
-        __asm__ volatile(USER_ASM("movb %b[v], %[p]") : [err] "+r"(err), [p] "=m"(*(u8 *)p) : [v] "q"(v));
+        __asm__ volatile(USER_ASM("movb %b[v], %[p]")
+                         : [err] "+r"(err), [p] "=m"(*(u8 *)p)
+                         : [v] "q"(v));
         break;
     case 2:
-        __asm__ volatile(USER_ASM("movw %w[v], %[p]") : [err] "+r"(err), [p] "=m"(*(u16 *)p) : [v] "r"(v));
+        __asm__ volatile(USER_ASM("movw %w[v], %[p]")
+                         : [err] "+r"(err), [p] "=m"(*(u16 *)p)
+                         : [v] "r"(v));
         break;
     case 4:
-        __asm__ volatile(USER_ASM("movl %k[v], %[p]") : [err] "+r"(err), [p] "=m"(*(u32 *)p) : [v] "r"(v));
+        __asm__ volatile(USER_ASM("movl %k[v], %[p]")
+                         : [err] "+r"(err), [p] "=m"(*(u32 *)p)
+                         : [v] "r"(v));
         break;
     default:
-        __asm__ volatile(USER_ASM("movq %[v], %[p]") : [err] "+r"(err), [p] "=m"(*(u64 *)p) : [v] "r"(v));
+        __asm__ volatile(USER_ASM("movq %[v], %[p]")
+                         : [err] "+r"(err), [p] "=m"(*(u64 *)p)
+                         : [v] "r"(v));
     }
     return err;
 }
@@ -163,7 +180,8 @@ int fault_in_writeable(void __user *p, size_t n)
     for (u64 at = (u64)p; at <= end; at = (at & PAGE_MASK) + PAGE_SIZE) {
         int err = 0;
         // Adding zero writes without changing what another thread may write meanwhile.
-        __asm__ volatile(USER_ASM("lock addb $0, %[p]") : [err] "+r"(err), [p] "+m"(*(u8 *)at)::"cc");
+        __asm__ volatile(USER_ASM("lock addb $0, %[p]")
+                         : [err] "+r"(err), [p] "+m"(*(u8 *)at)::"cc");
         if (err)
             return -EFAULT;
     }
@@ -191,7 +209,8 @@ int user_cmpxchg_u32(u32 *old_out, u32 __user *p, u32 expected, u32 desired)
 int user_xchg_u32(u32 *old_out, u32 __user *p, u32 v)
 {
     CHECK_WORD(p);
-    __asm__ volatile(USER_ASM("xchgl %[v], %[p]") : [err] "+r"(err), [p] "+m"(*p), [v] "+r"(v)::"memory");
+    __asm__ volatile(USER_ASM("xchgl %[v], %[p]")
+                     : [err] "+r"(err), [p] "+m"(*p), [v] "+r"(v)::"memory");
     pagefault_enable();
     *old_out = v;
     return err;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The only way to user memory: range check, STAC/CLAC, exception table. Task context; may sleep unless faults are disabled.
+// The only way to user memory: range check, STAC/CLAC, exception table. Task context; may sleep
+// unless faults are disabled.
 #pragma once
 
 #include "arch/x86_64/paging.h"
@@ -19,7 +20,8 @@ long strncpy_from_user(char *dst, const char __user *src, long count);
 // Length with the terminator; > n if longer than n; 0 on fault.
 long strnlen_user(const char __user *src, long n);
 
-// While disabled, a fault in a user copy fails the copy instead of being served (under a page lock or spinlock). Nests.
+// While disabled, a fault in a user copy fails the copy instead of being served (under a page lock
+// or spinlock). Nests.
 void pagefault_disable(void);
 void pagefault_enable(void);
 bool pagefault_disabled(void);
@@ -38,7 +40,8 @@ long put_user_asm(u64 v, void __user *p, unsigned size);
     })
 #define put_user(x, ptr) ((int)put_user_asm((u64)(__typeof__(*(ptr)))(x), (ptr), sizeof(*(ptr))))
 
-// Atomic operations on a user word for futexes, with faults disabled: 0 or -EFAULT (the caller faults in and retries).
+// Atomic operations on a user word for futexes, with faults disabled: 0 or -EFAULT (the caller
+// faults in and retries).
 int user_cmpxchg_u32(u32 *old_out, u32 __user *p, u32 expected, u32 desired);
 int user_xchg_u32(u32 *old_out, u32 __user *p, u32 v);
 int user_add_u32(u32 *old_out, u32 __user *p, u32 v);
