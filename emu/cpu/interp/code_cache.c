@@ -215,11 +215,17 @@ static void append(struct code_cache *cache, struct code_page *page, const struc
 
 const struct insn *code_cache_at(struct code_cache *cache, struct code_page *page, unsigned offset)
 {
+    unsigned from_end = (unsigned)PAGE_SIZE - 1 - offset;
+    if (from_end < INSN_BYTES_MAX && (page->crossing & BIT(from_end))) {
+        return NULL;
+    }
     if (!page->index[offset]) {
         struct insn run[RUN_MAX];
         watch(cache, page->rpn);
         unsigned n = decode_run(cache, page, offset, run);
         if (n == 0) {
+            page->crossing |= (u16)BIT(from_end);
+            page->lines |= BIT(63);
             return NULL;
         }
         append(cache, page, run, n);
@@ -230,12 +236,11 @@ const struct insn *code_cache_at(struct code_cache *cache, struct code_page *pag
 const struct insn *code_cache_loose(struct code_cache *cache, enum insn_code_size code,
                                     unsigned offset, const u8 *bytes, unsigned size)
 {
-    u32 hash = offset * 31u + bytes[0] * 7u + bytes[size > 1] * 131u;
-    struct loose_insn *entry = &cache->loose[hash % LOOSE_ENTRIES];
-    unsigned length = entry->insn.length;
+    struct loose_insn *entry = &cache->loose[(offset * 31u + bytes[0] * 7u) % LOOSE_ENTRIES];
+    unsigned length = entry->insn.length, known = length < size ? length : size;
     if (entry->insn.fn && entry->insn.code == code && entry->insn.offset == offset &&
-        length <= size && memcmp(entry->bytes, bytes, length) == 0) {
-        return &entry->insn;
+        memcmp(entry->bytes, bytes, known) == 0) {
+        return length <= size ? &entry->insn : NULL; // these bytes did not suffice then either
     }
     struct insn insn;
     if (decode_and_bind(cache, code, bytes, size, offset, &insn) == DECODE_SHORT) {
@@ -256,6 +261,9 @@ static void kill_insn(struct code_page *page, unsigned offset)
 
 static void kill_range(struct code_page *page, u32 offset, u32 size)
 {
+    if (offset + size > PAGE_SIZE - INSN_BYTES_MAX) {
+        page->crossing = 0;
+    }
     u32 first = offset < INSN_BYTES_MAX ? 0 : offset - (INSN_BYTES_MAX - 1);
     for (u32 o = first; o < offset + size; o++) {
         unsigned position = page->index[o];
@@ -278,6 +286,7 @@ static void code_cache_store(void *ctx, u32 rpn, u32 offset, const u8 *bytes, u3
         }
         if (page->live == 0) {
             page->lines = 0;
+            page->crossing = 0;
             page->doomed = true;
         }
         live |= page->live != 0;

@@ -15,8 +15,9 @@ struct code_page {
     struct code_page *next_size; // same page, other code size
     struct code_page *next, *previous;
     u32 rpn;
-    u8 code;     // enum insn_code_size
-    bool doomed; // freed when next looked up
+    u8 code;      // enum insn_code_size
+    bool doomed;  // freed when next looked up
+    u16 crossing; // bit n: the instruction at offset 4095 - n is known to cross into the next page
     u32 count, capacity, live;
     u32 stores; // since it was last looked up
     u64 lines;  // 64-byte lines with instruction bytes
