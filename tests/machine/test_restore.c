@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// test_restore KERNEL DISK|- [INITRD]: record = restore over a boot of a real kernel. At several
+// test_restore KERNEL DISK|- [INITRD [APPEND]]: record = restore over a boot of a real kernel. At several
 // points a snapshot is taken, the run goes on, and is repeated from the snapshot, in the same
 // machine and in a second one: the state hashes and the output are the same.
 #include "base/check.h"
@@ -29,6 +29,7 @@ struct guest {
 
 static struct blob kernel, initrd;
 static struct posix_block *image;
+static const char *append = "console=ttyS2";
 
 static void take_output(void *ctx, const u8 *bytes, size_t size)
 {
@@ -63,9 +64,9 @@ static void open_guest(struct guest *g, enum tlb_geometry tlb)
 {
     memset(g, 0, sizeof(*g));
     void *tree;
-    struct tree_changes changes = {.mem_bytes = 64 << 20,
+    struct tree_changes changes = {.mem_bytes = 256 << 20,
                                    .exec = "ls -lR / | wc -l; sleep 1; ps; true | cat",
-                                   .bootargs = "console=ttyS2"};
+                                   .bootargs = append};
     must(tree_prepare(&tree, tree_builtin, tree_builtin_size, "built-in", &changes));
     struct host host = {.serial = {{&serial_ops, g}, {&serial_ops, g}, {&serial_ops, g}}};
     if (image) {
@@ -136,8 +137,8 @@ static struct blob read_file(const char *path)
         fprintf(stderr, "test_restore: cannot read %s\n", path);
         exit(1);
     }
-    b.bytes = xcalloc(1, 64 << 20);
-    b.size = fread(b.bytes, 1, 64 << 20, f);
+    b.bytes = xcalloc(1, 256 << 20);
+    b.size = fread(b.bytes, 1, 256 << 20, f);
     fclose(f);
     return b;
 }
@@ -170,6 +171,9 @@ int main(int argc, char **argv)
     }
     if (argc > 3) {
         initrd = read_file(argv[3]);
+    }
+    if (argc > 4) {
+        append = argv[4];
     }
     struct guest whole;
     open_guest(&whole, TLB_FULL);
