@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// prctl(2) and arch_prctl(2) operations beside those of abi/sched.h; personality(2); syslog(2); getrandom(2).
+// prctl(2) and arch_prctl(2) operations beside those of abi/sched.h; personality(2); syslog(2);
+// getrandom(2).
 #pragma once
 
 #define PR_GET_KEEPCAPS 7

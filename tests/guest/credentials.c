@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// User and group ids: setuid, seteuid, setresuid rules, supplementary groups, who may signal whom, inheritance.
+// User and group ids: setuid, seteuid, setresuid rules, supplementary groups, who may signal whom,
+// inheritance.
 #include "t.h"
 #include <grp.h>
 #include <sys/syscall.h>

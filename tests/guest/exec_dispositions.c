@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What exec keeps: ignored signals, mask, pending signals, timers, ids; what it resets: handlers, alternate stack, names.
+// What exec keeps: ignored signals, mask, pending signals, timers, ids; what it resets: handlers,
+// alternate stack, names.
 #include "t.h"
 #include <sys/prctl.h>
 #include <sys/time.h>

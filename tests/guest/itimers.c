@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Interval timers: ITIMER_REAL once and repeated, alarm's return value, virtual and profiling timers, errors, inheritance.
+// Interval timers: ITIMER_REAL once and repeated, alarm's return value, virtual and profiling
+// timers, errors, inheritance.
 #include "t.h"
 #include <sys/time.h>
 
@@ -18,7 +19,8 @@ static void count(int sig)
 
 static void set(int which, long value_us, long interval_us)
 {
-    struct itimerval v = {{interval_us / 1000000, interval_us % 1000000}, {value_us / 1000000, value_us % 1000000}};
+    struct itimerval v = {{interval_us / 1000000, interval_us % 1000000},
+                          {value_us / 1000000, value_us % 1000000}};
     show("setitimer", setitimer(which, &v, NULL));
 }
 

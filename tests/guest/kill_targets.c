@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// kill, tkill, tgkill: which targets, which errors, signal 0, what a handler is told about the sender.
+// kill, tkill, tgkill: which targets, which errors, signal 0, what a handler is told about the
+// sender.
 #include "t.h"
 #include <sys/syscall.h>
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Small process and system calls: prctl settings, personality, getcpu, sysinfo, uname sizes, getrandom, sleep errors.
+// Small process and system calls: prctl settings, personality, getcpu, sysinfo, uname sizes,
+// getrandom, sleep errors.
 #define _GNU_SOURCE
 #include "t.h"
 #include <sys/personality.h>
@@ -79,7 +80,8 @@ int main(void)
     say("rest untouched %ld\n", (long)rest.tv_sec);
     show("clock 99", syscall(SYS_clock_gettime, 99, &rest));
     show("clock fault", syscall(SYS_clock_gettime, CLOCK_MONOTONIC, (void *)8));
-    show("sleep on thread clock", syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &bad, NULL));
+    show("sleep on thread clock",
+         syscall(SYS_clock_nanosleep, CLOCK_THREAD_CPUTIME_ID, 0, &bad, NULL));
     show("set_robust_list", syscall(SYS_set_robust_list, NULL, 1));
     show("hostname too long", syscall(SYS_sethostname, buf, 65));
     show("hostname negative", syscall(SYS_sethostname, buf, -1));

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Seeded random process groups, sessions, stops, deaths and waits among six workers of one parent: every result is printed
-// as a digest per seed. Each change of state is waited for before the next step, so the order is fixed.
+// Seeded random process groups, sessions, stops, deaths and waits among six workers of one parent:
+// every result is printed as a digest per seed. Each change of state is waited for before the next
+// step, so the order is fixed.
 #define _GNU_SOURCE
 #include "t.h"
 #include <sys/syscall.h>
@@ -40,7 +41,8 @@ static int number_of(long pid)
 
 static void note(const char *what, long a, long b, long c, long result)
 {
-    digest = (digest ^ (uint64_t)(a * 1009 + b * 131 + c * 31 + result) ^ (uint64_t)what[0] << 40) * 0x100000001b3ULL;
+    digest = (digest ^ (uint64_t)(a * 1009 + b * 131 + c * 31 + result) ^ (uint64_t)what[0] << 40) *
+             0x100000001b3ULL;
     if (verbose) {
         say("  %s %ld %ld %ld = %ld\n", what, a, b, c, result);
     }
@@ -160,18 +162,25 @@ static void send_signal(void)
 
 static void wait_some(void)
 {
-    static const int options[] = {WEXITED, WSTOPPED, WCONTINUED, WEXITED | WSTOPPED | WCONTINUED, WEXITED | WNOWAIT};
+    static const int options[] = {WEXITED, WSTOPPED, WCONTINUED, WEXITED | WSTOPPED | WCONTINUED,
+                                  WEXITED | WNOWAIT};
     int option = options[rnd(5)];
     unsigned target = rnd(WORKERS), type = rnd(3);
     pid_t pid = w[target].pid ? w[target].pid : 99999999;
     siginfo_t info;
     memset(&info, 0, sizeof(info));
-    // Of all or of a group the oldest answers, and which that is depends on the order of birth alone.
-    long result = answer(syscall(SYS_waitid, type == 0 ? P_ALL : type == 1 ? P_PID : P_PGID, pid, &info, option | WNOHANG, NULL));
+    // Of all or of a group the oldest answers, and which that is depends on the order of birth
+    // alone.
+    long result = answer(syscall(SYS_waitid,
+                                 type == 0   ? P_ALL
+                                 : type == 1 ? P_PID
+                                             : P_PGID,
+                                 pid, &info, option | WNOHANG, NULL));
     int who = info.si_pid ? number_of(info.si_pid) : -1;
     note("wait", (long)type * 10 + target, option, who, result);
     note("info", info.si_code, info.si_status, info.si_signo, 0);
-    if (who >= 0 && who < WORKERS && !(option & WNOWAIT) && info.si_code != CLD_STOPPED && info.si_code != CLD_CONTINUED) {
+    if (who >= 0 && who < WORKERS && !(option & WNOWAIT) && info.si_code != CLD_STOPPED &&
+        info.si_code != CLD_CONTINUED) {
         forget(who);
     }
 }
@@ -190,7 +199,9 @@ static void step(void)
     case 1:
     case 2: {
         pid_t a = some_pid(), b = some_pid();
-        result = op == 0 ? answer(setpgid(a, b)) : runs ? order((int)i, (struct order){SETPGID, a, b}) : 0;
+        result = op == 0 ? answer(setpgid(a, b))
+                 : runs  ? order((int)i, (struct order){SETPGID, a, b})
+                         : 0;
         note("setpgid", number_of(a), number_of(b), op, result);
         break;
     }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sleeping calls that STOP and CONT interrupt go on without EINTR, and a sleep keeps its end; with a handler they end.
+// Sleeping calls that STOP and CONT interrupt go on without EINTR, and a sleep keeps its end; with
+// a handler they end.
 #include "t.h"
 #include <poll.h>
 #include <sys/select.h>
@@ -19,8 +20,9 @@ static long elapsed_ms(struct timespec from)
 
 static void sleeps(int which)
 {
-    static const char *const names[] = {"nanosleep", "clock_nanosleep abs", "poll", "select", "futex", "pause",
-                                        "read", "sigsuspend", "wait"};
+    static const char *const names[] = {
+        "nanosleep", "clock_nanosleep abs", "poll", "select", "futex", "pause",
+        "read",      "sigsuspend",          "wait"};
     struct timespec start, t = {0, 200000000};
     clock_gettime(CLOCK_MONOTONIC, &start);
     long result = 0;
@@ -75,7 +77,10 @@ static void sleeps(int which)
     }
     int error = result < 0 ? errno : 0;
     long ms = elapsed_ms(start);
-    say("%s: %s, %s\n", names[which], result < 0 ? errno_name(error) : "ok", ms < 150 ? "early" : ms < 450 ? "in time" : "late");
+    say("%s: %s, %s\n", names[which], result < 0 ? errno_name(error) : "ok",
+        ms < 150   ? "early"
+        : ms < 450 ? "in time"
+                   : "late");
     _exit(0);
 }
 

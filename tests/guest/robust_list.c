@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Robust lists: the list's length check, a dead owner's word marked and one waiter woken, the pending entry.
+// Robust lists: the list's length check, a dead owner's word marked and one waiter woken, the
+// pending entry.
 #include "t.h"
 #include <stddef.h>
 #include <sys/mman.h>
@@ -78,8 +79,11 @@ int main(void)
     show_status("owner", status);
     for (int i = 0; i < 4; i++) {
         uint32_t v = word(i);
-        say("%d: died %d waiters %d tid %s\n", i, (v & FUTEX_OWNER_DIED) != 0, (v & FUTEX_WAITERS) != 0,
-            i == 2 ? "other" : (v & FUTEX_TID_MASK) ? "left" : "cleared");
+        say("%d: died %d waiters %d tid %s\n", i, (v & FUTEX_OWNER_DIED) != 0,
+            (v & FUTEX_WAITERS) != 0,
+            i == 2                 ? "other"
+            : (v & FUTEX_TID_MASK) ? "left"
+                                   : "cleared");
     }
     say("other's word %u\n", word(2));
     return 0;

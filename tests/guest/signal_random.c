@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Seeded random sequences of signal calls in one process each: a digest of all results and handler runs per seed, and its
-// end. VERBOSE=seed prints the steps of one.
+// Seeded random sequences of signal calls in one process each: a digest of all results and handler
+// runs per seed, and its end. VERBOSE=seed prints the steps of one.
 #define _GNU_SOURCE
 #include "t.h"
 #include <sys/syscall.h>
@@ -11,7 +11,8 @@
 static uint64_t state, digest;
 static bool verbose;
 static volatile int depth;
-static const int signals[] = {SIGHUP, SIGUSR1, SIGUSR2, SIGCHLD, SIGWINCH, SIGTERM, SIGCONT, SIGTTOU, SIGURG, SIGPIPE, 40, 41, 64};
+static const int signals[] = {SIGHUP,  SIGUSR1, SIGUSR2, SIGCHLD, SIGWINCH, SIGTERM, SIGCONT,
+                              SIGTTOU, SIGURG,  SIGPIPE, 40,      41,       64};
 
 static unsigned rnd(unsigned n)
 {
@@ -26,7 +27,8 @@ static int pick(void)
 
 static void note(const char *what, long a, long b, long c)
 {
-    digest = (digest ^ (uint64_t)(a * 31 + b * 17 + c) ^ (uint64_t)what[0] << 40) * 0x100000001b3ULL;
+    digest =
+        (digest ^ (uint64_t)(a * 31 + b * 17 + c) ^ (uint64_t)what[0] << 40) * 0x100000001b3ULL;
     if (verbose) {
         say("  %*s%s %ld %ld %ld\n", depth * 2, "", what, a, b, c);
     }
@@ -63,7 +65,8 @@ static void send_one(void)
     default:
         info.si_code = SI_QUEUE;
         info.si_value.sival_int = (int)rnd(1000);
-        note("queue", sig, syscall(SYS_rt_sigqueueinfo, getpid(), sig, &info), info.si_value.sival_int);
+        note("queue", sig, syscall(SYS_rt_sigqueueinfo, getpid(), sig, &info),
+             info.si_value.sival_int);
         break;
     }
 }
@@ -146,7 +149,8 @@ static void step(void)
         break;
     case 2:
         mask = random_mask();
-        note("procmask", syscall(SYS_rt_sigprocmask, (int)rnd(3), &mask, &old, 8), (long)old, (long)mask_now());
+        note("procmask", syscall(SYS_rt_sigprocmask, (int)rnd(3), &mask, &old, 8), (long)old,
+             (long)mask_now());
         break;
     case 3:
         note("pending", syscall(SYS_rt_sigpending, &pending, 8), (long)pending, 0);

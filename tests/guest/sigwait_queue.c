@@ -18,8 +18,12 @@ static void wait_one(const char *what, const sigset_t *set, long ms)
         say("%s: -%s\n", what, errno_name(errno));
         return;
     }
-    say("%s: sig %d code %d pid %d value %d\n", what, sig == SIGUSR1 ? 1 : sig == SIGUSR2 ? 2 : sig - SIGRTMIN + 100,
-        info.si_code, info.si_pid == getpid(), info.si_code == SI_QUEUE ? info.si_value.sival_int : 0);
+    say("%s: sig %d code %d pid %d value %d\n", what,
+        sig == SIGUSR1   ? 1
+        : sig == SIGUSR2 ? 2
+                         : sig - SIGRTMIN + 100,
+        info.si_code, info.si_pid == getpid(),
+        info.si_code == SI_QUEUE ? info.si_value.sival_int : 0);
 }
 
 int main(void)
@@ -57,7 +61,8 @@ int main(void)
     wait_one("interrupted", &set, 1000);
     siginfo_t info;
     int sig = sigwaitinfo(&set, &info);
-    say("from the child: %d value %d\n", sig == SIGRTMIN && info.si_pid == pid, info.si_value.sival_int);
+    say("from the child: %d value %d\n", sig == SIGRTMIN && info.si_pid == pid,
+        info.si_value.sival_int);
     waitpid(pid, NULL, 0);
     memset(&info, 0, sizeof(info));
     info.si_code = SI_USER;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Signals and threads: masks per thread, who takes a process's signal, group exit, group stop, a thread's last words.
+// Signals and threads: masks per thread, who takes a process's signal, group exit, group stop, a
+// thread's last words.
 #define _GNU_SOURCE
 #include "t.h"
 #include <pthread.h>

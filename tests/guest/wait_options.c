@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// waitid and wait4 in all their options: groups, clone children, threads' children, WCONTINUED, WNOWAIT, rusage.
+// waitid and wait4 in all their options: groups, clone children, threads' children, WCONTINUED,
+// WNOWAIT, rusage.
 #define _GNU_SOURCE
 #include "t.h"
 #include <pthread.h>
@@ -12,8 +13,12 @@ static void info_line(const char *what, long result, const siginfo_t *info, pid_
     if (result < 0) {
         say("%s: -%s\n", what, errno_name(errno));
     } else {
-        say("%s: signo %d code %d status %d pid %s uid %d\n", what, info->si_signo, info->si_code, info->si_status,
-            info->si_pid == pid ? "right" : info->si_pid ? "other" : "0", (int)info->si_uid);
+        say("%s: signo %d code %d status %d pid %s uid %d\n", what, info->si_signo, info->si_code,
+            info->si_status,
+            info->si_pid == pid ? "right"
+            : info->si_pid      ? "other"
+                                : "0",
+            (int)info->si_uid);
     }
 }
 
@@ -100,8 +105,8 @@ int main(void)
     say("used some time: %d\n", r.ru_utime.tv_usec + r.ru_utime.tv_sec * 1000000 > 1000);
     struct rusage c;
     getrusage(RUSAGE_CHILDREN, &c);
-    say("children's sum is as large: %d\n",
-        c.ru_utime.tv_sec * 1000000 + c.ru_utime.tv_usec >= r.ru_utime.tv_sec * 1000000 + r.ru_utime.tv_usec);
+    say("children's sum is as large: %d\n", c.ru_utime.tv_sec * 1000000 + c.ru_utime.tv_usec >=
+                                                r.ru_utime.tv_sec * 1000000 + r.ru_utime.tv_usec);
     show("wait4 bad options", wait4(-1, &status, 0x40, NULL));
     show("wait4 INT_MIN", syscall(SYS_wait4, -2147483647 - 1, &status, 0, NULL));
     show("wait4 nobody", wait4(-1, &status, 0, NULL));

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Credentials (credentials(7)): immutable objects, replaced as a whole; groups, capabilities, per-user counts.
+// Credentials (credentials(7)): immutable objects, replaced as a whole; groups, capabilities,
+// per-user counts.
 #include "proc/cred.h"
 
 #include "lib/string.h"
@@ -21,7 +22,8 @@ struct cred init_cred = {
     .user = &root_user,
 };
 
-static DEFINE_SPINLOCK(user_lock); // taken with interrupts off: the last put may come from a timer's signal
+static DEFINE_SPINLOCK(
+    user_lock); // taken with interrupts off: the last put may come from a timer's signal
 static struct hlist_head user_hash[USER_BUCKETS];
 
 static struct user_struct *find_user_locked(uid_t uid)

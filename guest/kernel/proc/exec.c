@@ -56,7 +56,8 @@ static bool is_blank(char c)
     return c == ' ' || c == '\t';
 }
 
-// Cuts the first line "#! interp [arg]" up in `line` (terminated). The one argument keeps its inner blanks.
+// Cuts the first line "#! interp [arg]" up in `line` (terminated). The one argument keeps its inner
+// blanks.
 static int parse_script(char *line, char **interp, char **arg)
 {
     char *end = strchr(line, '\n');
@@ -133,7 +134,8 @@ int exec_compute_creds(struct exec *e)
 
 // --- leaving the old program
 
-// Sleeps until the other threads are gone; siglock held, and held again on success. False: killed meanwhile.
+// Sleeps until the other threads are gone; siglock held, and held again on success. False: killed
+// meanwhile.
 static bool wait_for_siblings(struct signal_struct *s)
 {
     while (s->notify_count) {
@@ -184,7 +186,8 @@ static bool become_leader(void)
     return true;
 }
 
-// 0: current is the only thread and the leader. -EAGAIN: somebody else ends or replaces the group already.
+// 0: current is the only thread and the leader. -EAGAIN: somebody else ends or replaces the group
+// already.
 static int de_thread(void)
 {
     struct task_struct *t = current;
@@ -217,7 +220,8 @@ killed:
     return -EAGAIN;
 }
 
-// Handlers belong to the old program; CLONE_SIGHAND's partner keeps the old table, and `fresh` takes its place here.
+// Handlers belong to the old program; CLONE_SIGHAND's partner keeps the old table, and `fresh`
+// takes its place here.
 static void unshare_sighand(struct sighand_struct *fresh)
 {
     struct sighand_struct *old = current->sighand;
@@ -239,8 +243,9 @@ void flush_signal_handlers(struct sighand_struct *s, bool force_default)
 {
     for (int i = 0; i < LINUX_NSIG; i++) {
         struct linux_sigaction *a = &s->action[i].sa;
-        *a = (struct linux_sigaction){
-            .handler = !force_default && a->handler == LINUX_SIG_IGN ? LINUX_SIG_IGN : LINUX_SIG_DFL};
+        *a = (struct linux_sigaction){.handler = !force_default && a->handler == LINUX_SIG_IGN
+                                                     ? LINUX_SIG_IGN
+                                                     : LINUX_SIG_DFL};
     }
 }
 

@@ -233,7 +233,8 @@ static int write_text(struct exec_args *a, u64 *at)
     return 0;
 }
 
-// Pointers to `n` strings that lie one after the other from *text in the blocks at *pos; then a null pointer.
+// Pointers to `n` strings that lie one after the other from *text in the blocks at *pos; then a
+// null pointer.
 static int write_pointers(struct exec_args *a, u64 *at, unsigned n, u64 *text, u64 *pos)
 {
     for (unsigned i = 0; i < n; i++) {
@@ -249,7 +250,8 @@ static int write_pointers(struct exec_args *a, u64 *at, unsigned n, u64 *text, u
     return 0;
 }
 
-static int write_vectors(struct exec_args *a, u64 at, u64 text, const u64 *auxv, unsigned auxv_words)
+static int write_vectors(struct exec_args *a, u64 at, u64 text, const u64 *auxv,
+                         unsigned auxv_words)
 {
     const u64 zero = 0;
     u64 argc = a->prefix_count + a->argc - a->skip;
@@ -261,8 +263,9 @@ static int write_vectors(struct exec_args *a, u64 at, u64 text, const u64 *auxv,
             return -ENOMEM;
         text += strlen(a->prefix[i]) + 1;
     }
-    if (write_pointers(a, &at, a->argc - a->skip, &text, &pos) || write_bytes(&at, &zero, sizeof(zero)) ||
-        write_pointers(a, &at, a->envc, &text, &pos) || write_bytes(&at, &zero, sizeof(zero)))
+    if (write_pointers(a, &at, a->argc - a->skip, &text, &pos) ||
+        write_bytes(&at, &zero, sizeof(zero)) || write_pointers(a, &at, a->envc, &text, &pos) ||
+        write_bytes(&at, &zero, sizeof(zero)))
         return -ENOMEM;
     return write_bytes(&at, auxv, auxv_words * sizeof(u64));
 }
@@ -275,7 +278,8 @@ static void set_auxv(u64 *auxv, unsigned words, u64 type, u64 value)
     }
 }
 
-long exec_args_write(struct exec_args *a, const char *filename, u64 top, u64 *auxv, unsigned auxv_words)
+long exec_args_write(struct exec_args *a, const char *filename, u64 top, u64 *auxv,
+                     unsigned auxv_words)
 {
     struct mm_struct *mm = current->mm;
     u64 name_size = strlen(filename) + 1;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Loading ELF programs: static and dynamic (PT_INTERP), fixed (ET_EXEC) and position-independent (ET_DYN). elf(5).
+// Loading ELF programs: static and dynamic (PT_INTERP), fixed (ET_EXEC) and position-independent
+// (ET_DYN). elf(5).
 #include "abi/auxv.h"
 #include "abi/elf.h"
 #include "arch/x86_64/fpu.h"
@@ -39,16 +40,17 @@ static int read_exactly(struct file *f, void *buf, u64 n, u64 at)
 
 static bool header_valid(const struct elf64_header *h)
 {
-    return memcmp(h->ident, ELF_MAGIC, 4) == 0 && h->ident[4] == ELF_CLASS64 && h->ident[5] == ELF_DATA_LSB &&
-           (h->type == ELF_TYPE_EXEC || h->type == ELF_TYPE_DYN) && h->machine == ELF_MACHINE_X86_64 &&
-           h->phentsize == sizeof(struct elf64_phdr) && h->phnum > 0 &&
-           h->phnum * sizeof(struct elf64_phdr) <= MAX_PHDR_BYTES;
+    return memcmp(h->ident, ELF_MAGIC, 4) == 0 && h->ident[4] == ELF_CLASS64 &&
+           h->ident[5] == ELF_DATA_LSB && (h->type == ELF_TYPE_EXEC || h->type == ELF_TYPE_DYN) &&
+           h->machine == ELF_MACHINE_X86_64 && h->phentsize == sizeof(struct elf64_phdr) &&
+           h->phnum > 0 && h->phnum * sizeof(struct elf64_phdr) <= MAX_PHDR_BYTES;
 }
 
 static bool segment_valid(const struct elf64_phdr *p)
 {
     return p->filesz <= p->memsz && p->memsz <= TASK_SIZE && p->vaddr <= TASK_SIZE - p->memsz &&
-           p->offset <= (1UL << 62) && p->filesz <= (1UL << 62) && (p->vaddr - p->offset) % PAGE_SIZE == 0;
+           p->offset <= (1UL << 62) && p->filesz <= (1UL << 62) &&
+           (p->vaddr - p->offset) % PAGE_SIZE == 0;
 }
 
 // Reads and checks the program headers. The header is in img->h already.
@@ -92,14 +94,16 @@ static u64 segment_prot(const struct elf64_phdr *p)
            (p->flags & ELF_PF_X ? PROT_EXEC : 0);
 }
 
-// The part of a segment that the file does not cover: the rest of its last page, then anonymous pages.
+// The part of a segment that the file does not cover: the rest of its last page, then anonymous
+// pages.
 static int map_bss(const struct elf_image *img, const struct elf64_phdr *p, u64 start)
 {
     u64 file_end = start + p->filesz, end = start + p->memsz, page_end = PAGE_ALIGN(file_end);
     if (end == file_end)
         return 0;
     // A read-only segment with a tail cannot be cleared; Linux lets that pass as well.
-    if (page_end != file_end && (p->flags & ELF_PF_W) && clear_user((void __user *)file_end, page_end - file_end))
+    if (page_end != file_end && (p->flags & ELF_PF_W) &&
+        clear_user((void __user *)file_end, page_end - file_end))
         return (u64)i_size_read(img->file->f_inode) < p->offset + p->filesz ? -EFAULT : -ENOMEM;
     if (p->filesz == 0)
         page_end = start & PAGE_MASK;
@@ -115,8 +119,8 @@ static int map_segment(struct elf_image *img, const struct elf64_phdr *p, u64 fi
     u64 start = p->vaddr + img->bias;
     if (p->filesz) {
         u64 offset = start % PAGE_SIZE;
-        long at = vm_mmap(img->file, start - offset, p->filesz + offset, segment_prot(p), MAP_PRIVATE | fixed,
-                          p->offset - offset);
+        long at = vm_mmap(img->file, start - offset, p->filesz + offset, segment_prot(p),
+                          MAP_PRIVATE | fixed, p->offset - offset);
         if (IS_ERR_VALUE(at))
             return (int)at;
     }
@@ -133,7 +137,8 @@ static int map_segment(struct elf_image *img, const struct elf64_phdr *p, u64 fi
     return 0;
 }
 
-// Maps all segments into current's address space. `hint`: where a position-independent image goes, 0 = anywhere.
+// Maps all segments into current's address space. `hint`: where a position-independent image goes,
+// 0 = anywhere.
 static int image_map(struct elf_image *img, u64 hint)
 {
     u64 fixed = MAP_FIXED_NOREPLACE;
@@ -141,7 +146,8 @@ static int image_map(struct elf_image *img, u64 hint)
     if (img->h.type == ELF_TYPE_DYN) {
         // One mapping finds room for the whole; the segments then replace it piece by piece.
         u64 size = img->highest - img->lowest;
-        long at = vm_mmap(NULL, hint, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
+        long at =
+            vm_mmap(NULL, hint, size, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, 0);
         if (IS_ERR_VALUE(at))
             return (int)at;
         int error = vm_munmap((u64)at, size);
@@ -205,7 +211,8 @@ static u64 phdr_address(const struct elf_image *img)
 {
     for (unsigned i = 0; i < img->h.phnum; i++) {
         const struct elf64_phdr *p = &img->ph[i];
-        if (p->type == ELF_PT_LOAD && p->offset <= img->h.phoff && img->h.phoff < p->offset + p->filesz)
+        if (p->type == ELF_PT_LOAD && p->offset <= img->h.phoff &&
+            img->h.phoff < p->offset + p->filesz)
             return img->h.phoff - p->offset + p->vaddr + img->bias;
     }
     return 0;
@@ -216,7 +223,8 @@ static u64 min_sigstack_size(void)
     return ALIGN_UP(sizeof(struct linux_rt_sigframe) + fpu_user_frame_size() + 64 + 16 + 8, 16UL);
 }
 
-static void fill_auxv(u64 *auxv, const struct exec *e, const struct elf_image *img, const struct elf_image *interp)
+static void fill_auxv(u64 *auxv, const struct exec *e, const struct elf_image *img,
+                      const struct elf_image *interp)
 {
     const struct cred *c = e->cred;
     const u64 values[AUXV_WORDS] = {
@@ -254,7 +262,8 @@ static void set_bounds(struct mm_struct *mm, const struct elf_image *img, bool m
     mm->start_brk = mm->brk = moves_brk ? DYN_BASE : PAGE_ALIGN(img->end);
 }
 
-// Builds the program in current's address space (the new one, for the moment). The stack pointer or -errno.
+// Builds the program in current's address space (the new one, for the moment). The stack pointer or
+// -errno.
 static long build_program(struct exec *e, struct elf_image *img, struct elf_image *interp)
 {
     u64 auxv[AUXV_WORDS];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The end of a thread and of a process: _exit(2), reparenting, zombies, what a dead task leaves in the sums.
+// The end of a thread and of a process: _exit(2), reparenting, zombies, what a dead task leaves in
+// the sums.
 #include "arch/x86_64/uaccess.h"
 #include "fs/file.h"
 #include "lib/printk.h"
@@ -106,7 +107,8 @@ static struct task_struct *find_alive_thread(struct task_struct *t)
     return NULL;
 }
 
-// A sibling thread, else the nearest ancestor that asked for orphans (PR_SET_CHILD_SUBREAPER), else init.
+// A sibling thread, else the nearest ancestor that asked for orphans (PR_SET_CHILD_SUBREAPER), else
+// init.
 static struct task_struct *find_new_reaper(struct task_struct *father)
 {
     struct task_struct *thread = find_alive_thread(father);
@@ -114,7 +116,8 @@ static struct task_struct *find_new_reaper(struct task_struct *father)
     if (thread)
         return thread;
     if (father->signal->has_child_subreaper) {
-        for (struct task_struct *p = father->real_parent; p != &init_task && p != init; p = p->real_parent) {
+        for (struct task_struct *p = father->real_parent; p != &init_task && p != init;
+             p = p->real_parent) {
             if (!p->signal->is_child_subreaper)
                 continue;
             thread = find_alive_thread(p);
@@ -132,7 +135,8 @@ bool will_become_orphaned_pgrp(struct pid *pgrp, struct task_struct *ignored)
 {
     struct task_struct *t;
     for_each_task_of_pid(pgrp, PIDTYPE_PGID, t) {
-        if (t == ignored || (t->exit_state && thread_group_empty(t)) || is_global_init(t->real_parent))
+        if (t == ignored || (t->exit_state && thread_group_empty(t)) ||
+            is_global_init(t->real_parent))
             continue;
         if (task_pgrp(t->real_parent) != pgrp && task_session(t->real_parent) == task_session(t))
             return false;
@@ -165,7 +169,8 @@ static void signal_pgrp_locked(struct pid *pgrp, int sig)
         group_send_sig_info(sig, SEND_SIG_PRIV, t);
 }
 
-// POSIX: a newly orphaned process group with stopped members gets SIGHUP and SIGCONT. parent NULL: t itself exits.
+// POSIX: a newly orphaned process group with stopped members gets SIGHUP and SIGCONT. parent NULL:
+// t itself exits.
 static void kill_orphaned_pgrp(struct task_struct *t, struct task_struct *parent)
 {
     struct pid *pgrp = task_pgrp(t);
@@ -181,8 +186,8 @@ static void kill_orphaned_pgrp(struct task_struct *t, struct task_struct *parent
     }
 }
 
-static void reparent_child(struct task_struct *father, struct task_struct *p, struct task_struct *reaper,
-                           struct list_head *dead)
+static void reparent_child(struct task_struct *father, struct task_struct *p,
+                           struct task_struct *reaper, struct list_head *dead)
 {
     struct task_struct *t;
     for_each_thread(p, t) {
@@ -194,7 +199,8 @@ static void reparent_child(struct task_struct *father, struct task_struct *p, st
     if (same_thread_group(reaper, father))
         return;
     p->exit_signal = SIGCHLD;
-    if (p->exit_state == EXIT_ZOMBIE && thread_group_empty(p) && do_notify_parent(p, p->exit_signal)) {
+    if (p->exit_state == EXIT_ZOMBIE && thread_group_empty(p) &&
+        do_notify_parent(p, p->exit_signal)) {
         p->exit_state = EXIT_DEAD;
         list_add(&p->dead_entry, dead);
     }
@@ -353,8 +359,9 @@ void do_exit(long code)
     if (group_dead) {
         set_group_exit_code(t, (int)code);
         if (is_global_init(t))
-            panic("init ended, status 0x%x",
-                  t->signal->group_exit_code ? (unsigned)t->signal->group_exit_code : (unsigned)code);
+            panic("init ended, status 0x%x", t->signal->group_exit_code
+                                                 ? (unsigned)t->signal->group_exit_code
+                                                 : (unsigned)code);
         itimers_exit(t->signal);
     }
     t->exit_code = (int)code;

@@ -35,8 +35,8 @@ void fork_init(void)
 // Everything in the copied task that is the child's own.
 static void reset_task(struct task_struct *p)
 {
-    p->flags = (p->flags & ~(PF_SUPERPRIV | PF_KTHREAD | PF_MEMALLOC | PF_MEMALLOC_NOFS | PF_RESTORE_SIGMASK |
-                             PF_VFORK_WAIT | PF_EXITING)) |
+    p->flags = (p->flags & ~(PF_SUPERPRIV | PF_KTHREAD | PF_MEMALLOC | PF_MEMALLOC_NOFS |
+                             PF_RESTORE_SIGMASK | PF_VFORK_WAIT | PF_EXITING)) |
                PF_FORKNOEXEC;
     p->work = 0;
     p->restart_pending = false;
@@ -75,8 +75,8 @@ static void reset_task(struct task_struct *p)
 static bool too_many_tasks(void)
 {
     const struct user_struct *u = current->cred->user;
-    if (u != &root_user && (u64)atomic_read(&u->processes) >= rlimit(RLIMIT_NPROC) && !capable(CAP_SYS_RESOURCE) &&
-        !capable(CAP_SYS_ADMIN))
+    if (u != &root_user && (u64)atomic_read(&u->processes) >= rlimit(RLIMIT_NPROC) &&
+        !capable(CAP_SYS_RESOURCE) && !capable(CAP_SYS_ADMIN))
         return true;
     return atomic_read(&nr_threads) >= max_threads;
 }
@@ -265,7 +265,8 @@ static void link_leader(struct task_struct *p, struct pid *pid)
     cpu_timer_update(p); // RLIMIT_CPU is inherited
 }
 
-// Publishes the task. -ERESTARTNOINTR: a signal came first, and it must reach parent or child, not half of each.
+// Publishes the task. -ERESTARTNOINTR: a signal came first, and it must reach parent or child, not
+// half of each.
 static int link_task(const struct kernel_clone_args *a, struct task_struct *p, struct pid *pid)
 {
     spin_lock(&tasklist_lock);
@@ -354,9 +355,10 @@ static int check_flags(u64 flags)
         return -EINVAL;
     if ((flags & CLONE_PARENT) && (current->signal->flags & SIGNAL_UNKILLABLE))
         return -EINVAL;
-    // No namespaces beside the first ones and no pidfds: as a kernel that was configured without them answers.
-    if (flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
-                 CLONE_NEWNET | CLONE_PIDFD))
+    // No namespaces beside the first ones and no pidfds: as a kernel that was configured without
+    // them answers.
+    if (flags & (CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |
+                 CLONE_NEWPID | CLONE_NEWNET | CLONE_PIDFD))
         return -EINVAL;
     return 0;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Futexes, futex(2): keys, hash buckets, wait, wake, requeue, wake-op; robust lists (set_robust_list(2)).
+// Futexes, futex(2): keys, hash buckets, wait, wake, requeue, wake-op; robust lists
+// (set_robust_list(2)).
 #include "proc/futex.h"
 
 #include "abi/futex.h"
@@ -13,7 +14,8 @@
 #define BUCKETS 256
 #define ROBUST_LIST_LIMIT 2048
 
-// Tells a shared futex in private memory from a private one at the same address: they do not match (contract 7).
+// Tells a shared futex in private memory from a private one at the same address: they do not match
+// (contract 7).
 #define KEY_SHARED_PRIVATE_MEMORY 1UL
 
 struct futex_bucket {
@@ -32,7 +34,8 @@ void futex_init(void)
 
 static struct futex_bucket *bucket_of(const struct futex_key *k)
 {
-    u64 h = (k->object ^ (k->object >> 17)) * 0x9e3779b97f4a7c15UL ^ k->offset * 0xd6e8feb86659fd93UL;
+    u64 h =
+        (k->object ^ (k->object >> 17)) * 0x9e3779b97f4a7c15UL ^ k->offset * 0xd6e8feb86659fd93UL;
     return &buckets[h >> 56];
 }
 
@@ -84,7 +87,8 @@ static int read_value(u32 __user *uaddr, u32 *value)
     return error;
 }
 
-// Queues w if *uaddr == expected: 0 and the task's state is set. -EAGAIN: another value. -EFAULT: fault in, try again.
+// Queues w if *uaddr == expected: 0 and the task's state is set. -EAGAIN: another value. -EFAULT:
+// fault in, try again.
 static int wait_setup(struct futex_waiter *w, u32 __user *uaddr, u32 expected)
 {
     struct futex_bucket *b = bucket_of(&w->key);
@@ -164,7 +168,8 @@ int futex_wait(u32 __user *uaddr, bool shared, u32 value, u64 expires, bool real
     }
 }
 
-// Takes w off and wakes it; after the store of NULL its stack frame may be gone, hence the reference. Bucket locked.
+// Takes w off and wakes it; after the store of NULL its stack frame may be gone, hence the
+// reference. Bucket locked.
 static void wake_waiter(struct futex_waiter *w)
 {
     struct task_struct *t = get_task_struct(w->task);
@@ -241,8 +246,9 @@ static void move_waiter(struct futex_waiter *w, struct futex_bucket *to, const s
     __atomic_store_n(&w->bucket_lock, &to->lock, __ATOMIC_RELEASE);
 }
 
-static int requeue_locked(struct futex_bucket *b1, struct futex_bucket *b2, const struct futex_key *k1,
-                          const struct futex_key *k2, int nr_wake, int nr_requeue)
+static int requeue_locked(struct futex_bucket *b1, struct futex_bucket *b2,
+                          const struct futex_key *k1, const struct futex_key *k2, int nr_wake,
+                          int nr_requeue)
 {
     struct futex_waiter *w, *next;
     int done = 0, moved = 0;
@@ -260,7 +266,8 @@ static int requeue_locked(struct futex_bucket *b1, struct futex_bucket *b2, cons
             struct inode *old;
             move_waiter(w, b2, k2, &old);
             if (old)
-                atomic_dec(&old->i_count); // k1 in our caller holds another reference: never the last one
+                atomic_dec(
+                    &old->i_count); // k1 in our caller holds another reference: never the last one
         }
         moved++;
     }
@@ -333,7 +340,8 @@ static int apply_op(u32 encoded, u32 __user *uaddr)
     }
 }
 
-int futex_wake_op(u32 __user *uaddr1, u32 __user *uaddr2, bool shared, int nr_wake, int nr_wake2, u32 op)
+int futex_wake_op(u32 __user *uaddr1, u32 __user *uaddr2, bool shared, int nr_wake, int nr_wake2,
+                  u32 op)
 {
     struct futex_key k1, k2;
     for (;;) {

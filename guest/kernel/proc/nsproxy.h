@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Namespaces of a task, counted as one. No global hostname, mount table or pid table exists beside these.
+// Namespaces of a task, counted as one. No global hostname, mount table or pid table exists beside
+// these.
 #pragma once
 
 #include "abi/utsname.h"

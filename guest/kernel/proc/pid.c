@@ -139,7 +139,8 @@ void attach_pid(struct task_struct *t, enum pid_type type)
     hlist_add_head(&t->pid_links[type], &(*pid_slot(t, type))->tasks[type]);
 }
 
-// Unlinks and, when no task uses the pid in any role, gives its numbers back. `fresh` takes its place (NULL: none).
+// Unlinks and, when no task uses the pid in any role, gives its numbers back. `fresh` takes its
+// place (NULL: none).
 static void replace_pid(struct task_struct *t, enum pid_type type, struct pid *fresh)
 {
     struct pid **slot = pid_slot(t, type);

@@ -51,10 +51,13 @@ pid_t task_tgid_vnr(struct task_struct *t);
 struct pid_namespace *task_active_pid_ns(struct task_struct *t);
 #define for_each_process(p) for (p = NULL; (p = next_process(p)) != NULL;)
 struct task_struct *next_process(struct task_struct *p); // tasklist_lock held; NULL starts
-#define for_each_thread(leader, t) list_for_each_entry(t, &(leader)->signal->thread_head, thread_node)
+#define for_each_thread(leader, t)                                                                 \
+    list_for_each_entry(t, &(leader)->signal->thread_head, thread_node)
 // task in the process group `pgrp`; tasklist_lock held
-#define for_each_task_of_pid(pid_, type, t) hlist_for_each_entry(t, &(pid_)->tasks[type], pid_links[type])
+#define for_each_task_of_pid(pid_, type, t)                                                        \
+    hlist_for_each_entry(t, &(pid_)->tasks[type], pid_links[type])
 void pid_init(void);
 
-// Kernel threads get a pid and a place in the family (weak in kthread.c until proc/ is linked). 0 or -errno.
+// Kernel threads get a pid and a place in the family (weak in kthread.c until proc/ is linked). 0
+// or -errno.
 int proc_adopt_kthread(struct task_struct *t);

@@ -27,16 +27,19 @@ static inline bool is_global_init(const struct task_struct *t)
 // Number 1 of the first namespace; ERR_PTR if it is taken.
 struct pid *alloc_init_pid(void);
 // proc/pid.c: with tasklist_lock held.
-// Gives `to` the identity of `from` (PID and TGID) and the other way round; exec by a thread that is not the leader.
+// Gives `to` the identity of `from` (PID and TGID) and the other way round; exec by a thread that
+// is not the leader.
 void exchange_tids(struct task_struct *to, struct task_struct *from);
 void transfer_pid(struct task_struct *from, struct task_struct *to, enum pid_type type);
 
 // proc/signal_struct.c
 struct signal_struct *signal_struct_alloc(struct signal_struct *parent); // NULL without memory
 void put_signal_struct(struct signal_struct *s);
-struct sighand_struct *sighand_alloc(const struct sighand_struct *from); // copies the actions of `from`
+struct sighand_struct *
+sighand_alloc(const struct sighand_struct *from); // copies the actions of `from`
 void put_sighand(struct sighand_struct *s);
-struct sighand_struct *lock_task_sighand(struct task_struct *t, unsigned long *flags); // NULL: t is released
+struct sighand_struct *lock_task_sighand(struct task_struct *t,
+                                         unsigned long *flags); // NULL: t is released
 
 // proc/exit.c
 bool will_become_orphaned_pgrp(struct pid *pgrp, struct task_struct *ignored); // tasklist_lock held
@@ -52,7 +55,8 @@ void init_sigpending(struct sigpending *p);
 void flush_sigqueue(struct sigpending *p);
 void flush_signal_handlers(struct sighand_struct *s, bool force_default);
 void exit_signals(struct task_struct *t);
-// Sends the parent its signal about `t` (a zombie leader). True: nobody will wait, release it. tasklist_lock held.
+// Sends the parent its signal about `t` (a zombie leader). True: nobody will wait, release it.
+// tasklist_lock held.
 bool do_notify_parent(struct task_struct *t, int sig);
 // Marks of an unfinished group stop (jobctl); siglock held.
 bool task_participate_group_stop(struct task_struct *t);

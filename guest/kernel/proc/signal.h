@@ -91,20 +91,24 @@ extern struct sighand_struct init_sighand;
 
 #define SEND_SIG_NOINFO ((struct linux_siginfo *)0) // from a user, SI_USER
 #define SEND_SIG_PRIV ((struct linux_siginfo *)1)   // from the kernel, SI_KERNEL
-// Any context that may take siglock. Permission checks are the caller's. 0 or -errno (-EAGAIN: queue full).
+// Any context that may take siglock. Permission checks are the caller's. 0 or -errno (-EAGAIN:
+// queue full).
 int send_sig_info(int sig, struct linux_siginfo *info, struct task_struct *t); // thread-directed
-int group_send_sig_info(int sig, struct linux_siginfo *info, struct task_struct *t); // process-directed
+int group_send_sig_info(int sig, struct linux_siginfo *info,
+                        struct task_struct *t); // process-directed
 int send_sig(int sig, struct task_struct *t, int priv);
 int kill_pid(struct pid *p, int sig, int priv);
 int kill_pgrp(struct pid *pgrp, int sig, int priv); // takes tasklist_lock
-// A fault of current: unblocks and resets an ignored or blocked handler. si_addr for SEGV/BUS/FPE/ILL/TRAP.
+// A fault of current: unblocks and resets an ignored or blocked handler. si_addr for
+// SEGV/BUS/FPE/ILL/TRAP.
 void force_sig_fault(int sig, int code, void __user *addr);
 void force_sig(int sig);
 void recalc_sigpending(void); // siglock held
 void signal_wake_up(struct task_struct *t, bool fatal); // siglock held
 bool is_current_pgrp_orphaned(void);
 bool is_ignored_or_blocked(int sig); // by current: for SIGTTIN/SIGTTOU rules
-int dequeue_signal(struct task_struct *t, const sigset_t_k *mask, struct linux_siginfo *info); // siglock held
+int dequeue_signal(struct task_struct *t, const sigset_t_k *mask,
+                   struct linux_siginfo *info); // siglock held
 void set_current_blocked(const sigset_t_k *set);
 void signal_init(void);
 // Sleep helper for sigtimedwait, ppoll... : installs a mask until the return to user mode.

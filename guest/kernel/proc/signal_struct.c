@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The parts that a thread group shares: signal_struct and sighand_struct, namespaces; their lifetimes.
+// The parts that a thread group shares: signal_struct and sighand_struct, namespaces; their
+// lifetimes.
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "proc/proc_internal.h"
@@ -130,8 +131,8 @@ void put_sighand(struct sighand_struct *s)
 
 struct sighand_struct *lock_task_sighand(struct task_struct *t, unsigned long *flags)
 {
-    // Interrupts stay off between the read and the lock, so that the deferred free cannot run in between; exec and
-    // release_task change the pointer under the lock.
+    // Interrupts stay off between the read and the lock, so that the deferred free cannot run in
+    // between; exec and release_task change the pointer under the lock.
     for (;;) {
         unsigned long f = local_irq_save();
         struct sighand_struct *s = __atomic_load_n(&t->sighand, __ATOMIC_ACQUIRE);

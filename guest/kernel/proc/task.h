@@ -18,7 +18,8 @@ long kernel_clone(struct kernel_clone_args *a); // pid in current's namespace or
 pid_t kernel_process(int (*fn)(void *), void *arg);
 void do_exit(long code) __noreturn;       // this thread
 void do_group_exit(int code) __noreturn;  // whole group
-// End of a kernel thread that came by proc_adopt_kthread; t = current. The thread then only has to be switched away.
+// End of a kernel thread that came by proc_adopt_kthread; t = current. The thread then only has to
+// be switched away.
 void proc_exit_kthread(struct task_struct *t);
 void release_task(struct task_struct *t);
 void mm_release(struct task_struct *t);   // CLEARTID, robust list, vfork_done

@@ -58,7 +58,8 @@ static void set_info(struct wait_opts *w, struct task_struct *p, int cause, int 
     w->info.status = status;
 }
 
-// All three with tasklist_lock held, which they drop when they report; the result is the pid, or 0: nothing here.
+// All three with tasklist_lock held, which they drop when they report; the result is the pid, or 0:
+// nothing here.
 static pid_t wait_zombie(struct wait_opts *w, struct task_struct *p)
 {
     if (!(w->flags & WEXITED))
@@ -158,7 +159,8 @@ static pid_t scan(struct wait_opts *w)
     pid_t nr = 0;
     w->none_error = -ECHILD;
     spin_lock(&tasklist_lock);
-    if (w->type != P_ALL && (!w->pid || !pid_task(w->pid, w->type == P_PID ? PIDTYPE_PID : PIDTYPE_PGID))) {
+    if (w->type != P_ALL &&
+        (!w->pid || !pid_task(w->pid, w->type == P_PID ? PIDTYPE_PID : PIDTYPE_PGID))) {
         spin_unlock(&tasklist_lock);
         return 0;
     }
@@ -279,7 +281,8 @@ SYSCALL_DEFINE(waitid)
     unsigned options = ARG_UINT(3);
     struct linux_rusage rusage;
     struct wait_opts w = {.flags = options, .rusage = ru ? &rusage : NULL};
-    if (options & ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | WNOTHREAD | WCLONE | WALL))
+    if (options &
+        ~(WNOHANG | WNOWAIT | WEXITED | WSTOPPED | WCONTINUED | WNOTHREAD | WCLONE | WALL))
         return -EINVAL;
     if (!(options & (WEXITED | WSTOPPED | WCONTINUED)))
         return -EINVAL;

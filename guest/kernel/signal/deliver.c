@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Taking signals on the way to user mode: default actions, group stop, handlers, restart of system calls. signal(7).
+// Taking signals on the way to user mode: default actions, group stop, handlers, restart of system
+// calls. signal(7).
 #include "abi/wait.h"
 #include "arch/x86_64/uaccess.h"
 #include "proc/proc_internal.h"
@@ -58,7 +59,8 @@ static void start_group_stop(int sig)
     }
 }
 
-// Stops current as part of its group (sig != 0 starts the stop). siglock held: true = it was dropped, look again.
+// Stops current as part of its group (sig != 0 starts the stop). siglock held: true = it was
+// dropped, look again.
 static bool do_signal_stop(int sig)
 {
     struct task_struct *t = current;
@@ -82,7 +84,8 @@ static bool do_signal_stop(int sig)
     return true;
 }
 
-// The parent hears of a stop or continue that SIGCONT found (send.c). siglock held; dropped and true if there was one.
+// The parent hears of a stop or continue that SIGCONT found (send.c). siglock held; dropped and
+// true if there was one.
 static bool report_cldstop(void)
 {
     struct signal_struct *s = current->signal;
@@ -100,7 +103,8 @@ static bool report_cldstop(void)
 static void __noreturn die_of_signal(int sig)
 {
     spin_unlock_irq(&current->sighand->siglock);
-    // No core files are written, so the core bit (0x80) of the status stays clear, as with RLIMIT_CORE 0.
+    // No core files are written, so the core bit (0x80) of the status stays clear, as with
+    // RLIMIT_CORE 0.
     do_group_exit(sig);
 }
 
@@ -184,7 +188,8 @@ void exit_signals(struct task_struct *t)
     }
 }
 
-// The table of contract 13: what an interrupted call returns when a handler runs, or whether it starts over.
+// The table of contract 13: what an interrupted call returns when a handler runs, or whether it
+// starts over.
 static void restart_for_handler(struct pt_regs *regs, const struct ksignal *k)
 {
     switch ((long)regs->ax) {
@@ -216,7 +221,8 @@ static const sigset_t_k *mask_to_save(void)
     return current->flags & PF_RESTORE_SIGMASK ? &current->saved_sigmask : &current->blocked;
 }
 
-// After the frame is up: the handler's mask. A mask that a call had put aside now lives in the frame.
+// After the frame is up: the handler's mask. A mask that a call had put aside now lives in the
+// frame.
 static void signal_delivered(const struct ksignal *k)
 {
     struct task_struct *t = current;
@@ -285,5 +291,6 @@ int set_user_sigmask(const void __user *umask, size_t size)
 
 bool is_ignored_or_blocked(int sig)
 {
-    return sig_member(&current->blocked, sig) || sig_action(current, sig)->sa.handler == LINUX_SIG_IGN;
+    return sig_member(&current->blocked, sig) ||
+           sig_action(current, sig)->sa.handler == LINUX_SIG_IGN;
 }

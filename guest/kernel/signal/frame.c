@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The user stack frame of a handler (struct rt_sigframe of x86-64) and sigreturn(2); alternate stacks (sigaltstack(2)).
+// The user stack frame of a handler (struct rt_sigframe of x86-64) and sigreturn(2); alternate
+// stacks (sigaltstack(2)).
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/thread.h"
 #include "arch/x86_64/uaccess.h"
@@ -56,14 +57,34 @@ static void save_sigcontext(struct linux_sigcontext *sc, const struct pt_regs *r
 {
     const struct thread_struct *th = &current->thread;
     *sc = (struct linux_sigcontext){
-        .r8 = r->r8, .r9 = r->r9, .r10 = r->r10, .r11 = r->r11, .r12 = r->r12, .r13 = r->r13, .r14 = r->r14,
-        .r15 = r->r15, .di = r->di, .si = r->si, .bp = r->bp, .bx = r->bx, .dx = r->dx, .ax = r->ax, .cx = r->cx,
-        .sp = r->sp, .ip = r->ip, .flags = r->flags, .cs = (u16)r->cs, .ss = (u16)r->ss, .err = th->error_code,
-        .trapno = th->trap_nr, .cr2 = th->cr2,
+        .r8 = r->r8,
+        .r9 = r->r9,
+        .r10 = r->r10,
+        .r11 = r->r11,
+        .r12 = r->r12,
+        .r13 = r->r13,
+        .r14 = r->r14,
+        .r15 = r->r15,
+        .di = r->di,
+        .si = r->si,
+        .bp = r->bp,
+        .bx = r->bx,
+        .dx = r->dx,
+        .ax = r->ax,
+        .cx = r->cx,
+        .sp = r->sp,
+        .ip = r->ip,
+        .flags = r->flags,
+        .cs = (u16)r->cs,
+        .ss = (u16)r->ss,
+        .err = th->error_code,
+        .trapno = th->trap_nr,
+        .cr2 = th->cr2,
     };
 }
 
-// Where the frame goes: below the red zone or at the top of the alternate stack. 0 if it does not fit there.
+// Where the frame goes: below the red zone or at the top of the alternate stack. 0 if it does not
+// fit there.
 static u64 place_frame(const struct ksignal *k, const struct pt_regs *regs, u64 *fpstate)
 {
     struct task_struct *t = current;
@@ -131,7 +152,8 @@ SYSCALL_DEFINE(rt_sigreturn)
     struct pt_regs *regs = a->regs;
     struct linux_ucontext uc;
     u64 frame = regs->sp - 8; // the handler's ret took pretcode off
-    if (copy_from_user(&uc, (void __user *)(frame + offset_of(struct linux_rt_sigframe, uc)), sizeof(uc)))
+    if (copy_from_user(&uc, (void __user *)(frame + offset_of(struct linux_rt_sigframe, uc)),
+                       sizeof(uc)))
         goto bad;
     // Only the one 64-bit code segment exists; a kernel or null selector would fault in iret.
     if ((uc.uc_mcontext.cs | 3) != USER_CS)

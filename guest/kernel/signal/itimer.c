@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Interval timers: setitimer(2), getitimer(2), alarm(2); RLIMIT_CPU. The CPU clocks are looked at by a timer that runs
-// while one of them is set: CPU time cannot pass faster than the clock times the threads.
+// Interval timers: setitimer(2), getitimer(2), alarm(2); RLIMIT_CPU. The CPU clocks are looked at
+// by a timer that runs while one of them is set: CPU time cannot pass faster than the clock times
+// the threads.
 #include "abi/time.h"
 #include "arch/x86_64/uaccess.h"
 #include "lib/string.h"
@@ -62,7 +63,8 @@ static u64 cpu_clock(struct task_struct *t, int which)
     return which == CPU_VIRTUAL ? utime : utime + stime;
 }
 
-// Signals what is due; returns the ns until the next expiry can come, ~0 if none is set. siglock held.
+// Signals what is due; returns the ns until the next expiry can come, ~0 if none is set. siglock
+// held.
 static u64 check_cpu_timers(struct task_struct *t, u64 *due)
 {
     struct signal_struct *s = t->signal;
@@ -93,7 +95,8 @@ static u64 check_cpu_timers(struct task_struct *t, u64 *due)
         *due |= SIGMASK(SIGXCPU);
         limit->rlim_cur = used / NSEC_PER_SEC + 1; // and again each second
     }
-    return min(next, (limit->rlim_cur < 1UL << 33 ? limit->rlim_cur : 1UL << 33) * NSEC_PER_SEC - used);
+    return min(next,
+               (limit->rlim_cur < 1UL << 33 ? limit->rlim_cur : 1UL << 33) * NSEC_PER_SEC - used);
 }
 
 static enum hrtimer_restart cpu_expired(struct hrtimer *timer)
@@ -121,7 +124,8 @@ static enum hrtimer_restart cpu_expired(struct hrtimer *timer)
 void cpu_timer_update(struct task_struct *t)
 {
     struct signal_struct *s = t->signal;
-    if (s->it[CPU_VIRTUAL].expires || s->it[CPU_PROF].expires || s->rlim[RLIMIT_CPU].rlim_cur != RLIM_INFINITY) {
+    if (s->it[CPU_VIRTUAL].expires || s->it[CPU_PROF].expires ||
+        s->rlim[RLIMIT_CPU].rlim_cur != RLIM_INFINITY) {
         if (!hrtimer_active(&s->cpu_timer))
             hrtimer_start(&s->cpu_timer, ktime_get() + CPU_TIMER_GRANULARITY_NS);
     }
@@ -181,7 +185,8 @@ static int get_timeval_ns(u64 *ns, const struct linux_timeval *t)
 
 static struct linux_timeval ns_to_timeval(u64 ns)
 {
-    return (struct linux_timeval){(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC / NSEC_PER_USEC)};
+    return (struct linux_timeval){(s64)(ns / NSEC_PER_SEC),
+                                  (s64)(ns % NSEC_PER_SEC / NSEC_PER_USEC)};
 }
 
 static int get_itimer(int which, struct linux_itimerval *out)

@@ -10,7 +10,8 @@ static void wake_parent(struct task_struct *parent)
     wake_up_interruptible_all(&parent->signal->wait_chldexit);
 }
 
-static void fill_child_info(struct linux_siginfo *info, struct task_struct *t, struct task_struct *parent)
+static void fill_child_info(struct linux_siginfo *info, struct task_struct *t,
+                            struct task_struct *parent)
 {
     u64 utime, stime;
     info->chld.pid = pid_nr_ns(t->thread_pid, task_active_pid_ns(parent));

@@ -17,7 +17,8 @@ void signal_init(void)
 
 struct sigqueue *sigqueue_alloc(struct task_struct *t, gfp_t gfp, bool override_limit)
 {
-    // The receiver's user pays, as long as the receiver lives (its cred pointer is stable under siglock's holder).
+    // The receiver's user pays, as long as the receiver lives (its cred pointer is stable under
+    // siglock's holder).
     struct user_struct *u = t->cred->user;
     u64 limit = __atomic_load_n(&t->signal->rlim[RLIMIT_SIGPENDING].rlim_cur, __ATOMIC_RELAXED);
     int pending = atomic_inc_return(&u->sigpending);
@@ -135,7 +136,8 @@ static bool recalc_sigpending_task(struct task_struct *t)
         set_bit(TW_SIGPENDING, &t->work);
         return true;
     }
-    // Not cleared here: the task may have been told to look for another reason (a fatal signal of the group).
+    // Not cleared here: the task may have been told to look for another reason (a fatal signal of
+    // the group).
     return false;
 }
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Sending signals: what is ignored at once, stop and continue, queueing, which thread is woken. signal(7).
+// Sending signals: what is ignored at once, stop and continue, queueing, which thread is woken.
+// signal(7).
 #include "lib/string.h"
 #include "mm/gfp.h"
 #include "proc/proc_internal.h"
@@ -132,7 +133,8 @@ static void complete_signal(int sig, struct task_struct *t, bool group)
     struct task_struct *target = choose_thread(sig, t, group);
     if (!target)
         return; // whoever unblocks it finds it
-    if (ends_group(target, sig) && !(s->flags & SIGNAL_GROUP_EXIT) && !(s->flags & SIGNAL_UNKILLABLE && sig != SIGKILL) &&
+    if (ends_group(target, sig) && !(s->flags & SIGNAL_GROUP_EXIT) &&
+        !(s->flags & SIGNAL_UNKILLABLE && sig != SIGKILL) &&
         !sig_member(&target->real_blocked, sig) && !sig_in(SIG_CORE_MASK, sig)) {
         s->flags = SIGNAL_GROUP_EXIT | (s->flags & SIGNAL_UNKILLABLE);
         s->group_exit_code = sig;
@@ -161,7 +163,8 @@ static void fill_info(struct linux_siginfo *to, int sig, const struct linux_sigi
 }
 
 // siglock held.
-static int send_signal_locked(int sig, struct linux_siginfo *info, struct task_struct *t, bool group)
+static int send_signal_locked(int sig, struct linux_siginfo *info, struct task_struct *t,
+                              bool group)
 {
     bool force = info_from_kernel(info);
     if (!prepare_signal(sig, t, force))
@@ -248,8 +251,9 @@ int check_kill_permission(int sig, struct linux_siginfo *info, struct task_struc
         return 0; // from the kernel
     const struct cred *mine = current_cred();
     const struct cred *other = get_task_cred(t);
-    bool ok = same_thread_group(current, t) || mine->euid == other->suid || mine->euid == other->uid ||
-              mine->uid == other->suid || mine->uid == other->uid || capable(CAP_KILL);
+    bool ok = same_thread_group(current, t) || mine->euid == other->suid ||
+              mine->euid == other->uid || mine->uid == other->suid || mine->uid == other->uid ||
+              capable(CAP_KILL);
     put_cred(other);
     if (ok || (sig == SIGCONT && task_session(t) == task_session(current)))
         return 0;

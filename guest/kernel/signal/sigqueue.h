@@ -4,7 +4,8 @@
 
 #include "proc/signal.h"
 
-struct sigqueue *sigqueue_alloc(struct task_struct *t, gfp_t gfp, bool override_limit); // NULL: limit or no memory
+struct sigqueue *sigqueue_alloc(struct task_struct *t, gfp_t gfp,
+                                bool override_limit); // NULL: limit or no memory
 void sigqueue_free(struct sigqueue *q);
 void sigpending_remove(struct sigpending *p, u64 mask); // forgets these signals
 void recalc_sigpending_and_wake(struct task_struct *t);
@@ -18,7 +19,8 @@ struct ksignal {
     struct linux_siginfo info;
     struct linux_sigaction action;
 };
-// The next signal with a handler, or false. Stops, ends and ignores on the way. Task context, no locks.
+// The next signal with a handler, or false. Stops, ends and ignores on the way. Task context, no
+// locks.
 bool get_signal(struct ksignal *k);
 // Puts the frame on the user stack and points regs at the handler; 0 or -EFAULT.
 int setup_rt_frame(struct ksignal *k, struct pt_regs *regs, const sigset_t_k *saved_mask);

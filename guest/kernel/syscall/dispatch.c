@@ -24,7 +24,8 @@ static const char *const names[] = {
 
 #define NR_SYSCALLS ARRAY_SIZE(table)
 
-// One writer at a time is likely but not promised: a lost count under SMP would only be a statistic off by one.
+// One writer at a time is likely but not promised: a lost count under SMP would only be a statistic
+// off by one.
 static struct {
     u64 calls, errors;
 } stats[NR_SYSCALLS];
@@ -60,7 +61,8 @@ void syscall_dispatch(struct pt_regs *regs)
         regs->ax = (u64)-ENOSYS;
         return;
     }
-    const struct sys_args args = {{regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9}, regs};
+    const struct sys_args args = {{regs->di, regs->si, regs->dx, regs->r10, regs->r8, regs->r9},
+                                  regs};
     long result = fn(&args);
     if (unlikely(IS_ERR_VALUE(result)))
         note_error(regs, nr, result);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// User, group and capability identities: setuid(2) and relatives, setgroups(2), capget(2). Rules of credentials(7).
+// User, group and capability identities: setuid(2) and relatives, setgroups(2), capget(2). Rules of
+// credentials(7).
 #include "mm/slab.h"
 #include "proc/proc_internal.h"
 #include "sched/sched.h"
@@ -166,8 +167,9 @@ SYSCALL_DEFINE(setresuid)
     struct cred *c = prepare_creds();
     if (!c)
         return -ENOMEM;
-    if (!capable(CAP_SETUID) && !(is_one_of(r, c->uid, c->euid, c->suid) && is_one_of(e, c->uid, c->euid, c->suid) &&
-                                  is_one_of(s, c->uid, c->euid, c->suid)))
+    if (!capable(CAP_SETUID) &&
+        !(is_one_of(r, c->uid, c->euid, c->suid) && is_one_of(e, c->uid, c->euid, c->suid) &&
+          is_one_of(s, c->uid, c->euid, c->suid)))
         return refuse(c);
     c->uid = r != KEEP ? r : c->uid;
     c->euid = e != KEEP ? e : c->euid;
@@ -181,8 +183,9 @@ SYSCALL_DEFINE(setresgid)
     struct cred *c = prepare_creds();
     if (!c)
         return -ENOMEM;
-    if (!capable(CAP_SETGID) && !(is_one_of(r, c->gid, c->egid, c->sgid) && is_one_of(e, c->gid, c->egid, c->sgid) &&
-                                  is_one_of(s, c->gid, c->egid, c->sgid)))
+    if (!capable(CAP_SETGID) &&
+        !(is_one_of(r, c->gid, c->egid, c->sgid) && is_one_of(e, c->gid, c->egid, c->sgid) &&
+          is_one_of(s, c->gid, c->egid, c->sgid)))
         return refuse(c);
     c->gid = r != KEEP ? r : c->gid;
     c->egid = e != KEEP ? e : c->egid;
@@ -216,7 +219,8 @@ SYSCALL_DEFINE(setfsuid)
     uid_t uid = ARG_UINT(0);
     const struct cred *old = current_cred();
     uid_t before = old->fsuid;
-    if (uid == KEEP || uid == before || (!capable(CAP_SETUID) && !is_one_of(uid, old->uid, old->euid, old->suid)))
+    if (uid == KEEP || uid == before ||
+        (!capable(CAP_SETUID) && !is_one_of(uid, old->uid, old->euid, old->suid)))
         return before;
     struct cred *c = prepare_creds();
     if (c) {
@@ -231,7 +235,8 @@ SYSCALL_DEFINE(setfsgid)
     gid_t gid = ARG_UINT(0);
     const struct cred *old = current_cred();
     gid_t before = old->fsgid;
-    if (gid == KEEP || gid == before || (!capable(CAP_SETGID) && !is_one_of(gid, old->gid, old->egid, old->sgid)))
+    if (gid == KEEP || gid == before ||
+        (!capable(CAP_SETGID) && !is_one_of(gid, old->gid, old->egid, old->sgid)))
         return before;
     struct cred *c = prepare_creds();
     if (c) {
@@ -362,7 +367,8 @@ SYSCALL_DEFINE(capset)
     struct cred *c = prepare_creds();
     if (!c)
         return -ENOMEM;
-    u64 may_inherit = c->cap_inheritable.cap | (capable(CAP_SETPCAP) ? c->cap_bset.cap : c->cap_permitted.cap);
+    u64 may_inherit =
+        c->cap_inheritable.cap | (capable(CAP_SETPCAP) ? c->cap_bset.cap : c->cap_permitted.cap);
     if ((p & ~c->cap_permitted.cap) || (e & ~p) || (i & ~may_inherit))
         return refuse(c);
     c->cap_effective.cap = e;

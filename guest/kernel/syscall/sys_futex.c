@@ -14,7 +14,8 @@ static long restart_wait(struct restart_block *rb);
 
 static long wait_or_restart(u32 __user *uaddr, u32 val, u64 expires, u32 flags, u32 bitset)
 {
-    int result = futex_wait(uaddr, flags & RESTART_SHARED, val, expires, flags & RESTART_REALTIME, bitset);
+    int result =
+        futex_wait(uaddr, flags & RESTART_SHARED, val, expires, flags & RESTART_REALTIME, bitset);
     if (result != -ERESTARTSYS || expires == KTIME_MAX)
         return result;
     // With a timeout it must not begin anew: the end stays where it was.
@@ -31,7 +32,8 @@ static long wait_or_restart(u32 __user *uaddr, u32 val, u64 expires, u32 flags, 
 static long restart_wait(struct restart_block *rb)
 {
     rb->fn = NULL;
-    return wait_or_restart(rb->futex.uaddr, rb->futex.val, rb->futex.expires, rb->futex.flags, rb->futex.bitset);
+    return wait_or_restart(rb->futex.uaddr, rb->futex.val, rb->futex.expires, rb->futex.flags,
+                           rb->futex.bitset);
 }
 
 // WAIT: relative to now; WAIT_BITSET: absolute. KTIME_MAX without a timeout.
@@ -95,11 +97,13 @@ SYSCALL_DEFINE(set_robust_list)
 
 SYSCALL_DEFINE(get_robust_list)
 {
-    struct task_struct *t = ARG_INT(0) ? find_get_task_by_vpid(ARG_INT(0)) : get_task_struct(current);
+    struct task_struct *t =
+        ARG_INT(0) ? find_get_task_by_vpid(ARG_INT(0)) : get_task_struct(current);
     if (!t)
         return -ESRCH;
     long error = 0;
-    if (!same_thread_group(t, current) && current_cred()->euid != t->cred->uid && !capable(CAP_SYS_PTRACE))
+    if (!same_thread_group(t, current) && current_cred()->euid != t->cred->uid &&
+        !capable(CAP_SYS_PTRACE))
         error = -EPERM;
     u64 head = (u64)t->robust_list;
     put_task_struct(t);

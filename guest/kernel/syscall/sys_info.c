@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The system and this process's settings: uname(2), sysinfo(2), sethostname(2), prctl(2), arch_prctl(2), getrandom(2).
+// The system and this process's settings: uname(2), sysinfo(2), sethostname(2), prctl(2),
+// arch_prctl(2), getrandom(2).
 #include "abi/prctl.h"
 #include "abi/sched.h"
 #include "arch/x86_64/thread.h"
@@ -154,7 +155,8 @@ static long set_child_subreaper(bool on)
     current->signal->is_child_subreaper = on;
     if (on) {
         mark_descendants(current);
-        // Parents come before their children in the list of processes, but for reparented ones: twice is enough for them.
+        // Parents come before their children in the list of processes, but for reparented ones:
+        // twice is enough for them.
         for (int round = 0; round < 2; round++) {
             for_each_process(p) {
                 if (p->signal->has_child_subreaper && p != current)
@@ -227,7 +229,8 @@ SYSCALL_DEFINE(prctl)
     case PR_SET_NO_NEW_PRIVS:
         return set_no_new_privs(a);
     case PR_GET_NO_NEW_PRIVS:
-        return arg || ARG_ULONG(2) || ARG_ULONG(3) || ARG_ULONG(4) ? -EINVAL : current->no_new_privs;
+        return arg || ARG_ULONG(2) || ARG_ULONG(3) || ARG_ULONG(4) ? -EINVAL
+                                                                   : current->no_new_privs;
     default:
         return -EINVAL;
     }

@@ -143,8 +143,8 @@ static long console_switch(int type, int level)
 SYSCALL_DEFINE(syslog)
 {
     int type = ARG_INT(0), len = ARG_INT(2);
-    if (type != SYSLOG_ACTION_READ_ALL && type != SYSLOG_ACTION_SIZE_BUFFER && !capable(CAP_SYSLOG) &&
-        !capable(CAP_SYS_ADMIN))
+    if (type != SYSLOG_ACTION_READ_ALL && type != SYSLOG_ACTION_SIZE_BUFFER &&
+        !capable(CAP_SYSLOG) && !capable(CAP_SYS_ADMIN))
         return -EPERM;
     switch (type) {
     case SYSLOG_ACTION_CLOSE:
@@ -180,13 +180,14 @@ SYSCALL_DEFINE(syslog)
 
 // --- reboot
 
-static bool ctrl_alt_del_restarts; // no keyboard raises it yet; the setting is kept for whoever asks
+static bool
+    ctrl_alt_del_restarts; // no keyboard raises it yet; the setting is kept for whoever asks
 
 static bool magic_valid(u32 magic1, u32 magic2)
 {
     return magic1 == LINUX_REBOOT_MAGIC1 &&
-           (magic2 == LINUX_REBOOT_MAGIC2 || magic2 == LINUX_REBOOT_MAGIC2A || magic2 == LINUX_REBOOT_MAGIC2B ||
-            magic2 == LINUX_REBOOT_MAGIC2C);
+           (magic2 == LINUX_REBOOT_MAGIC2 || magic2 == LINUX_REBOOT_MAGIC2A ||
+            magic2 == LINUX_REBOOT_MAGIC2B || magic2 == LINUX_REBOOT_MAGIC2C);
 }
 
 SYSCALL_DEFINE(reboot)

@@ -6,7 +6,8 @@
 
 #define NOFILE_MAX (1UL << 20) // fs.nr_open
 
-static long check_limit(unsigned resource, const struct linux_rlimit64 *fresh, const struct linux_rlimit64 *old)
+static long check_limit(unsigned resource, const struct linux_rlimit64 *fresh,
+                        const struct linux_rlimit64 *old)
 {
     if (fresh->rlim_cur > fresh->rlim_max)
         return -EINVAL;
@@ -60,8 +61,8 @@ static bool may_change_limits_of(struct task_struct *t)
     if (t == current || capable(CAP_SYS_RESOURCE))
         return true;
     const struct cred *mine = current_cred(), *c = get_task_cred(t);
-    bool same = mine->uid == c->euid && mine->uid == c->suid && mine->uid == c->uid && mine->gid == c->egid &&
-                mine->gid == c->sgid && mine->gid == c->gid;
+    bool same = mine->uid == c->euid && mine->uid == c->suid && mine->uid == c->uid &&
+                mine->gid == c->egid && mine->gid == c->sgid && mine->gid == c->gid;
     put_cred(c);
     return same;
 }
@@ -72,10 +73,12 @@ SYSCALL_DEFINE(prlimit64)
     bool sets = ARG_ULONG(2) != 0;
     if (sets && copy_from_user(&fresh, ARG_PTR(2), sizeof(fresh)))
         return -EFAULT;
-    struct task_struct *t = ARG_INT(0) ? find_get_task_by_vpid(ARG_INT(0)) : get_task_struct(current);
+    struct task_struct *t =
+        ARG_INT(0) ? find_get_task_by_vpid(ARG_INT(0)) : get_task_struct(current);
     if (!t)
         return -ESRCH;
-    long error = may_change_limits_of(t) ? do_prlimit(t, ARG_UINT(1), sets ? &fresh : NULL, &old) : -EPERM;
+    long error =
+        may_change_limits_of(t) ? do_prlimit(t, ARG_UINT(1), sets ? &fresh : NULL, &old) : -EPERM;
     put_task_struct(t);
     if (!error && ARG_ULONG(3) && copy_to_user(ARG_PTR(3), &old, sizeof(old)))
         return -EFAULT;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Scheduling parameters: sched_setscheduler(2) and relatives, nice values (setpriority(2)), CPU affinity, getcpu(2).
+// Scheduling parameters: sched_setscheduler(2) and relatives, nice values (setpriority(2)), CPU
+// affinity, getcpu(2).
 #include "abi/resource.h"
 #include "abi/sched.h"
 #include "abi/time.h"
@@ -50,7 +51,8 @@ static long check_right(struct task_struct *t, int policy, int prio)
     if (capable(CAP_SYS_NICE))
         return 0;
     u64 limit = t->signal->rlim[RLIMIT_RTPRIO].rlim_cur;
-    if (is_rt(policy) && ((policy != t->policy && !limit) || (prio > t->rt_priority && (u64)prio > limit)))
+    if (is_rt(policy) &&
+        ((policy != t->policy && !limit) || (prio > t->rt_priority && (u64)prio > limit)))
         return -EPERM;
     if (t->policy == SCHED_IDLE && policy != SCHED_IDLE &&
         (u64)(20 - task_nice(t)) > t->signal->rlim[RLIMIT_NICE].rlim_cur)
@@ -123,7 +125,8 @@ static long priority_bound(int policy, long rt)
 {
     if (is_rt(policy))
         return rt;
-    return policy == SCHED_NORMAL || policy == SCHED_BATCH || policy == SCHED_IDLE || policy == SCHED_DEADLINE
+    return policy == SCHED_NORMAL || policy == SCHED_BATCH || policy == SCHED_IDLE ||
+                   policy == SCHED_DEADLINE
                ? 0
                : -EINVAL;
 }
@@ -191,18 +194,22 @@ SYSCALL_DEFINE(getcpu)
 static long set_one_priority(struct task_struct *t, int nice)
 {
     const struct cred *c = get_task_cred(t);
-    bool mine = current_cred()->euid == c->uid || current_cred()->euid == c->euid || capable(CAP_SYS_NICE);
+    bool mine =
+        current_cred()->euid == c->uid || current_cred()->euid == c->euid || capable(CAP_SYS_NICE);
     put_cred(c);
     if (!mine)
         return -EPERM;
-    if (nice < task_nice(t) && (u64)(20 - nice) > t->signal->rlim[RLIMIT_NICE].rlim_cur && !capable(CAP_SYS_NICE))
+    if (nice < task_nice(t) && (u64)(20 - nice) > t->signal->rlim[RLIMIT_NICE].rlim_cur &&
+        !capable(CAP_SYS_NICE))
         return -EACCES;
     set_user_nice(t, nice);
     return 0;
 }
 
-// What PRIO_PROCESS, PRIO_PGRP and PRIO_USER name: calls fn for each; fn's argument collects. tasklist_lock held.
-static void for_each_target(int which, int who, void (*fn)(struct task_struct *t, void *arg), void *arg)
+// What PRIO_PROCESS, PRIO_PGRP and PRIO_USER name: calls fn for each; fn's argument collects.
+// tasklist_lock held.
+static void for_each_target(int which, int who, void (*fn)(struct task_struct *t, void *arg),
+                            void *arg)
 {
     struct task_struct *p, *t;
     if (which == PRIO_PROCESS) {

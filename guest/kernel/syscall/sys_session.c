@@ -20,7 +20,8 @@ SYSCALL_DEFINE(gettid)
 SYSCALL_DEFINE(getppid)
 {
     (void)a;
-    // A parent that is just going away still has its number: real_parent changes under tasklist_lock only.
+    // A parent that is just going away still has its number: real_parent changes under
+    // tasklist_lock only.
     spin_lock(&tasklist_lock);
     pid_t nr = task_tgid_vnr(current->real_parent);
     spin_unlock(&tasklist_lock);

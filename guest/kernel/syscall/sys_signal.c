@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Signal system calls: sigaction(2), sigprocmask(2), kill(2), sigsuspend(2), sigtimedwait(2), sigaltstack(2) and kin.
+// Signal system calls: sigaction(2), sigprocmask(2), kill(2), sigsuspend(2), sigtimedwait(2),
+// sigaltstack(2) and kin.
 #include "arch/x86_64/thread.h"
 #include "lib/string.h"
 #include "proc/proc_internal.h"
@@ -11,8 +12,8 @@
 
 #define SA_EXPOSE_TAGBITS 0x800UL
 #define SA_KNOWN_FLAGS                                                                             \
-    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER | SA_RESETHAND | \
-     SA_EXPOSE_TAGBITS | SA_RESTORER)
+    (SA_NOCLDSTOP | SA_NOCLDWAIT | SA_SIGINFO | SA_ONSTACK | SA_RESTART | SA_NODEFER |             \
+     SA_RESETHAND | SA_EXPOSE_TAGBITS | SA_RESTORER)
 
 static void install_action(int sig, const struct linux_sigaction *fresh)
 {
@@ -22,7 +23,8 @@ static void install_action(int sig, const struct linux_sigaction *fresh)
     a->sa.flags &= SA_KNOWN_FLAGS;
     a->sa.mask &= ~SIG_KERNEL_ONLY_MASK;
     // Setting a signal to be ignored throws away what is pending, blocked or not (POSIX).
-    if (fresh->handler == LINUX_SIG_IGN || (fresh->handler == LINUX_SIG_DFL && sig_in(SIG_IGNORE_MASK, sig))) {
+    if (fresh->handler == LINUX_SIG_IGN ||
+        (fresh->handler == LINUX_SIG_DFL && sig_in(SIG_IGNORE_MASK, sig))) {
         sigpending_remove(&t->signal->shared_pending, SIGMASK(sig));
         for_each_thread(t, other)
             sigpending_remove(&other->pending, SIGMASK(sig));
@@ -83,7 +85,8 @@ SYSCALL_DEFINE(rt_sigpending)
     if (size > sizeof(u64))
         return -EINVAL;
     spin_lock_irq(&current->sighand->siglock);
-    u64 set = (current->pending.signal.sig | current->signal->shared_pending.signal.sig) & current->blocked.sig;
+    u64 set = (current->pending.signal.sig | current->signal->shared_pending.signal.sig) &
+              current->blocked.sig;
     spin_unlock_irq(&current->sighand->siglock);
     return copy_to_user(ARG_PTR(0), &set, size) ? -EFAULT : 0;
 }
@@ -130,7 +133,8 @@ static int timed_wait(const sigset_t_k *mask, struct linux_siginfo *info, u64 de
         spin_unlock_irq(&t->sighand->siglock);
         return sig ? sig : -EAGAIN;
     }
-    // Unblocked while it sleeps so that the sender wakes it; real_blocked keeps the default action away.
+    // Unblocked while it sleeps so that the sender wakes it; real_blocked keeps the default action
+    // away.
     t->real_blocked = t->blocked;
     t->blocked.sig &= mask->sig;
     recalc_sigpending();
@@ -176,8 +180,8 @@ SYSCALL_DEFINE(sigaltstack)
 {
     struct task_struct *t = current;
     u64 sp = a->regs->sp;
-    struct linux_stack fresh, old = {t->sas_sp, altstack_flags(t, sp) | (int)(t->sas_flags & SS_AUTODISARM),
-                                     t->sas_size};
+    struct linux_stack fresh,
+        old = {t->sas_sp, altstack_flags(t, sp) | (int)(t->sas_flags & SS_AUTODISARM), t->sas_size};
     if (ARG_ULONG(0)) {
         if (copy_from_user(&fresh, ARG_PTR(0), sizeof(fresh)))
             return -EFAULT;
@@ -227,7 +231,8 @@ static int kill_process(pid_t nr, int sig, struct linux_siginfo *info)
     return error;
 }
 
-// Everybody but init and the caller. -ESRCH: nobody; else the last result, EPERM forgotten if any succeeded.
+// Everybody but init and the caller. -ESRCH: nobody; else the last result, EPERM forgotten if any
+// succeeded.
 static int kill_everybody(int sig, struct linux_siginfo *info)
 {
     struct task_struct *t;

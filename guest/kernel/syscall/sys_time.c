@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Clocks and sleeping: clock_gettime(2), nanosleep(2), clock_nanosleep(2), gettimeofday(2), time(2).
+// Clocks and sleeping: clock_gettime(2), nanosleep(2), clock_nanosleep(2), gettimeofday(2),
+// time(2).
 #include "syscall/sys_time.h"
 
 #include "proc/proc_internal.h"
@@ -33,7 +34,8 @@ u64 deadline_after(u64 ns)
 
 // --- clocks
 
-// A CPU clock made by clock_getcpuclockid(3): ~pid << 3, bit 2 = one thread, bits 0-1 = 2 (sum of user and system).
+// A CPU clock made by clock_getcpuclockid(3): ~pid << 3, bit 2 = one thread, bits 0-1 = 2 (sum of
+// user and system).
 static int read_dynamic_clock(clockid_t id, u64 *ns)
 {
     pid_t nr = ~(id >> 3);
@@ -122,7 +124,8 @@ SYSCALL_DEFINE(gettimeofday)
 {
     if (ARG_ULONG(0)) {
         u64 ns = ktime_get_real();
-        struct linux_timeval t = {(s64)(ns / NSEC_PER_SEC), (s64)(ns % NSEC_PER_SEC / NSEC_PER_USEC)};
+        struct linux_timeval t = {(s64)(ns / NSEC_PER_SEC),
+                                  (s64)(ns % NSEC_PER_SEC / NSEC_PER_USEC)};
         if (copy_to_user(ARG_PTR(0), &t, sizeof(t)))
             return -EFAULT;
     }
@@ -139,7 +142,8 @@ SYSCALL_DEFINE(settimeofday)
         return -EFAULT;
     if (ARG_ULONG(1) && copy_from_user(&zone, ARG_PTR(1), sizeof(zone)))
         return -EFAULT;
-    if (ARG_ULONG(0) && (t.tv_sec < 0 || t.tv_usec < 0 || t.tv_usec >= 1000000 || (u64)t.tv_sec > MAX_SECONDS))
+    if (ARG_ULONG(0) &&
+        (t.tv_sec < 0 || t.tv_usec < 0 || t.tv_usec >= 1000000 || (u64)t.tv_sec > MAX_SECONDS))
         return -EINVAL;
     if (!capable(CAP_SYS_TIME))
         return -EPERM;
@@ -148,7 +152,9 @@ SYSCALL_DEFINE(settimeofday)
             return -EINVAL;
         system_timezone = zone;
     }
-    return ARG_ULONG(0) ? set_real_time((u64)t.tv_sec * NSEC_PER_SEC + (u64)t.tv_usec * NSEC_PER_USEC) : 0;
+    return ARG_ULONG(0)
+               ? set_real_time((u64)t.tv_sec * NSEC_PER_SEC + (u64)t.tv_usec * NSEC_PER_USEC)
+               : 0;
 }
 
 SYSCALL_DEFINE(time)
