@@ -119,6 +119,9 @@ static void take_one(void)
 
 static void in_child(void)
 {
+    // A stopped child can be seen by wait before its SIGCHLD comes: held back until the child is gone.
+    uint64_t held = 1ULL << (SIGCHLD - 1), before = 0;
+    syscall(SYS_rt_sigprocmask, SIG_BLOCK, &held, &before, 8);
     pid_t pid = fork();
     if (pid == 0) {
         uint64_t pending = 0;
@@ -136,6 +139,7 @@ static void in_child(void)
             note("stopped", 0, status, 0);
         }
     } while ((got < 0 && errno == EINTR) || (got == pid && WIFSTOPPED(status)));
+    syscall(SYS_rt_sigprocmask, SIG_SETMASK, &before, NULL, 8);
     note("waited", got == pid, got == pid ? status : errno, 0);
 }
 
