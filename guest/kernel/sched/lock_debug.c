@@ -30,6 +30,8 @@ void lock_debug_acquire(const void *lock, int rank, const char *name)
     struct task_struct *t = current;
     if (in_irq())
         return;
+    // A preemption in the middle takes the run queue's lock on this very list.
+    unsigned long flags = local_irq_save();
     for (int i = 0; rank && i < t->held_count; i++)
         if (t->held[i].rank > rank)
             panic("lock order: %s (rank %d) taken under %s (rank %d)", name, rank, t->held[i].name,
@@ -40,6 +42,7 @@ void lock_debug_acquire(const void *lock, int rank, const char *name)
         t->held[t->held_count].name = name;
         t->held_count++;
     }
+    local_irq_restore(flags);
 }
 
 void lock_debug_release(const void *lock)
@@ -47,14 +50,16 @@ void lock_debug_release(const void *lock)
     struct task_struct *t = current;
     if (in_irq())
         return;
+    unsigned long flags = local_irq_save();
     for (int i = t->held_count; i-- > 0;) {
         if (t->held[i].lock != lock)
             continue;
         for (int j = i; j + 1 < t->held_count; j++)
             t->held[j] = t->held[j + 1];
         t->held_count--;
-        return;
+        break;
     }
+    local_irq_restore(flags);
 }
 
 #endif
