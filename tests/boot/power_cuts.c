@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Guest side of test_power_cuts.py: changes files in /mnt and syncs, and says on stdout what each step touches before it
-// begins and, when its sync has returned, how many writes the disk had completed by then.
+// Guest side of test_power_cuts.py: changes files in /mnt and syncs, and says on stdout what each
+// step touches before it begins and, when its sync has returned, how many writes the disk had
+// completed by then.
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,8 @@ static long completed(void)
     char line[256], name[16];
     long writes = -1, v;
     while (f && fgets(line, sizeof(line), f)) {
-        if (sscanf(line, "%*d %*d %15s %*d %*d %*d %*d %ld", name, &v) == 2 && !strcmp(name, "sdb")) {
+        if (sscanf(line, "%*d %*d %15s %*d %*d %*d %*d %ld", name, &v) == 2 &&
+            !strcmp(name, "sdb")) {
             writes = v;
         }
     }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Seeded random sequences of file operations in a small tree: results, contents and attributes as one checksum per seed.
-// With an argument, that seed alone and every step of it.
+// Seeded random sequences of file operations in a small tree: results, contents and attributes as
+// one checksum per seed. With an argument, that seed alone and every step of it.
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -101,9 +101,16 @@ static void list(const char *path)
 
 static void do_open(void)
 {
-    static const int flags[] = {O_RDONLY, O_RDWR, O_WRONLY, O_RDWR | O_CREAT, O_RDWR | O_CREAT | O_EXCL,
-                                O_RDWR | O_TRUNC, O_RDWR | O_APPEND | O_CREAT, O_RDONLY | O_DIRECTORY,
-                                O_RDWR | O_NOFOLLOW | O_CREAT, O_RDWR | O_CREAT | O_TRUNC};
+    static const int flags[] = {O_RDONLY,
+                                O_RDWR,
+                                O_WRONLY,
+                                O_RDWR | O_CREAT,
+                                O_RDWR | O_CREAT | O_EXCL,
+                                O_RDWR | O_TRUNC,
+                                O_RDWR | O_APPEND | O_CREAT,
+                                O_RDONLY | O_DIRECTORY,
+                                O_RDWR | O_NOFOLLOW | O_CREAT,
+                                O_RDWR | O_CREAT | O_TRUNC};
     char p[64];
     int slot = (int)rnd(FDS), f = (int)rnd(10);
     if (fds[slot] >= 0) {
@@ -120,10 +127,18 @@ static void do_io(int fd)
     size_t n = rnd(4) ? rnd(300) : rnd(sizeof(b));
     off_t at = rnd(3) ? rnd(5000) : rnd(60000);
     switch (rnd(11)) {
-    case 0: add("read", read(fd, b, n)); break;
-    case 1: add("write", write(fd, b, n)); break;
-    case 2: add("pread", pread(fd, b, n, at)); break;
-    case 3: add("pwrite", pwrite(fd, b, n, at)); break;
+    case 0:
+        add("read", read(fd, b, n));
+        break;
+    case 1:
+        add("write", write(fd, b, n));
+        break;
+    case 2:
+        add("pread", pread(fd, b, n, at));
+        break;
+    case 3:
+        add("pwrite", pwrite(fd, b, n, at));
+        break;
     case 4: { // where a directory ends is its file system's affair
         struct stat s;
         int whence = (int)rnd(3);
@@ -132,11 +147,21 @@ static void do_io(int fd)
         }
         break;
     }
-    case 5: add("ftruncate", ftruncate(fd, at)); break;
-    case 6: content(fd); break;
-    case 7: add("fsync", fsync(fd)); break;
-    case 8: add("fchmod", fchmod(fd, rnd(010000))); break;
-    case 9: add("flags", fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND)); break;
+    case 5:
+        add("ftruncate", ftruncate(fd, at));
+        break;
+    case 6:
+        content(fd);
+        break;
+    case 7:
+        add("fsync", fsync(fd));
+        break;
+    case 8:
+        add("fchmod", fchmod(fd, rnd(010000)));
+        break;
+    case 9:
+        add("flags", fcntl(fd, F_GETFL) & (O_ACCMODE | O_APPEND));
+        break;
     case 10: {
         struct stat s;
         if (fstat(fd, &s) == 0 && S_ISREG(s.st_mode) && s.st_size > 0) {
@@ -156,17 +181,41 @@ static void do_path(void)
 {
     char p[64], q[64];
     switch (rnd(14)) {
-    case 0: add("mkdir", mkdir(name(p), 0777)); break;
-    case 1: add("rmdir", rmdir(name(p))); break;
-    case 2: case 3: add("unlink", unlink(name(p))); break;
-    case 4: add("link", link(name(p), name(q))); break;
-    case 5: add("symlink", symlink(name(p), name(q))); break;
-    case 6: case 7: add("rename", rename(name(p), name(q))); break;
-    case 8: add("renameat2", syscall(SYS_renameat2, AT_FDCWD, name(p), AT_FDCWD, name(q), 1 + rnd(2))); break;
-    case 9: show(name(p)); break;
-    case 10: list(rnd(2) ? "." : rnd(2) ? "d0" : "d1"); break;
-    case 11: add("truncate", truncate(name(p), rnd(20000))); break;
-    case 12: add("chmod", chmod(name(p), rnd(010000))); break;
+    case 0:
+        add("mkdir", mkdir(name(p), 0777));
+        break;
+    case 1:
+        add("rmdir", rmdir(name(p)));
+        break;
+    case 2:
+    case 3:
+        add("unlink", unlink(name(p)));
+        break;
+    case 4:
+        add("link", link(name(p), name(q)));
+        break;
+    case 5:
+        add("symlink", symlink(name(p), name(q)));
+        break;
+    case 6:
+    case 7:
+        add("rename", rename(name(p), name(q)));
+        break;
+    case 8:
+        add("renameat2", syscall(SYS_renameat2, AT_FDCWD, name(p), AT_FDCWD, name(q), 1 + rnd(2)));
+        break;
+    case 9:
+        show(name(p));
+        break;
+    case 10:
+        list(rnd(2) ? "." : rnd(2) ? "d0" : "d1");
+        break;
+    case 11:
+        add("truncate", truncate(name(p), rnd(20000)));
+        break;
+    case 12:
+        add("chmod", chmod(name(p), rnd(010000)));
+        break;
     case 13: {
         ssize_t n = readlink(name(p), q, sizeof(q));
         add("readlink", n);
@@ -223,7 +272,8 @@ int main(int argc, char **argv)
 {
     umask(022);
     verbose = argc > 1;
-    for (unsigned seed = verbose ? (unsigned)atoi(argv[1]) : 1; seed <= (verbose ? (unsigned)atoi(argv[1]) : 120); seed++) {
+    for (unsigned seed = verbose ? (unsigned)atoi(argv[1]) : 1;
+         seed <= (verbose ? (unsigned)atoi(argv[1]) : 120); seed++) {
         run(seed);
     }
     return 0;

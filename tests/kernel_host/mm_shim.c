@@ -210,7 +210,7 @@ struct kmem_cache {
 
 struct kmem_cache *kmem_cache_create(const char *name, size_t size, size_t align, unsigned flags)
 {
-    static struct kmem_cache caches[8];
+    static struct kmem_cache caches[24];
     static int n;
 
     (void)name, (void)align, (void)flags;
@@ -393,7 +393,7 @@ struct task_struct *kthread_run(int (*fn)(void *), void *arg, const char *name_f
 
 // --- the rest
 
-bool capable(int cap)
+__weak bool capable(int cap)
 {
     return cap == CAP_SYS_RAWIO;
 }
@@ -433,59 +433,59 @@ void panic(const char *fmt, ...)
     abort();
 }
 
-void fput(struct file *f)
+__weak void fput(struct file *f)
 {
     BUG_ON(atomic_read(&f->f_count) <= 1); // the test keeps one
     atomic_dec(&f->f_count);
 }
 
-int deny_write_access(struct file *f)
+__weak int deny_write_access(struct file *f)
 {
     (void)f;
     return 0;
 }
 
-void allow_write_access(struct file *f)
+__weak void allow_write_access(struct file *f)
 {
     (void)f;
 }
 
-void touch_atime(const struct path *path)
+__weak void touch_atime(const struct path *path)
 {
     (void)path;
 }
 
-void file_update_time(struct file *f)
+__weak void file_update_time(struct file *f)
 {
     (void)f;
 }
 
-int file_remove_privs(struct file *f)
+__weak int file_remove_privs(struct file *f)
 {
     (void)f;
     return 0;
 }
 
-void mark_inode_dirty_flags(struct inode *i, unsigned flags)
+__weak void mark_inode_dirty_flags(struct inode *i, unsigned flags)
 {
     i->i_state |= flags;
 }
 
-void wakeup_flusher(void)
+__weak void wakeup_flusher(void)
 {
 }
 
-void iterate_supers(void (*fn)(struct super_block *sb, void *arg), void *arg)
+__weak void iterate_supers(void (*fn)(struct super_block *sb, void *arg), void *arg)
 {
     (void)fn, (void)arg;
 }
 
-struct inode *igrab(struct inode *inode)
+__weak struct inode *igrab(struct inode *inode)
 {
     return inode;
 }
 
-void iput(struct inode *i)
+__weak void iput(struct inode *i)
 {
     (void)i;
 }
@@ -498,7 +498,7 @@ void oom_start(void)
 {
 }
 
-struct file *shmem_file_setup(const char *name, loff_t size, u64 vm_flags)
+__weak struct file *shmem_file_setup(const char *name, loff_t size, u64 vm_flags)
 {
     (void)name, (void)vm_flags;
     if (should_fail(GFP_KERNEL))
@@ -507,7 +507,7 @@ struct file *shmem_file_setup(const char *name, loff_t size, u64 vm_flags)
     return ERR_PTR(-ENOSYS);
 }
 
-size_t copy_to_iter(const void *from, size_t n, struct iov_iter *i)
+__weak size_t copy_to_iter(const void *from, size_t n, struct iov_iter *i)
 {
     memcpy((char *)i->iov->iov_base + i->offset, from, n);
     i->offset += n;
@@ -515,7 +515,7 @@ size_t copy_to_iter(const void *from, size_t n, struct iov_iter *i)
     return n;
 }
 
-size_t iov_iter_zero(size_t n, struct iov_iter *i)
+__weak size_t iov_iter_zero(size_t n, struct iov_iter *i)
 {
     memset((char *)i->iov->iov_base + i->offset, 0, n);
     i->offset += n;
@@ -523,7 +523,7 @@ size_t iov_iter_zero(size_t n, struct iov_iter *i)
     return n;
 }
 
-size_t copy_page_from_iter_atomic(struct page *p, size_t offset, size_t n, struct iov_iter *i)
+__weak size_t copy_page_from_iter_atomic(struct page *p, size_t offset, size_t n, struct iov_iter *i)
 {
     memcpy((char *)page_address(p) + offset, (char *)i->iov->iov_base + i->offset, n);
     i->offset += n;
@@ -531,13 +531,13 @@ size_t copy_page_from_iter_atomic(struct page *p, size_t offset, size_t n, struc
     return n;
 }
 
-int iov_iter_fault_in(struct iov_iter *i, size_t n)
+__weak int iov_iter_fault_in(struct iov_iter *i, size_t n)
 {
     (void)i, (void)n;
     return 0;
 }
 
-void iov_iter_revert(struct iov_iter *i, size_t n)
+__weak void iov_iter_revert(struct iov_iter *i, size_t n)
 {
     i->offset -= n;
     i->count += n;
@@ -660,7 +660,7 @@ void shim_file_free(struct file *f)
     free(s);
 }
 
-struct file *fget(unsigned fd)
+__weak struct file *fget(unsigned fd)
 {
     (void)fd;
     return NULL;

@@ -90,8 +90,9 @@ void partitions_show(struct seq_file *m);
 struct page_io;
 struct page_io *page_io_start(struct page *p, bool write,
                               void (*done)(struct page *p, int error)); // NULL: no memory
-void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset,
-                 unsigned len);
+// 0 or -ENOMEM: then this piece is not moved.
+int page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset,
+                unsigned len);
 void page_io_fail(struct page_io *io, int error);
 void page_io_end(struct page_io *io); // no more pieces; io is gone
 // Ends a multi-page read bio: every page of it becomes uptodate (unless it failed) and unlocked. An

@@ -164,7 +164,10 @@ static int buffer_io(struct buffer_head *bh, enum bio_op op, u32 flags)
 struct buffer_head *sb_bread(struct super_block *sb, sector_t block)
 {
     struct buffer_head *bh = sb_getblk(sb, block);
-    if (!bh || buffer_uptodate(bh)) {
+    if (!bh) {
+        return ERR_PTR(-ENOMEM);
+    }
+    if (buffer_uptodate(bh)) {
         return bh;
     }
     lock_buffer(bh);
@@ -178,7 +181,16 @@ struct buffer_head *sb_bread(struct super_block *sb, sector_t block)
     unlock_buffer(bh);
     if (error) {
         brelse(bh);
-        return NULL;
+        return ERR_PTR(error);
+    }
+    return bh;
+}
+
+struct buffer_head *sb_bread_must(struct super_block *sb, sector_t block)
+{
+    struct buffer_head *bh;
+    while ((bh = sb_bread(sb, block)) == ERR_PTR(-ENOMEM)) {
+        msleep(1);
     }
     return bh;
 }
@@ -268,7 +280,9 @@ static int bdev_readpage(struct file *f, struct page *p)
             memset(bh->data, 0, bh->size);
             continue;
         }
-        page_io_add(io, bh->bdev, sector, offset, bh->size);
+        if (page_io_add(io, bh->bdev, sector, offset, bh->size)) {
+            page_io_fail(io, -ENOMEM);
+        }
     }
     page_io_end(io);
     return 0;
@@ -293,6 +307,7 @@ static int bdev_writepage(struct page *p, struct writeback_control *wbc)
         unlock_page(p);
         return -ENOMEM;
     }
+    int error = 0;
     set_page_writeback(p);
     for (struct buffer_head *bh = first_of(p); bh; bh = bh->next_in_page) {
         if (!test_bit(BH_Dirty, &bh->state)) {
@@ -304,12 +319,18 @@ static int bdev_writepage(struct page *p, struct writeback_control *wbc)
             continue;
         }
         set_bit(BH_Mapped, &bh->state);
-        page_io_add(io, bh->bdev, bh->block * (bh->size / 512),
-                    (unsigned)(bh->data - (char *)page_address(p)), bh->size);
+        if (page_io_add(io, bh->bdev, bh->block * (bh->size / 512),
+                        (unsigned)(bh->data - (char *)page_address(p)), bh->size)) {
+            clear_bit(BH_Mapped, &bh->state);
+            set_bit(BH_Dirty, &bh->state); // another time
+            unlock_buffer(bh);
+            set_page_dirty(p);
+            error = -ENOMEM;
+        }
     }
     unlock_page(p);
     page_io_end(io);
-    return 0;
+    return error;
 }
 
 static int bdev_write_begin(struct file *f, struct address_space *m, loff_t pos, unsigned len,

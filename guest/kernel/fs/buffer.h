@@ -15,8 +15,10 @@ struct buffer_head {
     struct buffer_head *next_in_page;
 };
 enum { BH_Uptodate, BH_Dirty, BH_Lock, BH_Mapped, BH_New };
-struct buffer_head *sb_bread(struct super_block *sb, sector_t block); // NULL on error
-struct buffer_head *sb_getblk(struct super_block *sb, sector_t block);
+struct buffer_head *sb_bread(struct super_block *sb, sector_t block); // ERR_PTR(-EIO, -ENOMEM)
+// For changes that are past the point of no return: waits for memory. ERR_PTR(-EIO) only.
+struct buffer_head *sb_bread_must(struct super_block *sb, sector_t block);
+struct buffer_head *sb_getblk(struct super_block *sb, sector_t block); // NULL without memory
 void mark_buffer_dirty(struct buffer_head *bh);
 int sync_dirty_buffer(struct buffer_head *bh);
 void brelse(struct buffer_head *bh);

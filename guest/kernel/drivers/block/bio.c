@@ -181,14 +181,13 @@ static void piece_done(struct bio *bio)
     drop(io);
 }
 
-void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset,
-                 unsigned len)
+int page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector, unsigned offset,
+                unsigned len)
 {
     struct bio *bio = bio_alloc(bdev, 1, io->write ? REQ_OP_WRITE : REQ_OP_READ, 0,
                                 GFP_NOFS | __GFP_NOFAIL); // half a page cannot be given back
     if (!bio) {
-        io->error = -ENOMEM;
-        return;
+        return -ENOMEM;
     }
     bio->sector = sector;
     bio->end_io = piece_done;
@@ -196,6 +195,7 @@ void page_io_add(struct page_io *io, struct block_device *bdev, sector_t sector,
     bio_add_page(bio, io->page, len, offset);
     atomic_inc(&io->pending);
     submit_bio(bio);
+    return 0;
 }
 
 void page_io_fail(struct page_io *io, int error)

@@ -136,8 +136,8 @@ static u32 take_from_group(struct ext2_sb *s, unsigned group, unsigned from, uns
         return 0;
     }
     struct buffer_head *bh = sb_bread(s->sb, d->block_bitmap);
-    if (!bh) {
-        *error = -EIO;
+    if (IS_ERR(bh)) {
+        *error = (int)PTR_ERR(bh);
         return 0;
     }
     unsigned long *map = (unsigned long *)bh->data;
@@ -229,8 +229,8 @@ void ext2_free_blocks(struct inode *i, u32 block, unsigned count, u32 holder)
         unsigned n = min(count, group_size(s, group) - bit);
         struct buffer_head *group_bh;
         struct ext2_group *d = ext2_group(s, group, &group_bh);
-        struct buffer_head *bh = sb_bread(i->i_sb, d->block_bitmap);
-        if (!bh) {
+        struct buffer_head *bh = sb_bread_must(i->i_sb, d->block_bitmap);
+        if (IS_ERR(bh)) {
             ext2_error(i->i_sb, "block bitmap of group %u is unreadable", group);
             break;
         }

@@ -14,16 +14,23 @@ static unsigned blocks_of(const struct inode *dir)
     return (unsigned)(dir->i_size >> dir->i_blkbits);
 }
 
-// Directory block n, referenced. NULL: a hole or unreadable.
-static struct buffer_head *dir_block(struct inode *dir, unsigned n)
+// Directory block n, referenced. ERR_PTR(-ENOMEM), or -EIO: a hole or unreadable. must: waits for memory.
+static struct buffer_head *dir_block(struct inode *dir, unsigned n, bool must)
 {
-    u32 block;
-    bool fresh;
-    if (ext2_map(dir, n, false, &block, &fresh) || !block) {
-        ext2_error(dir->i_sb, "directory %lu: block %u is missing", dir->i_ino, n);
-        return NULL;
+    for (;;) {
+        u32 block;
+        bool fresh;
+        int error = ext2_map(dir, n, false, &block, &fresh);
+        if (!error && !block) {
+            ext2_error(dir->i_sb, "directory %lu: block %u is missing", dir->i_ino, n);
+            error = -EIO;
+        }
+        struct buffer_head *bh = error ? ERR_PTR(error) : sb_bread(dir->i_sb, block);
+        if (!must || bh != ERR_PTR(-ENOMEM)) {
+            return bh;
+        }
+        msleep(1);
     }
-    return sb_bread(dir->i_sb, block);
 }
 
 static struct ext2_dirent *entry_at(const struct buffer_head *bh, unsigned at)
@@ -50,14 +57,17 @@ struct place {
     unsigned at, before; // before: entry in front of it in the block (== at for the first)
 };
 
-// Finds the entry; *p's buffer is referenced. 0, -ENOENT or -EIO.
-static int find(struct inode *dir, const struct qstr *name, struct place *p)
+// Finds the entry; *p's buffer is referenced. 0, -ENOENT, -ENOMEM or -EIO (broken blocks are passed over first).
+static int find(struct inode *dir, const struct qstr *name, struct place *p, bool must)
 {
     int error = -ENOENT;
     for (unsigned n = 0; n < blocks_of(dir); n++) {
-        struct buffer_head *bh = dir_block(dir, n);
-        if (!bh) {
-            error = -EIO;
+        struct buffer_head *bh = dir_block(dir, n, must);
+        if (IS_ERR(bh)) {
+            error = (int)PTR_ERR(bh);
+            if (error == -ENOMEM) {
+                return error;
+            }
             continue;
         }
         for (unsigned at = 0, before = 0; at < bh->size;) {
@@ -66,7 +76,8 @@ static int find(struct inode *dir, const struct qstr *name, struct place *p)
                 break;
             }
             struct ext2_dirent *e = entry_at(bh, at);
-            if (e->inode && e->name_len == name->len && !memcmp(e->name, name->name, name->len)) {
+            if (e->inode && e->name_len == name->len &&
+                !memcmp(e->name, name->name, name->len)) {
                 *p = (struct place){bh, at, before};
                 return 0;
             }
@@ -78,15 +89,16 @@ static int find(struct inode *dir, const struct qstr *name, struct place *p)
     return error;
 }
 
-u32 ext2_find(struct inode *dir, const struct qstr *name)
+int ext2_find(struct inode *dir, const struct qstr *name, u32 *ino)
 {
     struct place p;
-    if (find(dir, name, &p)) {
-        return 0;
+    *ino = 0;
+    int error = find(dir, name, &p, false);
+    if (!error) {
+        *ino = entry_at(p.bh, p.at)->inode;
+        brelse(p.bh);
     }
-    u32 ino = entry_at(p.bh, p.at)->inode;
-    brelse(p.bh);
-    return ino;
+    return error == -ENOENT ? 0 : error;
 }
 
 static void fill(struct inode *dir, struct ext2_dirent *e, const char *name, unsigned len,
@@ -132,9 +144,9 @@ static bool insert_into(struct inode *dir, struct buffer_head *bh, const struct 
 int ext2_add_link(struct inode *dir, const struct qstr *name, struct inode *i)
 {
     for (unsigned n = 0; n < blocks_of(dir); n++) {
-        struct buffer_head *bh = dir_block(dir, n);
-        if (!bh) {
-            return -EIO;
+        struct buffer_head *bh = dir_block(dir, n, false);
+        if (IS_ERR(bh)) {
+            return (int)PTR_ERR(bh);
         }
         bool done = insert_into(dir, bh, name, i);
         brelse(bh);
@@ -166,7 +178,7 @@ int ext2_add_link(struct inode *dir, const struct qstr *name, struct inode *i)
 int ext2_delete_entry(struct inode *dir, const struct qstr *name)
 {
     struct place p;
-    int error = find(dir, name, &p);
+    int error = find(dir, name, &p, true);
     if (error) {
         return error;
     }
@@ -184,7 +196,7 @@ int ext2_delete_entry(struct inode *dir, const struct qstr *name)
 int ext2_set_entry(struct inode *dir, const struct qstr *name, struct inode *i)
 {
     struct place p;
-    int error = find(dir, name, &p);
+    int error = find(dir, name, &p, true);
     if (error) {
         return error;
     }
@@ -225,12 +237,12 @@ static bool is_dot(const struct ext2_dirent *e)
            (e->name_len == 2 && e->name[0] == '.' && e->name[1] == '.');
 }
 
-bool ext2_dir_empty(struct inode *dir)
+int ext2_dir_empty(struct inode *dir)
 {
     for (unsigned n = 0; n < blocks_of(dir); n++) {
-        struct buffer_head *bh = dir_block(dir, n);
-        if (!bh) {
-            return false; // what cannot be read may not be lost
+        struct buffer_head *bh = dir_block(dir, n, false);
+        if (IS_ERR(bh)) {
+            return (int)PTR_ERR(bh); // what cannot be read may not be lost
         }
         bool used = false;
         for (unsigned at = 0; at < bh->size && !used;) {
@@ -244,10 +256,10 @@ bool ext2_dir_empty(struct inode *dir)
         }
         brelse(bh);
         if (used) {
-            return false;
+            return -ENOTEMPTY;
         }
     }
-    return true;
+    return 0;
 }
 
 // The position is a byte offset; after changes it may point into an entry, so each block is walked
@@ -259,8 +271,11 @@ static int iterate(struct file *f, struct dir_context *ctx)
     while (ctx->pos < dir->i_size) {
         unsigned n = (unsigned)(ctx->pos >> dir->i_blkbits);
         loff_t start = (loff_t)n << dir->i_blkbits;
-        struct buffer_head *bh = dir_block(dir, n);
-        if (!bh) {
+        struct buffer_head *bh = dir_block(dir, n, false);
+        if (bh == ERR_PTR(-ENOMEM)) {
+            return -ENOMEM;
+        }
+        if (IS_ERR(bh)) {
             ctx->pos = start + (loff_t)dir->i_sb->s_blocksize;
             continue;
         }

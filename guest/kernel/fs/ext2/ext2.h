@@ -135,13 +135,13 @@ int ext2_zero_tail(struct inode *i, loff_t size); // the rest of the last block 
 int ext2_fsync(struct file *f, loff_t start, loff_t end, bool datasync);
 // dir.c
 extern const struct file_operations ext2_dir_fops;
-u32 ext2_find(struct inode *dir, const struct qstr *name); // inode number, 0 = none (or unreadable)
+int ext2_find(struct inode *dir, const struct qstr *name, u32 *ino); // *ino 0 = no such name
 int ext2_add_link(struct inode *dir, const struct qstr *name, struct inode *i);
 int ext2_delete_entry(struct inode *dir, const struct qstr *name);
 int ext2_set_entry(struct inode *dir, const struct qstr *name,
                    struct inode *i); // existing entry -> other inode
 int ext2_make_empty(struct inode *dir, struct inode *parent);
-bool ext2_dir_empty(struct inode *dir);
+int ext2_dir_empty(struct inode *dir); // 0, -ENOTEMPTY, -ENOMEM, -EIO
 // namei.c
 extern const struct inode_operations ext2_dir_iops, ext2_symlink_iops, ext2_fast_symlink_iops,
     ext2_special_iops;

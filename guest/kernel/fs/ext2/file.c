@@ -60,7 +60,7 @@ static int ext2_readpage(struct file *f, struct page *p)
     u32 run_block = 0, block;
     bool fresh;
     loff_t end = i_size_read(i);
-    int error = 0;
+    int error = 0, late;
     for (unsigned k = 0; k < blocks_per_page(i); k++) {
         bool inside = ((loff_t)p->index << PAGE_SHIFT) + (loff_t)k * size < end;
         block = 0;
@@ -70,7 +70,8 @@ static int ext2_readpage(struct file *f, struct page *p)
             memset((char *)page_address(p) + k * size, 0, size);
         }
         if (run && (!block || block != run_block + run)) {
-            page_io_add(io, bdev(i), sector_of(i, run_block), run_at * size, run * size);
+            late = page_io_add(io, bdev(i), sector_of(i, run_block), run_at * size, run * size);
+            error = error ? error : late;
             run = 0;
         }
         if (block) {
@@ -82,7 +83,8 @@ static int ext2_readpage(struct file *f, struct page *p)
         }
     }
     if (run) {
-        page_io_add(io, bdev(i), sector_of(i, run_block), run_at * size, run * size);
+        late = page_io_add(io, bdev(i), sector_of(i, run_block), run_at * size, run * size);
+        error = error ? error : late;
     }
     if (error) {
         page_io_fail(io, error);
@@ -207,16 +209,19 @@ static int ext2_writepage(struct page *p, struct writeback_control *wbc)
         return error;
     }
     set_page_writeback(p);
-    unlock_page(p);
     for (unsigned k = 0, run; k < n; k += run) {
         run = 1;
         while (k + run < n && blocks[k + run] == blocks[k] + run) {
             run++;
         }
-        page_io_add(io, bdev(i), sector_of(i, blocks[k]), k * size, run * size);
+        if (page_io_add(io, bdev(i), sector_of(i, blocks[k]), k * size, run * size)) {
+            error = -ENOMEM;
+            set_page_dirty(p); // another time
+        }
     }
+    unlock_page(p);
     page_io_end(io);
-    return 0;
+    return error;
 }
 
 static int write_one(struct page *p, struct writeback_control *wbc, void *data)

@@ -47,8 +47,8 @@ static u32 take(struct ext2_sb *s, unsigned group, bool dir, int *error)
     struct buffer_head *group_bh;
     struct ext2_group *d = ext2_group(s, group, &group_bh);
     struct buffer_head *bh = sb_bread(s->sb, d->inode_bitmap);
-    if (!bh) {
-        *error = -EIO;
+    if (IS_ERR(bh)) {
+        *error = (int)PTR_ERR(bh);
         return 0;
     }
     unsigned from = group ? 0 : s->first_ino - 1, size = s->es->inodes_per_group;
@@ -113,8 +113,8 @@ void ext2_free_inode(struct inode *i)
     mutex_lock(&s->alloc);
     struct buffer_head *group_bh;
     struct ext2_group *d = ext2_group(s, group, &group_bh);
-    struct buffer_head *bh = sb_bread(i->i_sb, d->inode_bitmap);
-    if (bh && test_bit(bit, (unsigned long *)bh->data)) {
+    struct buffer_head *bh = sb_bread_must(i->i_sb, d->inode_bitmap);
+    if (!IS_ERR(bh) && test_bit(bit, (unsigned long *)bh->data)) {
         __clear_bit(bit, (unsigned long *)bh->data);
         d->free_inodes_count++;
         s->es->free_inodes_count++;
@@ -125,6 +125,6 @@ void ext2_free_inode(struct inode *i)
     } else {
         ext2_error(i->i_sb, "inode %lu was free already", i->i_ino);
     }
-    brelse(bh);
+    brelse(IS_ERR(bh) ? NULL : bh);
     mutex_unlock(&s->alloc);
 }

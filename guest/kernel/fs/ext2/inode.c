@@ -2,20 +2,22 @@
 // ext2: inodes to and from their table.
 #include "fs/ext2/ext2.h"
 
-// The inode's slot in the table; its buffer is referenced for the caller. NULL on error.
-static struct ext2_inode *slot(struct super_block *sb, ino_t ino, struct buffer_head **bh)
+// The inode's slot in the table; its buffer is referenced for the caller. ERR_PTR, *bh NULL. must: waits for memory.
+static struct ext2_inode *slot(struct super_block *sb, ino_t ino, struct buffer_head **bh, bool must)
 {
     struct ext2_sb *s = ext2_sb(sb);
     if ((ino != EXT2_ROOT_INO && ino < s->first_ino) || ino > s->es->inodes_count) {
-        return NULL;
+        return ERR_PTR(-EIO);
     }
     unsigned group = (unsigned)(ino - 1) / s->es->inodes_per_group;
     unsigned n = (unsigned)(ino - 1) % s->es->inodes_per_group;
     struct ext2_group *d = ext2_group(s, group, NULL);
-    *bh = sb_bread(sb, d->inode_table + n / s->inodes_per_block);
-    if (!*bh) {
-        return NULL;
+    sector_t block = d->inode_table + n / s->inodes_per_block;
+    struct buffer_head *b = must ? sb_bread_must(sb, block) : sb_bread(sb, block);
+    if (IS_ERR(b)) {
+        return (struct ext2_inode *)b;
     }
+    *bh = b;
     return (struct ext2_inode *)((*bh)->data + n % s->inodes_per_block * s->inode_size);
 }
 
@@ -113,8 +115,8 @@ struct inode *ext2_iget(struct super_block *sb, ino_t ino)
     if (!(i->i_state & I_NEW)) {
         return i;
     }
-    const struct ext2_inode *raw = slot(sb, ino, &bh);
-    int error = raw ? load(i, raw) : -EIO;
+    const struct ext2_inode *raw = slot(sb, ino, &bh, false);
+    int error = IS_ERR(raw) ? (int)PTR_ERR(raw) : load(i, raw);
     brelse(bh);
     if (error) {
         ext2_i(i)->group = ~0u; // eviction leaves the disk alone
@@ -163,9 +165,9 @@ static void note_large_file(struct super_block *sb)
 int ext2_update_inode(struct inode *i, bool sync, u32 *table_block)
 {
     struct buffer_head *bh = NULL;
-    struct ext2_inode *raw = slot(i->i_sb, i->i_ino, &bh);
-    if (!raw) {
-        return -EIO;
+    struct ext2_inode *raw = slot(i->i_sb, i->i_ino, &bh, true);
+    if (IS_ERR(raw)) {
+        return (int)PTR_ERR(raw);
     }
     txn_begin(i->i_sb, 2);
     if (S_ISREG(i->i_mode) && i->i_size > 0x7fffffff) {

@@ -72,9 +72,10 @@ static int follow(struct inode *i, const unsigned *offsets, int depth, u32 *bloc
             break;
         }
         brelse(*bh);
-        *bh = sb_bread(i->i_sb, at);
-        if (!*bh) {
-            return -EIO;
+        struct buffer_head *next = sb_bread(i->i_sb, at);
+        *bh = IS_ERR(next) ? NULL : next;
+        if (IS_ERR(next)) {
+            return (int)PTR_ERR(next);
         }
         at = ((u32 *)(*bh)->data)[offsets[level]];
     }
@@ -226,8 +227,8 @@ static void free_tree(struct batch *b, u32 block, int depth, u32 holder)
 {
     struct super_block *sb = b->inode->i_sb;
     if (depth > 0 && sane(b->inode, block)) {
-        struct buffer_head *bh = sb_bread(sb, block);
-        if (bh) {
+        struct buffer_head *bh = sb_bread_must(sb, block);
+        if (!IS_ERR(bh)) {
             const u32 *table = (const u32 *)bh->data;
             for (unsigned k = 0; k < ext2_sb(sb)->addr_per_block; k++) {
                 if (table[k]) {
@@ -251,8 +252,9 @@ static void free_tree(struct batch *b, u32 block, int depth, u32 holder)
 static void cut_tree(struct batch *b, u32 block, int depth, u64 first)
 {
     struct super_block *sb = b->inode->i_sb;
-    struct buffer_head *bh = sane(b->inode, block) ? sb_bread(sb, block) : NULL;
-    if (!bh) {
+    struct buffer_head *bh =
+        sane(b->inode, block) ? sb_bread_must(sb, block) : ERR_PTR(-EIO);
+    if (IS_ERR(bh)) {
         ext2_error(sb, "inode %lu: indirect block %u is unreadable", b->inode->i_ino, block);
         return;
     }

@@ -8,7 +8,11 @@ static struct dentry *lookup(struct inode *dir, struct dentry *d)
     if (d->d_name.len > NAME_MAX) {
         return ERR_PTR(-ENAMETOOLONG);
     }
-    u32 ino = ext2_find(dir, &d->d_name);
+    u32 ino;
+    int error = ext2_find(dir, &d->d_name, &ino);
+    if (error) {
+        return ERR_PTR(error);
+    }
     if (ino) {
         i = ext2_iget(dir->i_sb, ino);
         if (i == ERR_PTR(-ESTALE)) {
@@ -167,10 +171,8 @@ static int mkdir(struct inode *dir, struct dentry *d, umode_t mode)
 static int rmdir(struct inode *dir, struct dentry *d)
 {
     struct inode *i = d->d_inode;
-    if (!ext2_dir_empty(i)) {
-        return -ENOTEMPTY;
-    }
-    int error = unlink(dir, d);
+    int error = ext2_dir_empty(i);
+    error = error ? error : unlink(dir, d);
     if (!error) {
         i->i_size = 0;
         drop_nlink(i);
@@ -223,14 +225,15 @@ static int rename(struct inode *odir, struct dentry *od, struct inode *ndir, str
         return exchange(odir, od, ndir, nd);
     }
     bool dir = S_ISDIR(i->i_mode);
-    if (victim && dir && !ext2_dir_empty(victim)) {
-        return -ENOTEMPTY;
+    int error = victim && dir ? ext2_dir_empty(victim) : 0;
+    if (error) {
+        return error;
     }
     if (!victim && dir && odir != ndir && ndir->i_nlink >= EXT2_LINK_MAX) {
         return -EMLINK;
     }
     // The new name first: at no time is the file without one.
-    int error = victim ? ext2_set_entry(ndir, &nd->d_name, i) : ext2_add_link(ndir, &nd->d_name, i);
+    error = victim ? ext2_set_entry(ndir, &nd->d_name, i) : ext2_add_link(ndir, &nd->d_name, i);
     error = error ? error : ext2_delete_entry(odir, &od->d_name);
     if (error) {
         return error;
@@ -262,9 +265,10 @@ static const char *slow_get_link(struct dentry *d, struct inode *i, void **cooki
     u32 block;
     bool fresh;
     int error = ext2_map(i, 0, false, &block, &fresh);
-    struct buffer_head *bh = error || !block ? NULL : sb_bread(i->i_sb, block);
-    if (!bh) {
-        return ERR_PTR(-EIO);
+    error = error || block ? error : -EIO;
+    struct buffer_head *bh = error ? ERR_PTR(error) : sb_bread(i->i_sb, block);
+    if (IS_ERR(bh)) {
+        return (const char *)bh;
     }
     char *text = kstrndup(bh->data, min((size_t)i->i_size, (size_t)bh->size), GFP_KERNEL);
     brelse(bh);

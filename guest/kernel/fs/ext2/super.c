@@ -229,8 +229,8 @@ static int read_super(struct super_block *sb, struct ext2_sb *s, unsigned bits)
     sb->s_blocksize_bits = bits;
     sb->s_blocksize = 1u << bits;
     struct buffer_head *bh = sb_bread(sb, 1024 >> bits);
-    if (!bh) {
-        return -EIO;
+    if (IS_ERR(bh)) {
+        return (int)PTR_ERR(bh);
     }
     s->super_bh = bh;
     s->es = (struct ext2_super *)(bh->data + (1024 & (sb->s_blocksize - 1)));
@@ -251,10 +251,11 @@ static int read_groups(struct super_block *sb, struct ext2_sb *s)
         return -ENOMEM;
     }
     for (unsigned k = 0; k < blocks; k++) {
-        s->group_bh[k] = sb_bread(sb, es->first_data_block + 1 + k);
-        if (!s->group_bh[k]) {
-            return -EIO;
+        struct buffer_head *bh = sb_bread(sb, es->first_data_block + 1 + k);
+        if (IS_ERR(bh)) {
+            return (int)PTR_ERR(bh);
         }
+        s->group_bh[k] = bh;
     }
     return 0;
 }
