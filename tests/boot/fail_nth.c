@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Runs each operation with its n-th allocation failing, n = 1, 2, ... until it gets through without a failure: every try
-// ends in success or ENOMEM, and after the first round nothing more is lost. Prints one line per operation, then "leaked".
+// Runs each operation with its n-th allocation failing, n = 1, 2, ... until it gets through without
+// a failure: every try ends in success or ENOMEM, and after the first round nothing more is lost.
+// Prints one line per operation, then "leaked".
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -48,7 +49,8 @@ static int disarm(void)
     return left;
 }
 
-// The operation under test, between arm and disarm: 0 or -1 with errno. What comes before and after is not tested.
+// The operation under test, between arm and disarm: 0 or -1 with errno. What comes before and after
+// is not tested.
 #define TESTED(n, left, result, call)                                                              \
     arm(n);                                                                                        \
     long result = (call);                                                                          \
@@ -68,7 +70,8 @@ struct outcome {
 
 static char *map_anon(long pages)
 {
-    return mmap(NULL, (size_t)(pages * PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return mmap(NULL, (size_t)(pages * PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                -1, 0);
 }
 
 static struct outcome op_mmap(int n)
@@ -82,7 +85,8 @@ static struct outcome op_mmap(int n)
 
 static struct outcome op_shared(int n)
 {
-    struct outcome o = RUN(n, (long)mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
+    struct outcome o = RUN(
+        n, (long)mmap(NULL, 4 * PAGE, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0));
     if (o.result != -1) {
         munmap((void *)o.result, 4 * PAGE);
     }
@@ -91,7 +95,8 @@ static struct outcome op_shared(int n)
 
 static struct outcome op_populate(int n)
 {
-    struct outcome o = RUN(n, (long)mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
+    struct outcome o = RUN(n, (long)mmap(NULL, 8 * PAGE, PROT_READ | PROT_WRITE,
+                                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0));
     if (o.result != -1) {
         munmap((void *)o.result, 8 * PAGE);
     }
@@ -142,7 +147,8 @@ static struct outcome op_mremap(int n)
 static struct outcome op_brk(int n)
 {
     char *end = (char *)syscall(SYS_brk, 0);
-    struct outcome o = RUN(n, syscall(SYS_brk, end + 64 * PAGE) == (long)(end + 64 * PAGE) ? 0 : (errno = ENOMEM, -1));
+    struct outcome o = RUN(
+        n, syscall(SYS_brk, end + 64 * PAGE) == (long)(end + 64 * PAGE) ? 0 : (errno = ENOMEM, -1));
     syscall(SYS_brk, end);
     return o;
 }
@@ -308,8 +314,8 @@ static struct outcome op_fork(int n)
 
 static char *true_argv[] = {"/bin/busybox", "true", NULL};
 
-// The child arms its own knob. A failure after the point of no return kills it, as on Linux; one that the program's own
-// start meets ends as the program likes.
+// The child arms its own knob. A failure after the point of no return kills it, as on Linux; one
+// that the program's own start meets ends as the program likes.
 static struct outcome op_exec(int n)
 {
     fflush(stdout);
@@ -324,7 +330,8 @@ static struct outcome op_exec(int n)
     }
     int status = 0;
     waitpid(pid, &status, 0);
-    bool failed_exec = WIFEXITED(status) && (WEXITSTATUS(status) == 100 || WEXITSTATUS(status) == 102);
+    bool failed_exec =
+        WIFEXITED(status) && (WEXITSTATUS(status) == 100 || WEXITSTATUS(status) == 102);
     if (failed_exec) {
         return (struct outcome){-1, EIO, 0};
     }
@@ -351,15 +358,33 @@ static const struct {
     const char *name;
     struct outcome (*run)(int n);
 } operations[] = {
-    {"mmap", op_mmap},         {"shared mmap", op_shared},     {"populate", op_populate},
-    {"touch", op_touch},       {"mprotect", op_mprotect},      {"munmap", op_munmap},
-    {"mremap", op_mremap},     {"brk", op_brk},                {"open", op_open},
-    {"write", op_write},       {"fsync", op_write_sync},       {"getdents", op_read_directory},
-    {"read maps", op_read_proc}, {"mkdir", op_mkdir},          {"symlink", op_symlink},
-    {"rename", op_rename},     {"stat", op_stat},              {"pipe", op_pipe},
-    {"pipe write", op_pipe_write}, {"epoll", op_epoll},        {"dup2", op_dup},
-    {"poll", op_poll},         {"kill", op_signal},            {"pwritev", op_writev},
-    {"fork", op_fork},         {"exec", op_exec},              {"thread", op_thread},
+    {"mmap", op_mmap},
+    {"shared mmap", op_shared},
+    {"populate", op_populate},
+    {"touch", op_touch},
+    {"mprotect", op_mprotect},
+    {"munmap", op_munmap},
+    {"mremap", op_mremap},
+    {"brk", op_brk},
+    {"open", op_open},
+    {"write", op_write},
+    {"fsync", op_write_sync},
+    {"getdents", op_read_directory},
+    {"read maps", op_read_proc},
+    {"mkdir", op_mkdir},
+    {"symlink", op_symlink},
+    {"rename", op_rename},
+    {"stat", op_stat},
+    {"pipe", op_pipe},
+    {"pipe write", op_pipe_write},
+    {"epoll", op_epoll},
+    {"dup2", op_dup},
+    {"poll", op_poll},
+    {"kill", op_signal},
+    {"pwritev", op_writev},
+    {"fork", op_fork},
+    {"exec", op_exec},
+    {"thread", op_thread},
 };
 
 static long free_kb(void)

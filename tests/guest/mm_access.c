@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which accesses each protection allows, through the CPU and through system calls; faults at the edges of mappings.
+// Which accesses each protection allows, through the CPU and through system calls; faults at the
+// edges of mappings.
 #include "t.h"
 #include <setjmp.h>
 #include <sys/mman.h>
@@ -30,7 +31,11 @@ static void try(const char *what, char *p, int how)
             ((void (*)(void))p)();
         }
     }
-    say("%s: %s\n", what, !sig_seen ? "allowed" : sig_seen == SIGBUS ? "SIGBUS" : code_seen == SEGV_MAPERR ? "MAPERR" : "ACCERR");
+    say("%s: %s\n", what,
+        !sig_seen                  ? "allowed"
+        : sig_seen == SIGBUS       ? "SIGBUS"
+        : code_seen == SEGV_MAPERR ? "MAPERR"
+                                   : "ACCERR");
     if (sig_seen) {
         say("  address right %d\n", address_seen == p);
     }
@@ -43,7 +48,11 @@ int main(void)
     sigaction(SIGBUS, &action, NULL);
     char *p = mmap(NULL, 16 * PAGE, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     memset(p, 0xc3, 16 * PAGE); // ret
-    static const int prots[] = {PROT_NONE, PROT_READ, PROT_WRITE, PROT_READ | PROT_WRITE, PROT_READ | PROT_EXEC,
+    static const int prots[] = {PROT_NONE,
+                                PROT_READ,
+                                PROT_WRITE,
+                                PROT_READ | PROT_WRITE,
+                                PROT_READ | PROT_EXEC,
                                 PROT_READ | PROT_WRITE | PROT_EXEC};
     static const char *const names[] = {"none", "r", "w", "rw", "rx", "rwx"};
     static const char *const kinds[] = {"read", "write", "execute"};
@@ -77,7 +86,8 @@ int main(void)
     show("write from a hole", write(pipe_fd[1], p + 8 * PAGE, 10));
     show("write to null from a hole", write(null, p + 8 * PAGE, 10));
     show("write from a kernel address", write(pipe_fd[1], (char *)0xffffffff81000000, 10));
-    show("write from an address that is no address", write(pipe_fd[1], (char *)0x8000000000000000, 10));
+    show("write from an address that is no address",
+         write(pipe_fd[1], (char *)0x8000000000000000, 10));
     show("open with a bad name", open((char *)8, O_RDONLY));
     show("name that ends in a hole", open(memset(p + 8 * PAGE - 4, 'a', 4), O_RDONLY));
 

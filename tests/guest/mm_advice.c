@@ -22,7 +22,8 @@ static int child_sees(volatile char *p)
 
 static char *area(long pages)
 {
-    char *p = mmap(NULL, (size_t)(pages * PAGE), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    char *p = mmap(NULL, (size_t)(pages * PAGE), PROT_READ | PROT_WRITE,
+                   MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     for (long i = 0; i < pages; i++) {
         p[i * PAGE] = (char)(i + 1);
     }

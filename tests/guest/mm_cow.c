@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Copy-on-write among three generations of processes, in private memory, private file pages, the stack and the heap.
+// Copy-on-write among three generations of processes, in private memory, private file pages, the
+// stack and the heap.
 #include "t.h"
 #include <sys/mman.h>
 
@@ -16,7 +17,8 @@ static void report(const char *who, int *stack)
     for (int i = 0; i < PAGES; i++) {
         sum += anon[i * PAGE / 4];
     }
-    say("%s: data %d heap %d stack %d file %d anon %d\n", who, data_word, *heap, *stack, file[0], sum);
+    say("%s: data %d heap %d stack %d file %d anon %d\n", who, data_word, *heap, *stack, file[0],
+        sum);
 }
 
 static void change(int n, int *stack)
@@ -85,7 +87,8 @@ int main(void)
     int in_file = 0;
     show("file", pread(fd, &in_file, sizeof(in_file), 0));
     say("in the file %d\n", in_file);
-    // A pipe takes the bytes as they were when they were written, whatever happens to the page later.
+    // A pipe takes the bytes as they were when they were written, whatever happens to the page
+    // later.
     int fds[2], got = 0;
     if (pipe(fds) < 0 || write(fds[1], anon, sizeof(int)) != sizeof(int)) {
         return 1;

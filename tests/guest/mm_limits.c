@@ -37,7 +37,8 @@ static void in_child(const char *name, void (*f)(void))
     }
     int status;
     waitpid(pid, &status, 0);
-    say("%s: exit %d signal %d\n", name, WEXITSTATUS(status), WIFSIGNALED(status) ? WTERMSIG(status) : 0);
+    say("%s: exit %d signal %d\n", name, WEXITSTATUS(status),
+        WIFSIGNALED(status) ? WTERMSIG(status) : 0);
 }
 
 static void address_space(void)
@@ -112,8 +113,10 @@ int main(void)
     in_child("locked", locked);
     show("half of the address space", try_map(1L << 46, PROT_READ | PROT_WRITE, MAP_PRIVATE));
     show("too long", try_map(1L << 47, PROT_READ, MAP_PRIVATE));
-    show("too long, wrapping", (long)mmap(NULL, (size_t)-4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
-    show("rounds to 0", (long)mmap(NULL, (size_t)-1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    show("too long, wrapping",
+         (long)mmap(NULL, (size_t)-4096, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    show("rounds to 0",
+         (long)mmap(NULL, (size_t)-1, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
     show("noreserve", try_map(1L << 40, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_NORESERVE));
     return 0;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Random mappings of memory and of a file in a window of pages, with protection changes, moves, advice, forks, truncation:
-// the result of every call, what every page holds or which fault it gives, and the rights that /proc/self/maps shows.
+// Random mappings of memory and of a file in a window of pages, with protection changes, moves,
+// advice, forks, truncation: the result of every call, what every page holds or which fault it
+// gives, and the rights that /proc/self/maps shows.
 #include "t.h"
 #include <setjmp.h>
 #include <sys/mman.h>
@@ -75,7 +76,8 @@ static int areas(void)
         }
         // By page: where kernels join neighbours is their business.
         for (int i = 0; i < PAGES; i++) {
-            if (start <= (unsigned long)window + i * PAGE && end > (unsigned long)window + i * PAGE) {
+            if (start <= (unsigned long)window + i * PAGE &&
+                end > (unsigned long)window + i * PAGE) {
                 mix(i + rest[1] * 3 + rest[2] * 5 + rest[3] * 7 + rest[4] * 11);
                 n++;
             }
@@ -95,10 +97,12 @@ static const char *one_call(int first, int n)
         r = (long)mmap(at, (size_t)length, prot, MAP_FIXED | MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
         break;
     case 2:
-        r = (long)mmap(at, (size_t)length, prot, MAP_FIXED | MAP_SHARED, file_fd, (long)rnd(FILE_PAGES) * PAGE);
+        r = (long)mmap(at, (size_t)length, prot, MAP_FIXED | MAP_SHARED, file_fd,
+                       (long)rnd(FILE_PAGES) * PAGE);
         break;
     case 3:
-        r = (long)mmap(at, (size_t)length, prot, MAP_FIXED | MAP_PRIVATE, file_fd, (long)rnd(FILE_PAGES) * PAGE);
+        r = (long)mmap(at, (size_t)length, prot, MAP_FIXED | MAP_PRIVATE, file_fd,
+                       (long)rnd(FILE_PAGES) * PAGE);
         break;
     case 4:
         r = munmap(at, (size_t)length);
@@ -167,7 +171,8 @@ int main(void)
         ftruncate(file_fd, FILE_PAGES * PAGE);
         int errors = 0, count = 0;
         for (int i = 0; i < 150; i++) {
-            int first = (int)rnd(PAGES - 1), n = 1 + (int)rnd((unsigned)(PAGES - first < 12 ? PAGES - first : 12));
+            int first = (int)rnd(PAGES - 1),
+                n = 1 + (int)rnd((unsigned)(PAGES - first < 12 ? PAGES - first : 12));
             errors += one_call(first, n)[0] == 'E';
             for (int k = 0; k < 4; k++) {
                 mix(probe((int)rnd(PAGES), rnd(2) ? (long)rnd(100000) + 1 : 0));

@@ -523,7 +523,8 @@ __weak size_t iov_iter_zero(size_t n, struct iov_iter *i)
     return n;
 }
 
-__weak size_t copy_page_from_iter_atomic(struct page *p, size_t offset, size_t n, struct iov_iter *i)
+__weak size_t copy_page_from_iter_atomic(struct page *p, size_t offset, size_t n,
+                                         struct iov_iter *i)
 {
     memcpy((char *)page_address(p) + offset, (char *)i->iov->iov_base + i->offset, n);
     i->offset += n;
@@ -589,7 +590,8 @@ static int shim_writepage(struct page *p, struct writeback_control *wbc)
     return 0;
 }
 
-static int shim_write_begin(struct file *file, struct address_space *m, loff_t pos, unsigned len, struct page **page)
+static int shim_write_begin(struct file *file, struct address_space *m, loff_t pos, unsigned len,
+                            struct page **page)
 {
     struct page *p = find_or_create_page(m, (unsigned long)pos >> PAGE_SHIFT, GFP_KERNEL);
 
@@ -609,8 +611,8 @@ static int shim_write_begin(struct file *file, struct address_space *m, loff_t p
     return 0;
 }
 
-static int shim_write_end(struct file *file, struct address_space *m, loff_t pos, unsigned len, unsigned copied,
-                          struct page *p)
+static int shim_write_end(struct file *file, struct address_space *m, loff_t pos, unsigned len,
+                          unsigned copied, struct page *p)
 {
     (void)file, (void)len;
     if (pos + (loff_t)copied > m->host->i_size)

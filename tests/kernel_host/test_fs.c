@@ -298,6 +298,56 @@ static void test_failing_allocations(void **unused)
     run(4096, 300, 20, true);
 }
 
+// A damaged disk: whatever the calls say, the kernel stays whole.
+static void test_broken_images(void **unused)
+{
+    make_image(1024);
+    mount_it();
+    assert_int_equal(CALL(mkdir, P("s"), 0755), 0);
+    assert_int_equal(CALL(chdir, P("s")), 0);
+    sequence(7, 250, false);
+    unmount_it();
+    char *good = malloc(IMAGE_SIZE);
+    memcpy(good, image, IMAGE_SIZE);
+    for (unsigned seed = 1; seed <= 150; seed++) {
+        memcpy(image, good, IMAGE_SIZE);
+        state = seed;
+        for (unsigned n = 1 + rnd(30); n; n--) {
+            // Super block, descriptors, bitmaps, inode table, directories: the front of the disk.
+            unsigned at = rnd(3) ? 1024 + rnd(20 << 10) : rnd(600 << 10);
+            image[at] = (char)(rnd(3) ? rnd(256) : (unsigned)image[at] ^ 1u << rnd(8));
+        }
+        if (kern_mount("/dev/sda", "/mnt", "ext2", 0, NULL)) {
+            continue;
+        }
+        if (!kern_chdir("/mnt/s")) {
+            for (int i = 0; i < FDS; i++) {
+                fds[i] = -1;
+            }
+            host_fresh_dir(host_root);
+            compare = false;
+            for (unsigned i = 0; i < 150; i++) {
+                unsigned slot = rnd(FDS), kind = rnd(10);
+                if (kind < 3) {
+                    open_one();
+                } else if (kind < 7 && fds[slot] >= 0) {
+                    io_one(slot);
+                } else {
+                    path_one();
+                }
+            }
+            for (int i = 0; i < FDS; i++) {
+                if (fds[i] >= 0) {
+                    CALL(close, (u64)fds[i]);
+                    host_close(host_fds[i]);
+                }
+            }
+        }
+        unmount_it();
+    }
+    free(good);
+}
+
 int main(void)
 {
     host_temp_dir(host_root, sizeof(host_root));
@@ -310,6 +360,7 @@ int main(void)
         cmocka_unit_test(test_4096),
         cmocka_unit_test(test_1024),
         cmocka_unit_test(test_failing_allocations),
+        cmocka_unit_test(test_broken_images),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     host_remove_dir(host_root);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Address spaces against a page-by-page model: random mmap, munmap, mprotect, mremap, madvise, fork, exit, reads, writes,
-// write-back and reclaim, with and without failing allocations; at the end nothing may be left over.
+// Address spaces against a page-by-page model: random mmap, munmap, mprotect, mremap, madvise,
+// fork, exit, reads, writes, write-back and reclaim, with and without failing allocations; at the
+// end nothing may be left over.
 #include "mm_shim.h"
 
 #include <setjmp.h>
@@ -127,7 +128,8 @@ static void check_areas(void)
     u64 last = 0, total = 0;
     int count = 0;
 
-    list_for_each_entry(vma, &mm->mmap_list, vm_list) {
+    list_for_each_entry(vma, &mm->mmap_list, vm_list)
+    {
         assert_true(vma->vm_start >= last && vma->vm_end > vma->vm_start);
         assert_ptr_equal(n, &vma->vm_rb);
         n = rb_next(n);
@@ -153,7 +155,8 @@ static void resync(unsigned first, unsigned n)
 {
     for (unsigned i = first; i < first + n && i < NPAGES; i++) {
         struct model_page *p = &models[cur].page[i];
-        struct vm_area_struct *vma = find_vma_intersection(models[cur].mm, addr_of(i), addr_of(i) + 1);
+        struct vm_area_struct *vma =
+            find_vma_intersection(models[cur].mm, addr_of(i), addr_of(i) + 1);
 
         if (!vma)
             *p = (struct model_page){0};
@@ -169,15 +172,17 @@ static void op_mmap(unsigned first, unsigned n)
     u64 flags = MAP_FIXED | (kind == FILE_SHARED ? MAP_SHARED : MAP_PRIVATE);
 
     n = min(n, FILE_PAGES - fpage);
-    long r = vm_mmap(kind == ANON ? NULL : file, addr_of(first), n * PAGE_SIZE, prot, flags | (kind == ANON ? MAP_ANONYMOUS : 0),
-                     kind == ANON ? 0 : fpage * PAGE_SIZE);
+    long r =
+        vm_mmap(kind == ANON ? NULL : file, addr_of(first), n * PAGE_SIZE, prot,
+                flags | (kind == ANON ? MAP_ANONYMOUS : 0), kind == ANON ? 0 : fpage * PAGE_SIZE);
     if (r == -ENOMEM && shim_failed) {
         resync(first, n);
         return;
     }
     assert_int_equal(r, addr_of(first));
     for (unsigned i = 0; i < n; i++)
-        models[cur].page[first + i] = (struct model_page){.kind = kind, .prot = prot, .fpage = fpage + i};
+        models[cur].page[first + i] =
+            (struct model_page){.kind = kind, .prot = prot, .fpage = fpage + i};
 }
 
 static void op_munmap(unsigned first, unsigned n)
@@ -237,7 +242,8 @@ static void op_mremap(unsigned first, unsigned n)
         len++;
     if (to < first + len && first < to + len)
         return;
-    struct sys_args a = {.arg = {addr_of(first), len * PAGE_SIZE, len * PAGE_SIZE, MREMAP_MAYMOVE | MREMAP_FIXED, addr_of(to)}};
+    struct sys_args a = {.arg = {addr_of(first), len * PAGE_SIZE, len * PAGE_SIZE,
+                                 MREMAP_MAYMOVE | MREMAP_FIXED, addr_of(to)}};
     long r = sys_mremap(&a);
 
     if (r == -ENOMEM && shim_failed) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Another address space from the kernel: pinning its pages, copying to and from it, faulting ranges in.
+// Another address space from the kernel: pinning its pages, copying to and from it, faulting ranges
+// in.
 #include "fs/fs.h"
 #include "lib/string.h"
 #include "mm/mm_internal.h"
 #include "mm/shmem.h"
 
-// The page that the entry of addr maps, referenced; NULL if it must be faulted in first. zero_page counts.
+// The page that the entry of addr maps, referenced; NULL if it must be faulted in first. zero_page
+// counts.
 static struct page *follow_page(struct vm_area_struct *vma, u64 addr, bool write)
 {
     struct page *p = NULL;
@@ -27,7 +29,8 @@ static struct page *pin_page(struct mm_struct *mm, u64 addr, bool write, bool *l
 {
     struct vm_area_struct *vma = find_vma(mm, addr);
 
-    if (vma && vma->vm_start > addr && (vma->vm_flags & VM_GROWSDOWN) && expand_stack(vma, addr) != 0)
+    if (vma && vma->vm_start > addr && (vma->vm_flags & VM_GROWSDOWN) &&
+        expand_stack(vma, addr) != 0)
         vma = NULL;
     if (!vma || vma->vm_start > addr || (vma->vm_flags & (VM_IO | VM_PFNMAP)))
         return ERR_PTR(-EFAULT);
@@ -109,7 +112,8 @@ int mm_populate(struct mm_struct *mm, u64 start, u64 len, bool ignore_errors)
             return -EINTR;
         vma = find_vma_intersection(mm, addr, addr + 1);
         accessible = vma && (vma->vm_flags & VM_ACCESS_FLAGS);
-        // Private writable areas are filled with pages of their own, so that later writes do not fault.
+        // Private writable areas are filled with pages of their own, so that later writes do not
+        // fault.
         write = vma && (vma->vm_flags & (VM_WRITE | VM_SHARED)) == VM_WRITE;
         up_read(&mm->mmap_lock);
         if (!accessible) {
@@ -147,7 +151,8 @@ int remap_pfn_range(struct vm_area_struct *vma, u64 addr, u64 pfn, u64 size, u64
 
 int shmem_zero_setup(struct vm_area_struct *vma)
 {
-    struct file *f = shmem_file_setup("dev/zero", (loff_t)(vma->vm_end - vma->vm_start), vma->vm_flags);
+    struct file *f =
+        shmem_file_setup("dev/zero", (loff_t)(vma->vm_end - vma->vm_start), vma->vm_flags);
     int err;
 
     if (IS_ERR(f))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Fault injection as Linux has it: writing N to /proc/self/fail-nth makes the task's N-th allocation from then on fail.
+// Fault injection as Linux has it: writing N to /proc/self/fail-nth makes the task's N-th
+// allocation from then on fail.
 #pragma once
 
 #include "mm/gfp.h"

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Page faults: demand zero, file pages, copy-on-write, write-enable of shared pages, stack growth, spurious ones.
+// Page faults: demand zero, file pages, copy-on-write, write-enable of shared pages, stack growth,
+// spurious ones.
 #include "abi/signal.h"
 #include "fs/fs.h"
 #include "mm/mm_internal.h"
@@ -25,7 +26,8 @@ static u64 prot_readonly(const struct vm_area_struct *vma)
     return vma->vm_page_prot & ~PTE_WRITE;
 }
 
-// Bits of an entry made by a write fault. VM_WRITE may be missing: a forced write of a debugger stays read-only.
+// Bits of an entry made by a write fault. VM_WRITE may be missing: a forced write of a debugger
+// stays read-only.
 static u64 prot_written(const struct vm_area_struct *vma)
 {
     return (vma->vm_page_prot | PTE_DIRTY | PTE_ACCESSED) |
@@ -56,7 +58,7 @@ static void install_anon(struct vm_fault *vmf, struct page *p)
 static void install_file(struct vm_fault *vmf, pte_t *pte, struct page *p, u64 prot)
 {
     page_add_file_rmap(p);
-    mm_add(vmf->vma->vm_mm, PageSwapBacked(p) ? MM_SHMEMPAGES : MM_FILEPAGES, 1);
+    mm_add(vmf->vma->vm_mm, page_counter(p), 1);
     pte_set(pte, page_to_phys(p) | prot);
 }
 
@@ -89,10 +91,12 @@ static vm_fault_t fault_anonymous(struct vm_fault *vmf)
 
 // --- file pages
 
-// Few: a short-lived program touches little of its text, and each page costs again when it is unmapped.
+// Few: a short-lived program touches little of its text, and each page costs again when it is
+// unmapped.
 #define FAULT_AROUND_PAGES 4UL
 
-// Maps pages of the neighbourhood that are in the cache anyway. Never blocks, takes no fault's place.
+// Maps pages of the neighbourhood that are in the cache anyway. Never blocks, takes no fault's
+// place.
 static void map_around(struct vm_fault *vmf)
 {
     struct vm_area_struct *vma = vmf->vma;
@@ -102,7 +106,8 @@ static void map_around(struct vm_fault *vmf)
     u64 last = min(window + FAULT_AROUND_PAGES * PAGE_SIZE, vma->vm_end); // never crosses a table
     struct page *pages[FAULT_AROUND_PAGES];
     unsigned long index = linear_index(vma, first), end = linear_index(vma, last - PAGE_SIZE);
-    unsigned long file_pages = (unsigned long)((i_size_read(m->host) + (loff_t)PAGE_SIZE - 1) >> PAGE_SHIFT);
+    unsigned long file_pages =
+        (unsigned long)((i_size_read(m->host) + (loff_t)PAGE_SIZE - 1) >> PAGE_SHIFT);
     unsigned long base = index;
     unsigned n, ready = 0;
 
@@ -141,7 +146,8 @@ static void map_around(struct vm_fault *vmf)
     }
 }
 
-// Asks the file for the page: locked and referenced in vmf->page when the result is 0 or VM_FAULT_MAJOR.
+// Asks the file for the page: locked and referenced in vmf->page when the result is 0 or
+// VM_FAULT_MAJOR.
 static vm_fault_t file_page(struct vm_fault *vmf)
 {
     vm_fault_t ret = vmf->vma->vm_ops->fault(vmf);
@@ -205,7 +211,8 @@ static vm_fault_t fault_file_cow(struct vm_fault *vmf)
     return ret;
 }
 
-// Lets the file system prepare a shared page for writing. 0: vmf->page is locked, dirty and still in the file.
+// Lets the file system prepare a shared page for writing. 0: vmf->page is locked, dirty and still
+// in the file.
 static vm_fault_t make_writable(struct vm_fault *vmf)
 {
     const struct vm_operations_struct *ops = vmf->vma->vm_ops;
@@ -255,7 +262,8 @@ static vm_fault_t fault_file_shared(struct vm_fault *vmf)
 
 // --- write faults on present entries
 
-// A shared page that was mapped read-only so that this first write is noticed. pte lock held; dropped.
+// A shared page that was mapped read-only so that this first write is noticed. pte lock held;
+// dropped.
 static vm_fault_t wp_shared(struct vm_fault *vmf, struct page *p)
 {
     struct address_space *m;
@@ -304,8 +312,7 @@ static vm_fault_t wp_copy(struct vm_fault *vmf, struct page *old)
         pte_get_and_clear(vmf->pte);
         tlb_flush_page(mm, vmf->address);
         if (old) {
-            mm_add(mm, PageAnon(old) ? MM_ANONPAGES : PageSwapBacked(old) ? MM_SHMEMPAGES : MM_FILEPAGES,
-                   -1);
+            mm_add(mm, page_counter(old), -1);
             page_remove_rmap(old);
         }
         install_anon(vmf, copy);
@@ -471,8 +478,8 @@ int mm_user_fault(u64 address, unsigned flags, int *si_code)
         }
         if (ret & (VM_FAULT_SIGBUS | VM_FAULT_SIGSEGV))
             return fault_signal(ret, si_code);
-        // Out of memory (the allocator has called the OOM killer) or the lock was dropped: again, unless we are the
-        // one that dies.
+        // Out of memory (the allocator has called the OOM killer) or the lock was dropped: again,
+        // unless we are the one that dies.
         if (fatal_signal_pending(current))
             return SIGKILL;
         cond_resched();

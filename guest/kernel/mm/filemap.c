@@ -15,8 +15,10 @@ static unsigned long file_pages(const struct address_space *m)
 
 // --- read-ahead
 
-// Starts reading the missing pages of [index, index + nr). Errors show when somebody waits for the page.
-static void start_reads(struct file *file, struct address_space *m, unsigned long index, unsigned long nr)
+// Starts reading the missing pages of [index, index + nr). Errors show when somebody waits for the
+// page.
+static void start_reads(struct file *file, struct address_space *m, unsigned long index,
+                        unsigned long nr)
 {
     unsigned long end = min(index + nr, file_pages(m));
 
@@ -123,7 +125,8 @@ ssize_t generic_file_read(struct file *file, struct iov_iter *to, loff_t *pos)
             err = PTR_ERR(p);
             break;
         }
-        size = i_size_read(m->host); // after the page became uptodate: truncation may have zeroed its end
+        size = i_size_read(
+            m->host); // after the page became uptodate: truncation may have zeroed its end
         n = min(PAGE_SIZE - offset, iov_iter_count(to));
         n = at >= size ? 0 : min(n, (size_t)(size - at));
         copied = p ? copy_to_iter((char *)page_address(p) + offset, n, to) : iov_iter_zero(n, to);
@@ -187,8 +190,9 @@ static ssize_t write_one_page(struct file *file, struct iov_iter *from, loff_t p
     size_t copied;
     int err;
 
-    // The copy below runs under the page lock with faults off, so that a write from a mapping of the same page cannot
-    // deadlock: make the source present first, and try again when it went away meanwhile.
+    // The copy below runs under the page lock with faults off, so that a write from a mapping of
+    // the same page cannot deadlock: make the source present first, and try again when it went away
+    // meanwhile.
     if (iov_iter_fault_in(from, n) != 0)
         return -EFAULT;
     err = m->a_ops->write_begin(file, m, pos, (unsigned)n, &p);

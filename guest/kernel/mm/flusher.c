@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Inode write-back: the flusher thread (expired and background), sync. A machine with nothing dirty has no timer running.
+// Inode write-back: the flusher thread (expired and background), sync. A machine with nothing dirty
+// has no timer running.
 #include "lib/printk.h"
 #include "mm/mm_internal.h"
 #include "mm/writeback.h"
@@ -97,14 +98,15 @@ int writeback_single_inode(struct inode *inode, struct writeback_control *wbc)
     return err;
 }
 
-// Next inode of sb to write, counted: at the head of s_dirty, dirtied at or before `before`. Claimed ones are passed over
-// unless the caller waits for them.
+// Next inode of sb to write, counted: at the head of s_dirty, dirtied at or before `before`.
+// Claimed ones are passed over unless the caller waits for them.
 static struct inode *next_dirty(struct super_block *sb, u64 before, bool wait)
 {
     struct inode *inode, *found = NULL;
 
     spin_lock(&sb->s_inode_lock);
-    list_for_each_entry(inode, &sb->s_dirty, i_dirty_list) {
+    list_for_each_entry(inode, &sb->s_dirty, i_dirty_list)
+    {
         if (inode->i_dirty_since > before)
             break; // the list is in this order
         if (!wait && (READ_ONCE(inode->i_state) & I_WRITEBACK))
@@ -118,7 +120,8 @@ static struct inode *next_dirty(struct super_block *sb, u64 before, bool wait)
 }
 
 // Writes each inode that was dirty when we started once. First error in *err.
-static long write_dirty_inodes(struct super_block *sb, struct writeback_control *wbc, u64 before, int *err)
+static long write_dirty_inodes(struct super_block *sb, struct writeback_control *wbc, u64 before,
+                               int *err)
 {
     u64 start = min(before, (u64)ktime_get());
     bool all = wbc->sync_mode == WB_SYNC_ALL;
@@ -153,8 +156,10 @@ long writeback_sb_inodes(struct super_block *sb, struct writeback_control *wbc, 
 
 int sync_inodes_sb(struct super_block *sb)
 {
-    struct writeback_control start = {.nr_to_write = WHOLE_FILE, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_NONE};
-    struct writeback_control wait = {.nr_to_write = WHOLE_FILE, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_ALL};
+    struct writeback_control start = {
+        .nr_to_write = WHOLE_FILE, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_NONE};
+    struct writeback_control wait = {
+        .nr_to_write = WHOLE_FILE, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_ALL};
     struct inode *inode, *held = NULL;
     int err = 0;
 
@@ -163,7 +168,8 @@ int sync_inodes_sb(struct super_block *sb)
     write_dirty_inodes(sb, &wait, KTIME_MAX, &err); // ... then what is left, waiting
     // Pages that the first round put under write-back on inodes that are clean by now.
     spin_lock(&sb->s_inode_lock);
-    list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+    list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
+    {
         struct inode *previous = held;
         int late;
 
@@ -187,7 +193,7 @@ int sync_inodes_sb(struct super_block *sb)
 
 struct flush_round {
     u64 before;
-    bool left;       // some super block still has dirty inodes
+    bool left; // some super block still has dirty inodes
 };
 
 static bool over_background(void)
@@ -198,7 +204,8 @@ static bool over_background(void)
 static void flush_super(struct super_block *sb, void *arg)
 {
     struct flush_round *r = arg;
-    struct writeback_control wbc = {.nr_to_write = 4096, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_NONE};
+    struct writeback_control wbc = {
+        .nr_to_write = 4096, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_NONE};
 
     if (!list_empty(&sb->s_dirty))
         writeback_sb_inodes(sb, &wbc, r->before);
@@ -221,10 +228,11 @@ static int flusher_thread(void *unused)
         struct flush_round r = {0};
 
         // An interval of 0 leaves it to sync and to memory pressure.
-        wait_event_interruptible(flusher_wait,
-                                 (interval && READ_ONCE(dirty_inodes_exist)) || READ_ONCE(flush_now));
+        wait_event_interruptible(flusher_wait, (interval && READ_ONCE(dirty_inodes_exist)) ||
+                                                   READ_ONCE(flush_now));
         if (!READ_ONCE(flush_now))
-            wait_event_interruptible_deadline(flusher_wait, READ_ONCE(flush_now), ktime_get() + interval);
+            wait_event_interruptible_deadline(flusher_wait, READ_ONCE(flush_now),
+                                              ktime_get() + interval);
         bool now = __atomic_exchange_n(&flush_now, 0, __ATOMIC_SEQ_CST);
 
         __atomic_store_n(&dirty_inodes_exist, 0, __ATOMIC_SEQ_CST);

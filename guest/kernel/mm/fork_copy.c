@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: MIT
-// fork: a child's copy of its parent's page-table entries. Private pages become read-only on both sides (copy-on-write).
+// fork: a child's copy of its parent's page-table entries. Private pages become read-only on both
+// sides (copy-on-write).
 #include "mm/mm_internal.h"
 
-// File and shared areas without private copies are filled by faults: cheaper than copying what exec throws away.
+// File and shared areas without private copies are filled by faults: cheaper than copying what exec
+// throws away.
 static bool must_copy(const struct vm_area_struct *vma)
 {
     return vma->has_anon || (vma->vm_flags & VM_PFNMAP) || (vma->vm_flags & VM_LOCKED);
@@ -26,7 +28,7 @@ static void copy_present(struct mm_struct *dst, pte_t *dst_pte, pte_t *src_pte, 
         if (p != zero_page) {
             get_page(p);
             page_dup_rmap(p);
-            counts[PageAnon(p) ? MM_ANONPAGES : PageSwapBacked(p) ? MM_SHMEMPAGES : MM_FILEPAGES]++;
+            counts[page_counter(p)]++;
         }
         e &= ~PTE_ACCESSED;
     }

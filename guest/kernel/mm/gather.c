@@ -47,10 +47,8 @@ static struct page *zap_present(struct vm_area_struct *vma, pte_t *pte, u64 addr
 
     if (p == zero_page)
         return NULL;
-    if (PageAnon(p)) {
-        mm_add(mm, MM_ANONPAGES, -1);
-    } else {
-        mm_add(mm, PageSwapBacked(p) ? MM_SHMEMPAGES : MM_FILEPAGES, -1);
+    mm_add(mm, page_counter(p), -1);
+    if (!PageAnon(p)) {
         if (pte_dirty(old) && (vma->vm_flags & VM_SHARED) && !PageDirty(p))
             set_page_dirty(p);
         if (pte_young(old) && !PageReferenced(p))
@@ -61,8 +59,8 @@ static struct page *zap_present(struct vm_area_struct *vma, pte_t *pte, u64 addr
 }
 
 // One level-1 table's part of the range. Returns where it stopped (the gather was full) or `end`.
-static u64 zap_table(struct mmu_gather *g, struct vm_area_struct *vma, pte_t *pte, u64 addr, u64 end,
-                     const struct zap_details *details)
+static u64 zap_table(struct mmu_gather *g, struct vm_area_struct *vma, pte_t *pte, u64 addr,
+                     u64 end, const struct zap_details *details)
 {
     bool full = false;
 

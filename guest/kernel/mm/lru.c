@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// LRU lists of pages that reclaim may look at, the last reference of such pages, counters of the lists.
+// LRU lists of pages that reclaim may look at, the last reference of such pages, counters of the
+// lists.
 #include "mm/mm_internal.h"
 
 struct lru lru;

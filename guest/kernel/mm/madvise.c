@@ -70,7 +70,8 @@ static int advise_willneed(struct vm_area_struct *vma, u64 start, u64 end)
     return 0;
 }
 
-// Marks anonymous pages of one table as given up: clean entries of pages that reclaim may throw away.
+// Marks anonymous pages of one table as given up: clean entries of pages that reclaim may throw
+// away.
 static void lazyfree_table(struct vm_area_struct *vma, pte_t *pte, u64 addr, u64 end)
 {
     struct mm_struct *mm = vma->vm_mm;
@@ -155,7 +156,8 @@ static int advise_remove(struct vm_area_struct *vma, u64 start, u64 end, bool *l
     get_file(f);
     up_read(&mm->mmap_lock);
     *locked = false;
-    err = (int)f->f_op->fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset, (loff_t)(end - start));
+    err = (int)f->f_op->fallocate(f, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, offset,
+                                  (loff_t)(end - start));
     fput(f);
     return err;
 }

@@ -106,7 +106,8 @@ void set_mm_exe_file(struct mm_struct *mm, struct file *file)
 {
     struct file *old = mm->exe_file;
 
-    // A file that is being executed cannot be opened for writing. It is executing already, so this cannot fail.
+    // A file that is being executed cannot be opened for writing. It is executing already, so this
+    // cannot fail.
     if (file && deny_write_access(get_file(file)) != 0)
         pr_warn("exec: %s is open for writing", file->f_path.dentry->d_name.name);
     mm->exe_file = file;
@@ -259,7 +260,8 @@ struct mm_struct *mm_dup(struct mm_struct *src)
         up_write(&src->mmap_lock);
         return ERR_PTR(-ENOMEM);
     }
-    list_for_each_entry(vma, &src->mmap_list, vm_list) {
+    list_for_each_entry(vma, &src->mmap_list, vm_list)
+    {
         if (vma->vm_flags & VM_DONTCOPY)
             continue;
         err = dup_area(mm, vma);

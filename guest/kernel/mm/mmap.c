@@ -164,14 +164,11 @@ void mm_detach_unmap(struct mm_struct *mm, u64 start, u64 end)
     if (list_empty(&dead))
         return;
     gather_start(&g, mm);
-    list_for_each_entry(vma, &dead, vm_list)
-        zap_range(&g, vma, vma->vm_start, vma->vm_end, NULL);
-    list_for_each_entry(vma, &dead, vm_list)
-        vma_unlink_file(vma);
+    list_for_each_entry(vma, &dead, vm_list) zap_range(&g, vma, vma->vm_start, vma->vm_end, NULL);
+    list_for_each_entry(vma, &dead, vm_list) vma_unlink_file(vma);
     free_hole_tables(&g, mm, start, end);
     gather_flush(&g);
-    list_for_each_entry_safe(vma, n, &dead, vm_list)
-        vma_close_free(vma);
+    list_for_each_entry_safe(vma, n, &dead, vm_list) vma_close_free(vma);
     vm_unacct_memory(accounted);
 }
 
@@ -369,8 +366,8 @@ long do_mmap(struct mm_struct *mm, struct file *file, u64 addr, u64 len, u64 pro
         return -EPERM;
     if ((flags & MAP_FIXED_NOREPLACE) && find_vma_intersection(mm, addr, addr + len))
         return -EEXIST;
-    vm_flags = prot_to_vm(prot) | map_flags_to_vm(flags) | mm->def_flags | VM_MAYREAD | VM_MAYWRITE |
-               VM_MAYEXEC;
+    vm_flags = prot_to_vm(prot) | map_flags_to_vm(flags) | mm->def_flags | VM_MAYREAD |
+               VM_MAYWRITE | VM_MAYEXEC;
     if (vm_flags & VM_LOCKED) {
         err = mlock_limit_ok(mm, len >> PAGE_SHIFT);
         if (err)
@@ -430,12 +427,14 @@ long do_brk(struct mm_struct *mm, u64 addr, u64 len, u64 vm_flags)
 
 int mm_setup_stack(struct mm_struct *mm, u64 top, u64 vm_flags)
 {
-    u64 size = min(INITIAL_STACK_PAGES * PAGE_SIZE, max(rlimit(RLIMIT_STACK) & PAGE_MASK, PAGE_SIZE));
+    u64 size =
+        min(INITIAL_STACK_PAGES * PAGE_SIZE, max(rlimit(RLIMIT_STACK) & PAGE_MASK, PAGE_SIZE));
     int err;
 
     if (top & ~PAGE_MASK)
         return -EINVAL;
-    vm_flags |= VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_GROWSDOWN | mm->def_flags;
+    vm_flags |=
+        VM_READ | VM_WRITE | VM_MAYREAD | VM_MAYWRITE | VM_MAYEXEC | VM_GROWSDOWN | mm->def_flags;
     err = map_region(mm, NULL, top - size, size, vm_flags, (top - size) >> PAGE_SHIFT);
     if (!err)
         mm->start_stack = top;
@@ -470,8 +469,8 @@ int expand_stack(struct vm_area_struct *vma, u64 address)
     int err = 0;
 
     address &= PAGE_MASK;
-    // The mmap lock may be held for reading only: the page-table lock makes concurrent growths take turns, and all
-    // other writers of bounds and links hold the mmap lock for writing.
+    // The mmap lock may be held for reading only: the page-table lock makes concurrent growths take
+    // turns, and all other writers of bounds and links hold the mmap lock for writing.
     spin_lock(&mm->page_table_lock);
     if (address < vma->vm_start) {
         u64 grow = (vma->vm_start - address) >> PAGE_SHIFT;

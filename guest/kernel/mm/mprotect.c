@@ -4,8 +4,8 @@
 #include "mm/mm_internal.h"
 #include "syscall/syscall.h"
 
-// The entry with the rights of `prot`. Write permission is given only where it was there before: the next write fault
-// decides about copies and dirty tracking.
+// The entry with the rights of `prot`. Write permission is given only where it was there before:
+// the next write fault decides about copies and dirty tracking.
 static pte_t change_entry(pte_t e, u64 prot, u64 vm_flags)
 {
     pte_t n = (e & (PTE_ADDR_MASK | PTE_DIRTY)) | prot;
@@ -22,7 +22,8 @@ static void change_table(struct vm_area_struct *vma, pte_t *pte, u64 addr, u64 e
 
     spin_lock(&mm->page_table_lock);
     for (; addr < end; addr += PAGE_SIZE, pte++) {
-        if (!pte_present(pte_read(pte))) // none, or a swap entry: it gets its rights when it comes in
+        if (!pte_present(
+                pte_read(pte))) // none, or a swap entry: it gets its rights when it comes in
             continue;
         pte_set(pte, change_entry(pte_get_and_clear(pte), vma->vm_page_prot, vma->vm_flags));
     }
@@ -54,7 +55,8 @@ static void change_protection(struct vm_area_struct *vma, u64 start, u64 end)
 }
 
 // [start, end) lies inside vma. Returns the area that covers it afterwards, or ERR_PTR.
-static struct vm_area_struct *protect_area(struct vm_area_struct *vma, u64 start, u64 end, u64 flags)
+static struct vm_area_struct *protect_area(struct vm_area_struct *vma, u64 start, u64 end,
+                                           u64 flags)
 {
     struct mm_struct *mm = vma->vm_mm;
     u64 pages = (end - start) >> PAGE_SHIFT, charged = 0;
@@ -63,7 +65,8 @@ static struct vm_area_struct *protect_area(struct vm_area_struct *vma, u64 start
     if (flags == vma->vm_flags)
         return vma;
     // A private area that becomes writable may need pages of its own.
-    if ((flags & VM_WRITE) && !(vma->vm_flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE))) {
+    if ((flags & VM_WRITE) &&
+        !(vma->vm_flags & (VM_ACCOUNT | VM_WRITE | VM_SHARED | VM_NORESERVE))) {
         if (!may_expand_vm(mm, flags, vma->vm_file, 0) || vm_acct_memory(pages) != 0)
             return ERR_PTR(-ENOMEM);
         charged = pages;
@@ -131,7 +134,8 @@ SYSCALL_DEFINE(mprotect)
     end = start + PAGE_ALIGN(len);
     if (end <= start)
         return -ENOMEM;
-    if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP | 8 /* PROT_SEM */))
+    if (prot & ~(u64)(PROT_READ | PROT_WRITE | PROT_EXEC | PROT_GROWSDOWN | PROT_GROWSUP |
+                      8 /* PROT_SEM */))
         return -EINVAL;
     if (prot & PROT_GROWSUP)
         return -EINVAL; // no area grows up here

@@ -16,7 +16,8 @@ static void move_entry(struct mm_struct *mm, pte_t *to, pte_t *from)
     pte_set(to, pte_get_and_clear(from));
 }
 
-// Moves the entries of [from, from + len). Returns how many bytes were moved: fewer without memory for tables.
+// Moves the entries of [from, from + len). Returns how many bytes were moved: fewer without memory
+// for tables.
 static u64 move_entries(struct mm_struct *mm, u64 from, u64 to, u64 len)
 {
     u64 done = 0;
@@ -88,7 +89,8 @@ static struct vm_area_struct *make_target(struct vm_area_struct *vma, const stru
     n->vm_start = r->new_addr;
     n->vm_end = r->new_addr + r->new_len;
     n->vm_pgoff = linear_index(vma, r->addr);
-    if (!vma->vm_file && !vma->has_anon) // no page knows its index yet: as if mapped here, so that it can join neighbours
+    if (!vma->vm_file && !vma->has_anon) // no page knows its index yet: as if mapped here, so that
+                                         // it can join neighbours
         n->vm_pgoff = r->new_addr >> PAGE_SHIFT;
     if (n->vm_ops && n->vm_ops->open)
         n->vm_ops->open(n);
@@ -155,7 +157,8 @@ static long remap_to(struct remap *r)
     vma = area_to_resize(r);
     if (IS_ERR(vma))
         return PTR_ERR(vma);
-    u64 to = get_unmapped_area(r->mm, r->new_addr, r->new_len, r->flags & MREMAP_FIXED ? MAP_FIXED : 0);
+    u64 to =
+        get_unmapped_area(r->mm, r->new_addr, r->new_len, r->flags & MREMAP_FIXED ? MAP_FIXED : 0);
 
     if (IS_ERR_VALUE(to))
         return (long)to;
@@ -192,7 +195,8 @@ static bool target_valid(const struct remap *r)
 {
     if (!(r->flags & MREMAP_FIXED))
         return true;
-    if ((r->new_addr & ~PAGE_MASK) || r->new_len > TASK_SIZE || r->new_addr > TASK_SIZE - r->new_len)
+    if ((r->new_addr & ~PAGE_MASK) || r->new_len > TASK_SIZE ||
+        r->new_addr > TASK_SIZE - r->new_len)
         return false;
     return r->addr + r->old_len <= r->new_addr || r->new_addr + r->new_len <= r->addr;
 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Out of memory: choosing a process by its size and oom_score_adj, killing it, taking its private memory at once.
+// Out of memory: choosing a process by its size and oom_score_adj, killing it, taking its private
+// memory at once.
 #include "mm/oom.h"
 
 #include "lib/printk.h"
@@ -19,15 +20,14 @@ static struct task_struct *thread_with_mm(struct task_struct *leader)
 
     if (!leader->signal)
         return NULL;
-    for_each_thread(leader, t)
-        if (t->mm && !(t->flags & PF_KTHREAD))
-            return t;
+    for_each_thread(leader, t) if (t->mm && !(t->flags & PF_KTHREAD)) return t;
     return NULL;
 }
 
 static u64 mm_badness(struct mm_struct *mm, short adj, u64 total_pages)
 {
-    s64 points = (s64)(mm_rss(mm) + (u64)atomic64_read(&mm->counters[MM_SWAPENTS]) + mm->nr_page_tables);
+    s64 points =
+        (s64)(mm_rss(mm) + (u64)atomic64_read(&mm->counters[MM_SWAPENTS]) + mm->nr_page_tables);
 
     points += (s64)adj * (s64)(total_pages / 1000);
     return points > 0 ? (u64)points : 1;
@@ -52,7 +52,8 @@ int oom_score(struct task_struct *t)
 {
     u64 total = totalram_pages(), points = oom_badness(t, total);
 
-    // As Linux shows it: badness 0 is 1000 * 2/3, scaled so that all of memory is another 2/3 of 1000.
+    // As Linux shows it: badness 0 is 1000 * 2/3, scaled so that all of memory is another 2/3 of
+    // 1000.
     if (!points)
         return 0;
     return (int)min((1000 + points * 1000 / total) * 2 / 3, (u64)2000);
@@ -65,7 +66,8 @@ static struct task_struct *select_victim(void)
     u64 total = totalram_pages(), most = 0;
 
     spin_lock(&tasklist_lock);
-    for_each_process(p) {
+    for_each_process(p)
+    {
         struct task_struct *t = thread_with_mm(p);
         u64 points = t ? oom_badness(t, total) : 0;
 
@@ -100,12 +102,12 @@ static void kill_users(struct mm_struct *mm)
     struct task_struct *p, *t;
 
     spin_lock(&tasklist_lock);
-    for_each_process(p) {
+    for_each_process(p)
+    {
         t = thread_with_mm(p);
         if (!t || t->mm != mm || p->tgid == 1)
             continue;
-        for_each_thread(p, t)
-            t->oom_victim = true;
+        for_each_thread(p, t) t->oom_victim = true;
         group_send_sig_info(SIGKILL, SEND_SIG_PRIV, p);
     }
     spin_unlock(&tasklist_lock);
@@ -182,7 +184,8 @@ bool out_of_memory(gfp_t gfp, unsigned order)
     return killed;
 }
 
-// --- the reaper: a victim may be stuck in a lock that the starving task holds; its private memory is taken anyway
+// --- the reaper: a victim may be stuck in a lock that the starving task holds; its private memory
+// is taken anyway
 
 static bool reap(struct mm_struct *mm)
 {
@@ -194,7 +197,8 @@ static bool reap(struct mm_struct *mm)
         mmput(mm);
         return false;
     }
-    list_for_each_entry(vma, &mm->mmap_list, vm_list) {
+    list_for_each_entry(vma, &mm->mmap_list, vm_list)
+    {
         if (vma->vm_flags & (VM_SHARED | VM_PFNMAP | VM_LOCKED))
             continue;
         zap_vma_range(vma, vma->vm_start, vma->vm_end);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Overcommit accounting (proc(5): /proc/sys/vm/overcommit_memory): 0 refuses only the obviously absurd, 1 grants all,
-// 2 never promises more than the commit limit.
+// Overcommit accounting (proc(5): /proc/sys/vm/overcommit_memory): 0 refuses only the obviously
+// absurd, 1 grants all, 2 never promises more than the commit limit.
 #include "fs/fs.h"
 #include "mm/mm_internal.h"
 #include "proc/cred.h"

@@ -77,8 +77,8 @@ struct page *find_or_create_page(struct address_space *m, unsigned long index, g
     }
 }
 
-unsigned find_get_pages(struct address_space *m, unsigned long *index, unsigned long end, unsigned nr,
-                        struct page **pages)
+unsigned find_get_pages(struct address_space *m, unsigned long *index, unsigned long end,
+                        unsigned nr, struct page **pages)
 {
     unsigned long flags, at = *index;
     unsigned n = 0;
@@ -205,7 +205,8 @@ bool remove_mapping(struct address_space *m, struct page *p)
     bool gone = false;
 
     spin_lock_irqsave(&m->tree_lock, flags);
-    // Lookups take references under tree_lock, and an unmapped locked page gets no new entries: the count is final.
+    // Lookups take references under tree_lock, and an unmapped locked page gets no new entries: the
+    // count is final.
     if (page_count(p) == 2 && !PageDirty(p) && !PageWriteback(p) && !page_mapcount(p)) {
         tree_remove(m, p);
         gone = true;

@@ -30,7 +30,8 @@ static int page_wake(struct wait_queue_entry *e, unsigned mode, void *key)
     return w->page == key ? autoremove_wake_function(e, mode, NULL) : 0;
 }
 
-// Wakes all that wait for any bit of p. PG_waiters is cleared first; a waiter sets it again before it looks at its bit.
+// Wakes all that wait for any bit of p. PG_waiters is cleared first; a waiter sets it again before
+// it looks at its bit.
 static void wake_page(struct page *p)
 {
     if (TestClearPageWaiters(p))
@@ -40,10 +41,9 @@ static void wake_page(struct page *p)
 // Sleeps until done(p). -EINTR when killed in a killable sleep.
 static int page_wait(struct page *p, bool (*done)(struct page *p), unsigned state)
 {
-    struct page_waiter w = {.entry = {.private = current,
-                                      .func = page_wake,
-                                      .entry = LIST_HEAD_INIT(w.entry.entry)},
-                            .page = p};
+    struct page_waiter w = {
+        .entry = {.private = current, .func = page_wake, .entry = LIST_HEAD_INIT(w.entry.entry)},
+        .page = p};
     wait_queue_head_t *q = page_queue(p);
     int err = 0;
 

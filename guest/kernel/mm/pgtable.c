@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// User page tables of an address space: finding and making level-1 tables (SDM vol. 3 section 4.5.4).
+// User page tables of an address space: finding and making level-1 tables (SDM vol. 3
+// section 4.5.4).
 #include "mm/mm_internal.h"
 
 pte_t *pte_lookup(struct mm_struct *mm, u64 addr, u64 *table_end)
@@ -61,7 +62,8 @@ pte_t *pte_alloc(struct mm_struct *mm, u64 addr)
     return &table[pte_index(addr, 1)];
 }
 
-// Unlinks one table if all that it maps lies in [floor, ceiling). Its children have been dealt with.
+// Unlinks one table if all that it maps lies in [floor, ceiling). Its children have been dealt
+// with.
 static void free_one_table(struct mmu_gather *g, pte_t *slot, u64 base, u64 span, u64 floor,
                            u64 ceiling)
 {
@@ -97,7 +99,8 @@ static void free_level(struct mmu_gather *g, pte_t *table, int level, u64 start,
 
 void free_user_tables(struct mmu_gather *g, u64 start, u64 end, u64 floor, u64 ceiling)
 {
-    // Widen to the hole's edges at table granularity, so that tables left by earlier partial unmaps go too.
+    // Widen to the hole's edges at table granularity, so that tables left by earlier partial unmaps
+    // go too.
     u64 lo = max(ALIGN_DOWN(start, PTE_TABLE_SPAN), floor);
     u64 hi = min(ALIGN_UP(end, PTE_TABLE_SPAN), ceiling);
 

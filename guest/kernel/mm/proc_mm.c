@@ -30,9 +30,9 @@ static void show_area(struct seq_file *m, const struct vm_area_struct *vma, char
     char line[80];
     int n;
 
-    n = snprintf(line, sizeof(line), "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ", (unsigned long)vma->vm_start,
-                 (unsigned long)vma->vm_end, f & VM_READ ? 'r' : '-', f & VM_WRITE ? 'w' : '-',
-                 f & VM_EXEC ? 'x' : '-', f & VM_MAYSHARE ? 's' : 'p',
+    n = snprintf(line, sizeof(line), "%08lx-%08lx %c%c%c%c %08lx %02x:%02x %lu ",
+                 (unsigned long)vma->vm_start, (unsigned long)vma->vm_end, f & VM_READ ? 'r' : '-',
+                 f & VM_WRITE ? 'w' : '-', f & VM_EXEC ? 'x' : '-', f & VM_MAYSHARE ? 's' : 'p',
                  inode ? (unsigned long)vma->vm_pgoff << PAGE_SHIFT : 0UL, MAJOR(dev), MINOR(dev),
                  inode ? (unsigned long)inode->i_ino : 0UL);
     seq_write(m, line, (size_t)n);
@@ -64,8 +64,7 @@ int proc_show_maps(struct seq_file *m, struct mm_struct *mm)
     if (!buf)
         return -ENOMEM;
     down_read(&mm->mmap_lock);
-    list_for_each_entry(vma, &mm->mmap_list, vm_list)
-        show_area(m, vma, buf);
+    list_for_each_entry(vma, &mm->mmap_list, vm_list) show_area(m, vma, buf);
     up_read(&mm->mmap_lock);
     kfree(buf);
     return 0;
@@ -74,7 +73,8 @@ int proc_show_maps(struct seq_file *m, struct mm_struct *mm)
 // --- smaps
 
 struct area_usage { // pages; pss in 1/4096 pages
-    u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous, lazyfree, swap;
+    u64 rss, pss, shared_clean, shared_dirty, private_clean, private_dirty, referenced, anonymous,
+        lazyfree, swap;
 };
 
 static void count_entry(struct area_usage *u, pte_t e)
@@ -150,11 +150,11 @@ static void show_flags(struct seq_file *m, u64 f)
         u64 flag;
         char name[3];
     } names[] = {
-        {VM_READ, "rd"},       {VM_WRITE, "wr"},    {VM_EXEC, "ex"},      {VM_SHARED, "sh"},
-        {VM_MAYREAD, "mr"},    {VM_MAYWRITE, "mw"}, {VM_MAYEXEC, "me"},   {VM_MAYSHARE, "ms"},
-        {VM_GROWSDOWN, "gd"},  {VM_PFNMAP, "pf"},   {VM_LOCKED, "lo"},    {VM_IO, "io"},
-        {VM_SEQ_READ, "sr"},   {VM_RAND_READ, "rr"}, {VM_DONTCOPY, "dc"}, {VM_DONTEXPAND, "de"},
-        {VM_ACCOUNT, "ac"},    {VM_NORESERVE, "nr"}, {VM_WIPEONFORK, "wf"}, {VM_DONTDUMP, "dd"},
+        {VM_READ, "rd"},      {VM_WRITE, "wr"},     {VM_EXEC, "ex"},       {VM_SHARED, "sh"},
+        {VM_MAYREAD, "mr"},   {VM_MAYWRITE, "mw"},  {VM_MAYEXEC, "me"},    {VM_MAYSHARE, "ms"},
+        {VM_GROWSDOWN, "gd"}, {VM_PFNMAP, "pf"},    {VM_LOCKED, "lo"},     {VM_IO, "io"},
+        {VM_SEQ_READ, "sr"},  {VM_RAND_READ, "rr"}, {VM_DONTCOPY, "dc"},   {VM_DONTEXPAND, "de"},
+        {VM_ACCOUNT, "ac"},   {VM_NORESERVE, "nr"}, {VM_WIPEONFORK, "wf"}, {VM_DONTDUMP, "dd"},
     };
 
     seq_puts(m, "VmFlags: ");
@@ -172,7 +172,8 @@ int proc_show_smaps(struct seq_file *m, struct mm_struct *mm)
     if (!buf)
         return -ENOMEM;
     down_read(&mm->mmap_lock);
-    list_for_each_entry(vma, &mm->mmap_list, vm_list) {
+    list_for_each_entry(vma, &mm->mmap_list, vm_list)
+    {
         struct area_usage u = {0};
 
         area_usage(vma, &u);
@@ -195,12 +196,14 @@ int proc_show_smaps_rollup(struct seq_file *m, struct mm_struct *mm)
     u64 start = 0, end = 0;
 
     down_read(&mm->mmap_lock);
-    list_for_each_entry(vma, &mm->mmap_list, vm_list) {
+    list_for_each_entry(vma, &mm->mmap_list, vm_list)
+    {
         start = start ? start : vma->vm_start;
         end = vma->vm_end;
         area_usage(vma, &u);
     }
-    seq_printf(m, "%08lx-%08lx ---p 00000000 00:00 0%*s[rollup]\n", (unsigned long)start, (unsigned long)end, 26, "");
+    seq_printf(m, "%08lx-%08lx ---p 00000000 00:00 0%*s[rollup]\n", (unsigned long)start,
+               (unsigned long)end, 26, "");
     show_usage(m, &u, mm->locked_vm);
     up_read(&mm->mmap_lock);
     return 0;
@@ -226,7 +229,8 @@ int proc_show_statm(struct seq_file *m, struct mm_struct *mm)
         seq_puts(m, "0 0 0 0 0 0 0\n");
         return 0;
     }
-    seq_printf(m, "%lu %lu %lu %lu 0 %lu 0\n", (unsigned long)mm->total_vm, (unsigned long)mm_rss(mm),
+    seq_printf(m, "%lu %lu %lu %lu 0 %lu 0\n", (unsigned long)mm->total_vm,
+               (unsigned long)mm_rss(mm),
                (unsigned long)(counter(mm, MM_FILEPAGES) + counter(mm, MM_SHMEMPAGES)),
                (unsigned long)text_pages(mm), (unsigned long)(mm->data_vm + mm->stack_vm));
     return 0;

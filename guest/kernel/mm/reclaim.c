@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Page reclaim: clean file pages from the tail of the inactive list, pages given up by MADV_FREE, then the shrinkers.
-// kswapd keeps the zone above its high watermark; allocations that fail reclaim directly.
+// Page reclaim: clean file pages from the tail of the inactive list, pages given up by MADV_FREE,
+// then the shrinkers. kswapd keeps the zone above its high watermark; allocations that fail reclaim
+// directly.
 #include "fs/fs.h"
 #include "lib/printk.h"
 #include "mm/mm_internal.h"
@@ -31,7 +32,8 @@ u64 shrink_all(gfp_t gfp, u64 nr)
     // A shrinker may allocate; the inner reclaim must not wait for us.
     if (!mutex_trylock(&shrinker_mutex))
         return 0;
-    list_for_each_entry(s, &shrinkers, entry) {
+    list_for_each_entry(s, &shrinkers, entry)
+    {
         u64 count = s->count();
 
         if (count)
@@ -43,7 +45,8 @@ u64 shrink_all(gfp_t gfp, u64 nr)
 
 bool page_evictable(const struct page *p)
 {
-    return !(PageSwapBacked(p) || (p->mapping && !PageAnon(p) && test_bit(AS_UNEVICTABLE, &p->mapping->flags)));
+    return !(PageSwapBacked(p) ||
+             (p->mapping && !PageAnon(p) && test_bit(AS_UNEVICTABLE, &p->mapping->flags)));
 }
 
 enum verdict { PAGE_FREE, PAGE_KEEP, PAGE_ACTIVATE };
@@ -81,7 +84,8 @@ static bool page_out(struct page *p)
     return true;
 }
 
-// The page is locked and isolated; the isolation's reference is the only one besides those of cache and mappings.
+// The page is locked and isolated; the isolation's reference is the only one besides those of cache
+// and mappings.
 static enum verdict try_reclaim(struct page *p, gfp_t gfp, bool may_write, bool *locked)
 {
     enum verdict v;
@@ -102,8 +106,8 @@ static enum verdict try_reclaim(struct page *p, gfp_t gfp, bool may_write, bool 
             *locked = false;
         return PAGE_KEEP;
     }
-    if (PagePrivate(p) &&
-        (!(gfp & __GFP_FS) || !p->mapping->a_ops->releasepage || !p->mapping->a_ops->releasepage(p, gfp)))
+    if (PagePrivate(p) && (!(gfp & __GFP_FS) || !p->mapping->a_ops->releasepage ||
+                           !p->mapping->a_ops->releasepage(p, gfp)))
         return PAGE_KEEP;
     return remove_mapping(p->mapping, p) ? PAGE_FREE : PAGE_KEEP;
 }
@@ -251,7 +255,8 @@ static void drop_super_pages(struct super_block *sb, void *arg)
 
     (void)arg;
     spin_lock(&sb->s_inode_lock);
-    list_for_each_entry(inode, &sb->s_inodes, i_sb_list) {
+    list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
+    {
         struct inode *previous = held;
 
         if (!inode->i_data.nrpages || !igrab(inode))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Reverse mapping: from a frame to the entries that map it. Anonymous frames: every mm of the fork family, looking the
-// page's index up in its areas. File frames: the areas that the file's mapping lists.
+// Reverse mapping: from a frame to the entries that map it. Anonymous frames: every mm of the fork
+// family, looking the page's index up in its areas. File frames: the areas that the file's mapping
+// lists.
 #include "mm/mm_internal.h"
 #include "mm/slab.h"
 
@@ -29,7 +30,8 @@ void page_add_anon_rmap(struct page *p, struct vm_area_struct *vma, u64 addr)
     atomic_inc(&r->refcount);
     p->anon_root = r;
     p->index = linear_index(vma, addr);
-    p->flags |= BIT(PG_anon) | BIT(PG_swapbacked) | BIT(PG_uptodate); // nobody else sees the page yet
+    p->flags |=
+        BIT(PG_anon) | BIT(PG_swapbacked) | BIT(PG_uptodate); // nobody else sees the page yet
     atomic_set(&p->mapcount, 1);
     vma->has_anon = true;
     mod_page_state(NR_ANON_MAPPED, 1);
@@ -84,11 +86,13 @@ static void walk_anon(struct rmap_walk *w, struct anon_root *r)
     bool more = true;
 
     down_read(&r->rwsem);
-    list_for_each_entry(mm, &r->mms, anon_root_link) {
+    list_for_each_entry(mm, &r->mms, anon_root_link)
+    {
         struct vm_area_struct *vma;
 
         spin_lock(&mm->page_table_lock);
-        list_for_each_entry(vma, &mm->mmap_list, vm_list) {
+        list_for_each_entry(vma, &mm->mmap_list, vm_list)
+        {
             if (more && vma->has_anon)
                 more = walk_vma(w, vma);
         }
@@ -105,7 +109,8 @@ static void walk_file(struct rmap_walk *w, struct address_space *m)
     bool more = true;
 
     down_read(&m->i_mmap_rwsem);
-    list_for_each_entry(vma, &m->i_mmap, i_mmap_list) {
+    list_for_each_entry(vma, &m->i_mmap, i_mmap_list)
+    {
         spin_lock(&vma->vm_mm->page_table_lock);
         more = walk_vma(w, vma);
         spin_unlock(&vma->vm_mm->page_table_lock);
@@ -160,19 +165,19 @@ static bool unmap_entry(struct rmap_walk *w, struct vm_area_struct *vma, pte_t *
     old = pte_get_and_clear(pte);
     tlb_flush_page(mm, addr);
     if (PageAnon(p)) {
-        // Only pages that MADV_FREE gave up reach this (no swap device yet): a page written since then comes back.
+        // Only pages that MADV_FREE gave up reach this (no swap device yet): a page written since
+        // then comes back.
         if (PageSwapBacked(p) || pte_dirty(old)) {
             SetPageSwapBacked(p);
             pte_set(pte, old);
             w->failed = true;
             return false;
         }
-        mm_add(mm, MM_ANONPAGES, -1);
-    } else {
-        mm_add(mm, PageSwapBacked(p) ? MM_SHMEMPAGES : MM_FILEPAGES, -1);
-        if (pte_dirty(old) && (vma->vm_flags & VM_SHARED))
-            set_page_dirty(p);
+    } else if (pte_dirty(old) && (vma->vm_flags & VM_SHARED)) {
+        set_page_dirty(p);
     }
+    // Lazily freed pages have lost PG_swapbacked, but they are anonymous.
+    mm_add(mm, page_counter(p), -1);
     page_remove_rmap(p);
     put_page(p); // never the last: the caller has one
     w->count++;

@@ -39,7 +39,8 @@ static bool brk_allowed(struct mm_struct *mm, u64 brk)
 
     if (brk < mm->start_brk)
         return false;
-    return limit == RLIM_INFINITY || (brk - mm->start_brk) + (mm->end_data - mm->start_data) <= limit;
+    return limit == RLIM_INFINITY ||
+           (brk - mm->start_brk) + (mm->end_data - mm->start_data) <= limit;
 }
 
 // Never an errno: the break as it is afterwards (brk(2), "C library/kernel differences").
@@ -272,8 +273,9 @@ static long lock_range(u64 start, u64 len, bool populate)
     for (struct vm_area_struct *v = find_vma(mm, start); v && v->vm_start < end; v = vma_next(v))
         if (v->vm_flags & VM_LOCKED)
             already += (min(v->vm_end, end) - max(v->vm_start, start)) >> PAGE_SHIFT;
-    err = mlock_limit_ok(mm, ((end - start) >> PAGE_SHIFT) - already) ? -ENOMEM
-                                                                      : set_locked(mm, start, end, true);
+    err = mlock_limit_ok(mm, ((end - start) >> PAGE_SHIFT) - already)
+              ? -ENOMEM
+              : set_locked(mm, start, end, true);
     up_write(&mm->mmap_lock);
     if (!err && populate)
         err = mm_populate(mm, start, end - start, false);
@@ -313,7 +315,8 @@ static void set_all_locked(struct mm_struct *mm, bool lock)
 {
     struct vm_area_struct *vma;
 
-    list_for_each_entry(vma, &mm->mmap_list, vm_list) {
+    list_for_each_entry(vma, &mm->mmap_list, vm_list)
+    {
         bool is = vma->vm_flags & VM_LOCKED;
 
         if (is == lock || (vma->vm_flags & VM_PFNMAP))

@@ -10,11 +10,13 @@ void unmap_mapping_range(struct address_space *m, loff_t from, loff_t len, bool 
 {
     struct zap_details details = {m};
     unsigned long first = (unsigned long)from >> PAGE_SHIFT;
-    unsigned long last = len ? ((unsigned long)(from + len) + PAGE_SIZE - 1) >> PAGE_SHIFT : ~0UL; // exclusive
+    unsigned long last =
+        len ? ((unsigned long)(from + len) + PAGE_SIZE - 1) >> PAGE_SHIFT : ~0UL; // exclusive
     struct vm_area_struct *vma;
 
     down_read(&m->i_mmap_rwsem);
-    list_for_each_entry(vma, &m->i_mmap, i_mmap_list) {
+    list_for_each_entry(vma, &m->i_mmap, i_mmap_list)
+    {
         unsigned long lo = max(first, vma->vm_pgoff);
         unsigned long hi = min(last, (unsigned long)(vma->vm_pgoff + vma_pages(vma)));
         struct mmu_gather g;
@@ -23,20 +25,23 @@ void unmap_mapping_range(struct address_space *m, loff_t from, loff_t len, bool 
             continue;
         gather_start(&g, vma->vm_mm);
         zap_range(&g, vma, vma->vm_start + ((lo - vma->vm_pgoff) << PAGE_SHIFT),
-                  vma->vm_start + ((hi - vma->vm_pgoff) << PAGE_SHIFT), even_cows ? NULL : &details);
+                  vma->vm_start + ((hi - vma->vm_pgoff) << PAGE_SHIFT),
+                  even_cows ? NULL : &details);
         gather_flush(&g);
     }
     up_read(&m->i_mmap_rwsem);
 }
 
-static void invalidate_private(struct address_space *m, struct page *p, unsigned offset, unsigned len)
+static void invalidate_private(struct address_space *m, struct page *p, unsigned offset,
+                               unsigned len)
 {
     if (PagePrivate(p) && m->a_ops->invalidatepage)
         m->a_ops->invalidatepage(p, offset, len);
 }
 
 // Zeroes bytes [from, to) of one page that stays.
-static void truncate_partial(struct address_space *m, unsigned long index, unsigned from, unsigned to)
+static void truncate_partial(struct address_space *m, unsigned long index, unsigned from,
+                             unsigned to)
 {
     struct page *p = find_lock_page(m, index);
 
@@ -82,14 +87,16 @@ void truncate_inode_pages_range(struct address_space *m, loff_t from, loff_t las
     unsigned long first = ((unsigned long)from + PAGE_SIZE - 1) >> PAGE_SHIFT;
     unsigned long end = ((unsigned long)last + 1) >> PAGE_SHIFT; // exclusive
     unsigned head = (unsigned long)from & ~PAGE_MASK;
-    unsigned tail = last == (loff_t)(~0UL >> 1) || last == -1 ? 0 : ((unsigned long)last + 1) & ~PAGE_MASK;
+    unsigned tail =
+        last == (loff_t)(~0UL >> 1) || last == -1 ? 0 : ((unsigned long)last + 1) & ~PAGE_MASK;
 
     if (!m->nrpages)
         return;
     if (last == -1)
         end = ~0UL;
     if (head) {
-        bool same = !(last == -1) && (unsigned long)last >> PAGE_SHIFT == (unsigned long)from >> PAGE_SHIFT;
+        bool same =
+            !(last == -1) && (unsigned long)last >> PAGE_SHIFT == (unsigned long)from >> PAGE_SHIFT;
 
         truncate_partial(m, (unsigned long)from >> PAGE_SHIFT, head,
                          same && tail ? tail : (unsigned)PAGE_SIZE);
@@ -112,7 +119,8 @@ void truncate_pagecache(struct inode *inode, loff_t new_size)
     struct address_space *m = inode->i_mapping;
     loff_t hole = (loff_t)PAGE_ALIGN((unsigned long)new_size);
 
-    // Twice: a fault between the first unmapping and the removal may have mapped a page (or a private copy) again.
+    // Twice: a fault between the first unmapping and the removal may have mapped a page (or a
+    // private copy) again.
     unmap_mapping_range(m, hole, 0, true);
     truncate_inode_pages(m, new_size);
     unmap_mapping_range(m, hole, 0, true);
@@ -128,7 +136,8 @@ static bool invalidate_page(struct address_space *m, struct page *p)
     return remove_mapping(m, p);
 }
 
-unsigned long invalidate_mapping_pages(struct address_space *m, unsigned long start, unsigned long end)
+unsigned long invalidate_mapping_pages(struct address_space *m, unsigned long start,
+                                       unsigned long end)
 {
     struct page *pages[BATCH];
     unsigned long index = start, gone = 0;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Virtual memory areas: tree and list, bounds, split and merge. All writers hold the mmap lock for writing; links and
-// bounds change under the page-table lock too, so that reverse mapping can read them with that alone.
+// Virtual memory areas: tree and list, bounds, split and merge. All writers hold the mmap lock for
+// writing; links and bounds change under the page-table lock too, so that reverse mapping can read
+// them with that alone.
 #include "fs/fs.h"
 #include "mm/mm_internal.h"
 #include "mm/slab.h"
@@ -307,7 +308,7 @@ struct vm_area_struct *vma_merge_new(struct mm_struct *mm, const struct vma_para
 
 struct vm_area_struct *vma_merge_existing(struct vm_area_struct *vma)
 {
-    struct vma_params p = {vma->vm_start, vma->vm_end, vma->vm_flags,        vma->vm_file,
+    struct vma_params p = {vma->vm_start, vma->vm_end, vma->vm_flags,       vma->vm_file,
                            vma->vm_pgoff, vma->vm_ops, vma->vm_private_data};
     struct vm_area_struct *prev = vma_prev(vma), *next = vma_next(vma);
 

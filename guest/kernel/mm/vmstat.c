@@ -11,7 +11,8 @@ static void meminfo_line(struct seq_file *m, const char *name, u64 pages)
     seq_printf(m, "%-16s%8lu kB\n", name, (unsigned long)(pages << (PAGE_SHIFT - 10)));
 }
 
-// What could be had without pushing anybody out: free pages above the reserve and most of the clean cache.
+// What could be had without pushing anybody out: free pages above the reserve and most of the clean
+// cache.
 static u64 available_pages(const struct mem_stats *s)
 {
     u64 cache = nr_active_file() + nr_inactive_file(), low = watermark_low();
@@ -53,7 +54,8 @@ int proc_show_meminfo(struct seq_file *m, void *v)
     meminfo_line(m, "PageTables:", s.page_tables);
     meminfo_line(m, "CommitLimit:", vm_commit_limit());
     meminfo_line(m, "Committed_AS:", vm_committed_as());
-    seq_printf(m, "%-16s%8lu kB\n", "VmallocTotal:", (unsigned long)((VMALLOC_END - VMALLOC_START) >> 10));
+    seq_printf(m, "%-16s%8lu kB\n",
+               "VmallocTotal:", (unsigned long)((VMALLOC_END - VMALLOC_START) >> 10));
     meminfo_line(m, "VmallocUsed:", s.vmalloc);
     return 0;
 }

@@ -5,7 +5,7 @@
 #include "lib/atomic.h"
 
 enum vm_event {
-    PGPGIN,     // sectors / 2 read by block I/O: the block layer counts
+    PGPGIN, // sectors / 2 read by block I/O: the block layer counts
     PGPGOUT,
     PGFAULT,
     PGMAJFAULT,

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Dirty pages: marking, cleaning for I/O, writing a mapping's dirty pages out, waiting, throttling writers.
+// Dirty pages: marking, cleaning for I/O, writing a mapping's dirty pages out, waiting, throttling
+// writers.
 #include "mm/writeback.h"
 #include "mm/mm_internal.h"
 
@@ -35,8 +36,8 @@ bool clear_page_dirty_for_io(struct page *p)
 {
     struct address_space *m = p->mapping;
 
-    // Later writes through a mapping must fault again, or they would be lost for this round's successor. A dirty entry
-    // that we find belongs to this round: the page is written after this.
+    // Later writes through a mapping must fault again, or they would be lost for this round's
+    // successor. A dirty entry that we find belongs to this round: the page is written after this.
     if (page_mapcount(p) && page_mkclean(p))
         set_page_dirty(p);
     if (!TestClearPageDirty(p))
@@ -95,7 +96,7 @@ static int write_marked_page(struct address_space *m, struct writeback_control *
         return 0;
     }
     err = writepage(p, wbc, data); // unlocks
-    if (err && err != -ENOMEM) // without memory the page has been made dirty again
+    if (err && err != -ENOMEM)     // without memory the page has been made dirty again
         mapping_set_error(m, err);
     wbc->nr_to_write--;
     return err;
@@ -160,7 +161,8 @@ int filemap_fdatawrite_range(struct address_space *m, loff_t start, loff_t end, 
 
 int filemap_fdatawait_range(struct address_space *m, loff_t start, loff_t end)
 {
-    unsigned long index = (unsigned long)start >> PAGE_SHIFT, last = (unsigned long)end >> PAGE_SHIFT;
+    unsigned long index = (unsigned long)start >> PAGE_SHIFT,
+                  last = (unsigned long)end >> PAGE_SHIFT;
     struct page *pages[WRITE_BATCH];
     bool failed = false;
     unsigned n;
