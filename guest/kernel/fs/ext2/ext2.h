@@ -82,6 +82,7 @@ struct ext2_sb {
     unsigned pending_count;
     u32 generation;
     u16 mount_state;
+    unsigned errors; // logged so far
 };
 struct ext2_info {
     u32 block[EXT2_N_BLOCKS];

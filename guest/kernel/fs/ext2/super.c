@@ -8,6 +8,8 @@
 #define SUPPORTED_INCOMPAT EXT2_INCOMPAT_FILETYPE
 #define SUPPORTED_RO_COMPAT (EXT2_RO_COMPAT_SPARSE_SUPER | EXT2_RO_COMPAT_LARGE_FILE)
 
+#define MAX_LOGGED 20 // errors per mount: a broken disk must not flood the log
+
 static struct kmem_cache *inode_cache;
 
 static struct inode *alloc_inode(struct super_block *sb)
@@ -41,7 +43,10 @@ void ext2_error(struct super_block *sb, const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(text, sizeof(text), fmt, ap);
     va_end(ap);
-    pr_err("ext2 (%s): %s", sb->s_id, text);
+    if (s->errors < MAX_LOGGED) {
+        s->errors++;
+        pr_err("ext2 (%s): %s", sb->s_id, text);
+    }
     if (!(sb->s_flags & MS_RDONLY)) {
         s->mount_state |= EXT2_ERROR_FS;
         s->es->state |= EXT2_ERROR_FS;
