@@ -507,9 +507,16 @@ __weak struct file *shmem_file_setup(const char *name, loff_t size, u64 vm_flags
     return ERR_PTR(-ENOSYS);
 }
 
+__weak void iov_iter_init_kernel(struct iov_iter *i, bool to_iter, void *buf, size_t len)
+{
+    *i = (struct iov_iter){.type = ITER_KERNEL, .to_iter = to_iter, .count = len, .nr_segs = 1};
+    i->single = (struct linux_iovec){(u64)buf, len};
+    i->iov = &i->single;
+}
+
 __weak size_t copy_to_iter(const void *from, size_t n, struct iov_iter *i)
 {
-    memcpy((char *)i->iov->iov_base + i->offset, from, n);
+    memcpy((char *)(uintptr_t)i->iov->iov_base + i->offset, from, n);
     i->offset += n;
     i->count -= n;
     return n;
@@ -517,7 +524,7 @@ __weak size_t copy_to_iter(const void *from, size_t n, struct iov_iter *i)
 
 __weak size_t iov_iter_zero(size_t n, struct iov_iter *i)
 {
-    memset((char *)i->iov->iov_base + i->offset, 0, n);
+    memset((char *)(uintptr_t)i->iov->iov_base + i->offset, 0, n);
     i->offset += n;
     i->count -= n;
     return n;
@@ -526,7 +533,7 @@ __weak size_t iov_iter_zero(size_t n, struct iov_iter *i)
 __weak size_t copy_page_from_iter_atomic(struct page *p, size_t offset, size_t n,
                                          struct iov_iter *i)
 {
-    memcpy((char *)page_address(p) + offset, (char *)i->iov->iov_base + i->offset, n);
+    memcpy((char *)page_address(p) + offset, (char *)(uintptr_t)i->iov->iov_base + i->offset, n);
     i->offset += n;
     i->count -= n;
     return n;
@@ -650,6 +657,17 @@ struct file *shim_file(loff_t size)
     for (unsigned i = 0; i < 256; i++)
         s->disk[i] = 1000 + i;
     return &s->file;
+}
+
+u64 shim_file_disk(struct file *f, unsigned page)
+{
+    return container_of(f, struct shim_inode, file)->disk[page];
+}
+
+void shim_file_cut(struct file *f, unsigned pages)
+{
+    for (unsigned i = pages; i < 256; i++)
+        container_of(f, struct shim_inode, file)->disk[i] = 0;
 }
 
 void shim_file_free(struct file *f)

@@ -16,4 +16,6 @@ unsigned long shim_objects(void); // objects in use
 struct file *
 shim_file(loff_t size); // page-cached file whose page n is filled with the 64-bit value 1000 + n
 void shim_file_free(struct file *f);
+u64 shim_file_disk(struct file *f, unsigned page);  // what has been written back
+void shim_file_cut(struct file *f, unsigned pages); // what lies behind reads as zero from now on
 extern u64 shim_rlimit[16];

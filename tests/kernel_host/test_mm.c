@@ -34,7 +34,8 @@ struct model {
 };
 static struct model models[MAX_MMS];
 static int live, cur;
-static u64 file_value[FILE_PAGES];
+static u64 file_value[FILE_PAGES]; // first word of each page; 0 beyond the end
+static unsigned file_size;         // pages
 static struct file *file;
 static u64 seed;
 
@@ -105,6 +106,11 @@ static void check_access(unsigned page, bool write)
     if (write ? !(p->prot & PROT_WRITE) : !p->prot) {
         assert_int_equal(sig, SIGSEGV);
         assert_int_equal(code, SEGV_ACCERR);
+        return;
+    }
+    if (p->kind != ANON && !p->own && p->fpage >= file_size) {
+        assert_int_equal(sig, SIGBUS);
+        assert_int_equal(code, BUS_ADRERR);
         return;
     }
     assert_int_equal(sig, 0);
@@ -290,17 +296,82 @@ static void op_exit(void)
     use((int)rnd((unsigned)live));
 }
 
+// Truncation takes private copies beyond the end away too.
+static void op_truncate(void)
+{
+    unsigned size = rnd(FILE_PAGES + 1);
+    struct inode *inode = file->f_inode;
+
+    i_size_write(inode, (loff_t)(size * PAGE_SIZE));
+    if (size < file_size)
+        truncate_pagecache(inode, (loff_t)(size * PAGE_SIZE));
+    shim_file_cut(file, size);
+    for (unsigned i = size; i < FILE_PAGES; i++)
+        file_value[i] = 0;
+    for (int i = 0; i < live && size < file_size; i++) {
+        for (unsigned n = 0; n < NPAGES; n++) {
+            struct model_page *p = &models[i].page[n];
+
+            if (p->kind != ANON && p->fpage >= size) {
+                p->own = false;
+                p->value = 0;
+            }
+        }
+    }
+    file_size = size;
+}
+
+// write(2) and read(2) against what the mappings show.
+static void op_file_io(void)
+{
+    unsigned page = rnd(FILE_PAGES);
+    u64 word = ((u64)rnd(1u << 30) << 8) | 1;
+    loff_t pos = (loff_t)(page * PAGE_SIZE);
+    struct iov_iter it;
+    ssize_t done;
+
+    if (rnd(2)) {
+        if (page > file_size) // no holes: what lies between would be the disk's old contents
+            return;
+        iov_iter_init_kernel(&it, false, &word, sizeof(word));
+        done = generic_file_write(file, &it, &pos);
+        if (done < 0) {
+            assert_true(shim_failed);
+            return;
+        }
+        assert_int_equal(done, sizeof(word));
+        file_value[page] = word;
+        if (page == file_size) { // a whole page, so that the model need not know bytes
+            i_size_write(file->f_inode, (loff_t)((page + 1) * PAGE_SIZE));
+            file_size++;
+        }
+        return;
+    }
+    iov_iter_init_kernel(&it, true, &word, sizeof(word));
+    done = generic_file_read(file, &it, &pos);
+    if (done < 0) {
+        assert_true(shim_failed);
+    } else if (page >= file_size) {
+        assert_int_equal(done, 0);
+    } else {
+        assert_int_equal(done, sizeof(word));
+        assert_int_equal(word, file_value[page]);
+    }
+}
+
 static void op_writeback(void)
 {
     assert_int_equal(filemap_write_and_wait(file->f_mapping), 0);
     assert_int_equal(nr_dirty_pages(), 0);
+    for (unsigned i = 0; i < file_size; i++)
+        assert_int_equal(shim_file_disk(file, i), file_value[i]);
 }
 
 static void one_op(void)
 {
     unsigned first = rnd(NPAGES - 1), n = 1 + rnd(min(40u, NPAGES - first));
 
-    switch (rnd(16)) {
+    switch (rnd(19)) {
     case 0:
     case 1:
         op_mmap(first, n);
@@ -327,6 +398,13 @@ static void one_op(void)
     case 9:
         op_writeback();
         break;
+    case 16:
+        op_truncate();
+        break;
+    case 17:
+    case 18:
+        op_file_io();
+        break;
     case 10:
         reclaim_pages(GFP_KERNEL, 0, 16);
         break;
@@ -343,6 +421,7 @@ static void run(u64 start_seed, bool failing)
     file = shim_file(FILE_PAGES * PAGE_SIZE);
     for (unsigned i = 0; i < FILE_PAGES; i++)
         file_value[i] = 1000 + i;
+    file_size = FILE_PAGES;
     memset(models, 0, sizeof(models));
     live = 1;
     models[0].mm = mm_alloc();
