@@ -26,8 +26,19 @@ for p in /t/*; do
   echo "{MARK} $n $s"; cat /tmp/out
   cd /tmp/w
 done
+echo "{MARK} syscalls 0"; cat /proc/fern/syscalls
 echo "{MARK} end 0"
 """
+
+
+def report_coverage(text):
+    """Which of the system calls that fern implements the programs have made, and how often others were asked for."""
+    rows = [line.split() for line in text.splitlines() if line and line[0].isdigit()]
+    offered = [row for row in rows if row[-1] != "ENOSYS"]
+    silent = [row[1] for row in offered if row[2] == "0"]
+    refused = [f"{row[1]} {row[2]}" for row in rows if row[-1] == "ENOSYS"]
+    print(f"# {len(offered) - len(silent)} of {len(offered)} system calls made; not made: {' '.join(silent) or 'none'}")
+    print(f"# ENOSYS: {', '.join(refused) or 'none'}")
 
 
 def compile_all(names, folder):
@@ -108,6 +119,8 @@ def main():
                 print(f"not ok - guest {p.name}: did not run to its end")
             else:
                 print(f"not ok - guest {p.name}: status host {want[1]} guest {got[1]}; {first_difference(want[0], got[0])}")
+        if "syscalls" in seen:
+            report_coverage(seen["syscalls"][0].decode())
         if "end" not in seen:
             print(f"# the guest did not finish: viv exit {result.returncode}: {result.stderr.decode(errors='replace')[-2000:]}")
     return 1 if bad else 0
