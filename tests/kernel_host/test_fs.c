@@ -298,6 +298,27 @@ static void test_failing_allocations(void **unused)
     run(4096, 300, 20, true);
 }
 
+// A byte that matters: of the inodes in use, of directories and indirect blocks behind the table, of bitmaps, of the
+// descriptor, of the super block.
+static unsigned damage_at(const char *disk)
+{
+    const unsigned *group = (const unsigned *)(disk + 2048);
+    unsigned table = group[2] * 1024;
+    switch (rnd(8)) {
+    case 0:
+        return 1024 + rnd(120);
+    case 1:
+        return 2048 + rnd(32);
+    case 2:
+        return group[rnd(2)] * 1024 + rnd(128);
+    case 3:
+    case 4:
+        return table + (256 << 10) + rnd(64 << 10);
+    default:
+        return table + 128 + rnd(60 * 256);
+    }
+}
+
 // A damaged disk: whatever the calls say, the kernel stays whole.
 static void test_broken_images(void **unused)
 {
@@ -309,12 +330,11 @@ static void test_broken_images(void **unused)
     unmount_it();
     char *good = malloc(IMAGE_SIZE);
     memcpy(good, image, IMAGE_SIZE);
-    for (unsigned seed = 1; seed <= 150; seed++) {
+    for (unsigned seed = 1; seed <= 400; seed++) {
         memcpy(image, good, IMAGE_SIZE);
         state = seed;
         for (unsigned n = 1 + rnd(30); n; n--) {
-            // Super block, descriptors, bitmaps, inode table, directories: the front of the disk.
-            unsigned at = rnd(3) ? 1024 + rnd(20 << 10) : rnd(600 << 10);
+            unsigned at = damage_at(good);
             image[at] = (char)(rnd(3) ? rnd(256) : (unsigned)image[at] ^ 1u << rnd(8));
         }
         if (kern_mount("/dev/sda", "/mnt", "ext2", 0, NULL)) {

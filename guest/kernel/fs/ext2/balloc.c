@@ -7,12 +7,12 @@
 
 static u32 group_first(const struct ext2_sb *s, unsigned group)
 {
-    return s->es->first_data_block + group * s->es->blocks_per_group;
+    return s->first_data_block + group * s->blocks_per_group;
 }
 
 static unsigned group_size(const struct ext2_sb *s, unsigned group)
 {
-    return min(s->es->blocks_per_group, s->es->blocks_count - group_first(s, group));
+    return min(s->blocks_per_group, s->blocks_count - group_first(s, group));
 }
 
 // --- blocks that wait
@@ -176,7 +176,7 @@ static bool may_use_reserve(const struct ext2_sb *s)
 
 static u32 search(struct ext2_sb *s, u32 goal, unsigned *count, int *error)
 {
-    unsigned start = (goal - s->es->first_data_block) / s->es->blocks_per_group;
+    unsigned start = (goal - s->first_data_block) / s->blocks_per_group;
     for (unsigned k = 0; k < s->groups && !*error; k++) {
         unsigned group = (start + k) % s->groups;
         unsigned from = k ? 0 : goal - group_first(s, group);
@@ -192,7 +192,7 @@ u32 ext2_new_blocks(struct inode *i, u32 goal, unsigned *count, int *error)
 {
     struct ext2_sb *s = ext2_sb(i->i_sb);
     *error = 0;
-    if (!goal || goal < s->es->first_data_block || goal >= s->es->blocks_count) {
+    if (!goal || goal < s->first_data_block || goal >= s->blocks_count) {
         goal = group_first(s, ext2_i(i)->group);
     }
     mutex_lock(&s->alloc);
@@ -216,15 +216,15 @@ u32 ext2_new_blocks(struct inode *i, u32 goal, unsigned *count, int *error)
 void ext2_free_blocks(struct inode *i, u32 block, unsigned count, u32 holder)
 {
     struct ext2_sb *s = ext2_sb(i->i_sb);
-    if (block < s->es->first_data_block || block >= s->es->blocks_count ||
-        count > s->es->blocks_count - block) {
+    if (block < s->first_data_block || block >= s->blocks_count ||
+        count > s->blocks_count - block) {
         ext2_error(i->i_sb, "inode %lu: freeing blocks %u+%u outside the file system", i->i_ino,
                    block, count);
         return;
     }
     mutex_lock(&s->alloc);
     while (count) {
-        unsigned group = (block - s->es->first_data_block) / s->es->blocks_per_group;
+        unsigned group = (block - s->first_data_block) / s->blocks_per_group;
         unsigned bit = block - group_first(s, group), freed = 0;
         unsigned n = min(count, group_size(s, group) - bit);
         struct buffer_head *group_bh;

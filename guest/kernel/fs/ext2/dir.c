@@ -14,7 +14,8 @@ static unsigned blocks_of(const struct inode *dir)
     return (unsigned)(dir->i_size >> dir->i_blkbits);
 }
 
-// Directory block n, referenced. ERR_PTR(-ENOMEM), or -EIO: a hole or unreadable. must: waits for memory.
+// Directory block n, referenced. ERR_PTR(-ENOMEM), or -EIO: a hole or unreadable. must: waits for
+// memory.
 static struct buffer_head *dir_block(struct inode *dir, unsigned n, bool must)
 {
     for (;;) {
@@ -44,7 +45,7 @@ static bool broken(struct inode *dir, const struct buffer_head *bh, unsigned at)
     const struct ext2_dirent *e = entry_at(bh, at);
     unsigned left = bh->size - at;
     if (left < 12 || e->rec_len < DIRENT_SIZE(e->name_len) || e->rec_len % 4 || e->rec_len > left ||
-        e->inode > ext2_sb(dir->i_sb)->es->inodes_count) {
+        e->inode > ext2_sb(dir->i_sb)->inodes_count) {
         ext2_error(dir->i_sb, "directory %lu: broken entry in block %lu at %u", dir->i_ino,
                    bh->block, at);
         return true;
@@ -57,7 +58,8 @@ struct place {
     unsigned at, before; // before: entry in front of it in the block (== at for the first)
 };
 
-// Finds the entry; *p's buffer is referenced. 0, -ENOENT, -ENOMEM or -EIO (broken blocks are passed over first).
+// Finds the entry; *p's buffer is referenced. 0, -ENOENT, -ENOMEM or -EIO (broken blocks are passed
+// over first).
 static int find(struct inode *dir, const struct qstr *name, struct place *p, bool must)
 {
     int error = -ENOENT;
@@ -76,8 +78,7 @@ static int find(struct inode *dir, const struct qstr *name, struct place *p, boo
                 break;
             }
             struct ext2_dirent *e = entry_at(bh, at);
-            if (e->inode && e->name_len == name->len &&
-                !memcmp(e->name, name->name, name->len)) {
+            if (e->inode && e->name_len == name->len && !memcmp(e->name, name->name, name->len)) {
                 *p = (struct place){bh, at, before};
                 return 0;
             }

@@ -75,6 +75,8 @@ struct ext2_sb {
     struct buffer_head *super_bh;
     struct ext2_super *es; // in super_bh
     struct buffer_head **group_bh;
+    // The geometry, checked at mount: later the copy in super_bh is only written to.
+    u32 first_data_block, blocks_count, inodes_count, blocks_per_group, inodes_per_group;
     unsigned groups, groups_per_block, inodes_per_block, addr_per_block, addr_bits;
     unsigned inode_size, first_ino;
     struct mutex alloc; // bitmaps, group descriptors, counts, pending

@@ -51,7 +51,7 @@ static u32 take(struct ext2_sb *s, unsigned group, bool dir, int *error)
         *error = (int)PTR_ERR(bh);
         return 0;
     }
-    unsigned from = group ? 0 : s->first_ino - 1, size = s->es->inodes_per_group;
+    unsigned from = group ? 0 : s->first_ino - 1, size = s->inodes_per_group;
     unsigned bit = (unsigned)find_next_zero_bit((unsigned long *)bh->data, size, from);
     u32 ino = 0;
     if (bit < size) {
@@ -95,7 +95,7 @@ struct inode *ext2_new_inode(struct inode *dir, umode_t mode)
     inode_init_owner(i, dir, mode);
     i->i_atime = i->i_mtime = i->i_ctime = current_time(i);
     i->i_generation = ++s->generation;
-    ext2_i(i)->group = (ino - 1) / s->es->inodes_per_group;
+    ext2_i(i)->group = (ino - 1) / s->inodes_per_group;
     insert_inode_hash(i);
     mark_inode_dirty(i);
     return i;
@@ -104,9 +104,9 @@ struct inode *ext2_new_inode(struct inode *dir, umode_t mode)
 void ext2_free_inode(struct inode *i)
 {
     struct ext2_sb *s = ext2_sb(i->i_sb);
-    unsigned group = (unsigned)(i->i_ino - 1) / s->es->inodes_per_group;
-    unsigned bit = (unsigned)(i->i_ino - 1) % s->es->inodes_per_group;
-    if (i->i_ino < s->first_ino || i->i_ino > s->es->inodes_count) {
+    unsigned group = (unsigned)(i->i_ino - 1) / s->inodes_per_group;
+    unsigned bit = (unsigned)(i->i_ino - 1) % s->inodes_per_group;
+    if (i->i_ino < s->first_ino || i->i_ino > s->inodes_count) {
         ext2_error(i->i_sb, "freeing inode %lu", i->i_ino);
         return;
     }

@@ -2,15 +2,17 @@
 // ext2: inodes to and from their table.
 #include "fs/ext2/ext2.h"
 
-// The inode's slot in the table; its buffer is referenced for the caller. ERR_PTR, *bh NULL. must: waits for memory.
-static struct ext2_inode *slot(struct super_block *sb, ino_t ino, struct buffer_head **bh, bool must)
+// The inode's slot in the table; its buffer is referenced for the caller. ERR_PTR, *bh NULL. must:
+// waits for memory.
+static struct ext2_inode *slot(struct super_block *sb, ino_t ino, struct buffer_head **bh,
+                               bool must)
 {
     struct ext2_sb *s = ext2_sb(sb);
-    if ((ino != EXT2_ROOT_INO && ino < s->first_ino) || ino > s->es->inodes_count) {
+    if ((ino != EXT2_ROOT_INO && ino < s->first_ino) || ino > s->inodes_count) {
         return ERR_PTR(-EIO);
     }
-    unsigned group = (unsigned)(ino - 1) / s->es->inodes_per_group;
-    unsigned n = (unsigned)(ino - 1) % s->es->inodes_per_group;
+    unsigned group = (unsigned)(ino - 1) / s->inodes_per_group;
+    unsigned n = (unsigned)(ino - 1) % s->inodes_per_group;
     struct ext2_group *d = ext2_group(s, group, NULL);
     sector_t block = d->inode_table + n / s->inodes_per_block;
     struct buffer_head *b = must ? sb_bread_must(sb, block) : sb_bread(sb, block);
@@ -86,7 +88,7 @@ static int load(struct inode *i, const struct ext2_inode *raw)
     i->i_generation = raw->generation;
     e->flags = raw->flags;
     e->file_acl = raw->file_acl;
-    e->group = (u32)(i->i_ino - 1) / ext2_sb(i->i_sb)->es->inodes_per_group;
+    e->group = (u32)(i->i_ino - 1) / ext2_sb(i->i_sb)->inodes_per_group;
     if (!i->i_nlink && (!i->i_mode || raw->dtime)) {
         return -ESTALE; // deleted
     }

@@ -45,10 +45,20 @@ loff_t ext2_max_size(unsigned bits)
     return (loff_t)min(blocks << bits, (by_sectors << 9) & ~((1UL << bits) - 1));
 }
 
+// May a file own this block? Not outside the file system, not a super block, descriptor, bitmap or
+// inode table.
 static bool sane(const struct inode *i, u32 block)
 {
-    const struct ext2_super *es = ext2_sb(i->i_sb)->es;
-    return block >= es->first_data_block && block < es->blocks_count;
+    struct ext2_sb *s = ext2_sb(i->i_sb);
+    if (block <= s->first_data_block + DIV_ROUND_UP(s->groups, s->groups_per_block) ||
+        block >= s->blocks_count) {
+        return false;
+    }
+    const struct ext2_group *g =
+        ext2_group(s, (block - s->first_data_block) / s->blocks_per_group, NULL);
+    return block != g->block_bitmap && block != g->inode_bitmap &&
+           (block < g->inode_table ||
+            block - g->inode_table >= s->inodes_per_group / s->inodes_per_block);
 }
 
 // Follows the path. Returns how many levels are there; *block is the last one found (0 at level 0),
@@ -252,8 +262,7 @@ static void free_tree(struct batch *b, u32 block, int depth, u32 holder)
 static void cut_tree(struct batch *b, u32 block, int depth, u64 first)
 {
     struct super_block *sb = b->inode->i_sb;
-    struct buffer_head *bh =
-        sane(b->inode, block) ? sb_bread_must(sb, block) : ERR_PTR(-EIO);
+    struct buffer_head *bh = sane(b->inode, block) ? sb_bread_must(sb, block) : ERR_PTR(-EIO);
     if (IS_ERR(bh)) {
         ext2_error(sb, "inode %lu: indirect block %u is unreadable", b->inode->i_ino, block);
         return;

@@ -121,8 +121,8 @@ static u32 overhead(struct ext2_sb *s)
 {
     // Group copies of super block and descriptors are counted as in statfs of other
     // implementations: bitmaps and tables.
-    u32 table = s->es->inodes_per_group / s->inodes_per_block;
-    u32 blocks = s->es->first_data_block + s->groups * (table + 2);
+    u32 table = s->inodes_per_group / s->inodes_per_block;
+    u32 blocks = s->first_data_block + s->groups * (table + 2);
     u32 copy = 1 + DIV_ROUND_UP(s->groups, s->groups_per_block);
     for (unsigned g = 0; g < s->groups; g++) {
         bool has = g < 2;
@@ -208,8 +208,8 @@ static const char *check_super(const struct ext2_super *es, unsigned size, u64 d
 
 static const char *check_groups(struct ext2_sb *s)
 {
-    u32 first = s->es->first_data_block, total = s->es->blocks_count;
-    u32 table = s->es->inodes_per_group / s->inodes_per_block;
+    u32 first = s->first_data_block, total = s->blocks_count;
+    u32 table = s->inodes_per_group / s->inodes_per_block;
     for (unsigned g = 0; g < s->groups; g++) {
         struct ext2_group *d = ext2_group(s, g, NULL);
         if (d->block_bitmap < first || d->block_bitmap >= total || d->inode_bitmap < first ||
@@ -299,6 +299,11 @@ static int load(struct super_block *sb, struct ext2_sb *s, bool silent)
     const char *wrong =
         check_super(es, sb->s_blocksize, sb->s_bdev->nr_sectors >> (bits - 9), s->inode_size);
     if (!wrong) {
+        s->first_data_block = es->first_data_block;
+        s->blocks_count = es->blocks_count;
+        s->inodes_count = es->inodes_count;
+        s->blocks_per_group = es->blocks_per_group;
+        s->inodes_per_group = es->inodes_per_group;
         s->inodes_per_block = sb->s_blocksize / s->inode_size;
         s->addr_bits = bits - 2;
         s->addr_per_block = 1u << s->addr_bits;
