@@ -259,6 +259,7 @@ static void pump_streams(struct pump pumps[3], pid_t command, int *status)
             fds[0].fd = ready > 0 && (room.revents & POLLOUT) ? pumps[0].from : -1;
         }
         bool input_waits = pumps[0].from >= 0 && fds[0].fd < 0;
+        bool had_ended = ended; // only what is polled after the end is the last of the output
         int n = poll(fds, 3, ended ? 0 : input_waits ? 5 : 1000);
         for (int i = 0; n > 0 && i < 3; i++) {
             if (fds[i].fd >= 0 && fds[i].revents) {
@@ -272,8 +273,8 @@ static void pump_streams(struct pump pumps[3], pid_t command, int *status)
                 ended = true;
             }
         }
-        bool outputs_idle = n <= 0 || (!fds[1].revents && !fds[2].revents);
-        if (ended && outputs_idle) {
+        bool outputs_idle = n == 0 || (n > 0 && !fds[1].revents && !fds[2].revents);
+        if (had_ended && outputs_idle) {
             return;
         }
     }
