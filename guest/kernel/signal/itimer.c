@@ -63,6 +63,23 @@ static u64 cpu_clock(struct task_struct *t, int which)
     return which == CPU_VIRTUAL ? utime : utime + stime;
 }
 
+// RLIMIT_CPU at `used` ns: SIGXCPU each second from the soft limit on, SIGKILL at the hard one.
+static u64 check_cpu_limit(struct linux_rlimit64 *limit, u64 used, u64 *due)
+{
+    u64 seconds = used / NSEC_PER_SEC;
+    if (limit->rlim_cur == RLIM_INFINITY)
+        return ~0UL;
+    if (seconds >= limit->rlim_max) {
+        *due |= SIGMASK(SIGKILL);
+        return NSEC_PER_SEC;
+    }
+    if (seconds >= limit->rlim_cur) {
+        *due |= SIGMASK(SIGXCPU);
+        limit->rlim_cur = seconds + 1;
+    }
+    return min(limit->rlim_cur, 1UL << 31) * NSEC_PER_SEC - used;
+}
+
 // Signals what is due; returns the ns until the next expiry can come, ~0 if none is set. siglock
 // held.
 static u64 check_cpu_timers(struct task_struct *t, u64 *due)
@@ -85,18 +102,7 @@ static u64 check_cpu_timers(struct task_struct *t, u64 *due)
         }
         next = min(next, it->expires - now);
     }
-    struct linux_rlimit64 *limit = &s->rlim[RLIMIT_CPU];
-    if (limit->rlim_cur == RLIM_INFINITY)
-        return next;
-    u64 used = cpu_clock(t, CPU_PROF);
-    if (used / NSEC_PER_SEC >= limit->rlim_max) {
-        *due |= SIGMASK(SIGKILL);
-    } else if (used / NSEC_PER_SEC >= limit->rlim_cur) {
-        *due |= SIGMASK(SIGXCPU);
-        limit->rlim_cur = used / NSEC_PER_SEC + 1; // and again each second
-    }
-    return min(next,
-               (limit->rlim_cur < 1UL << 33 ? limit->rlim_cur : 1UL << 33) * NSEC_PER_SEC - used);
+    return min(next, check_cpu_limit(&s->rlim[RLIMIT_CPU], cpu_clock(t, CPU_PROF), due));
 }
 
 static enum hrtimer_restart cpu_expired(struct hrtimer *timer)
@@ -126,8 +132,8 @@ void cpu_timer_update(struct task_struct *t)
     struct signal_struct *s = t->signal;
     if (s->it[CPU_VIRTUAL].expires || s->it[CPU_PROF].expires ||
         s->rlim[RLIMIT_CPU].rlim_cur != RLIM_INFINITY) {
-        if (!hrtimer_active(&s->cpu_timer))
-            hrtimer_start(&s->cpu_timer, ktime_get() + CPU_TIMER_GRANULARITY_NS);
+        // Anew even if it runs: it may have been set for a later expiry.
+        hrtimer_start(&s->cpu_timer, ktime_get() + CPU_TIMER_GRANULARITY_NS);
     }
 }
 
@@ -178,7 +184,7 @@ static int get_timeval_ns(u64 *ns, const struct linux_timeval *t)
 {
     if (t->tv_usec < 0 || t->tv_usec >= 1000000 || t->tv_sec < 0)
         return -EINVAL;
-    u64 sec = min((u64)t->tv_sec, 1UL << 33); // 270 years are for ever
+    u64 sec = min((u64)t->tv_sec, 1UL << 31); // 68 years are for ever
     *ns = sec * NSEC_PER_SEC + (u64)t->tv_usec * NSEC_PER_USEC;
     return 0;
 }

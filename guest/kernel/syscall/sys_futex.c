@@ -45,7 +45,7 @@ static int get_expiry(u64 *expires, const void __user *timeout, bool absolute)
         return 0;
     int error = get_timespec_ns(&ns, timeout);
     if (!error)
-        *expires = absolute ? ns : deadline_after(ns);
+        *expires = absolute ? clamp_deadline(ns) : deadline_after(ns);
     return error;
 }
 

@@ -7,6 +7,8 @@
 #include "sched/sched.h"
 #include "syscall/syscall.h"
 
+// 73 years. A deadline beyond it gets no timer: an idle machine would jump there, to the end of the clock.
+#define FOREVER_NS (1UL << 61)
 #define MAX_SECONDS (KTIME_MAX / NSEC_PER_SEC / 2)
 
 int get_timespec_ns(u64 *ns, const void __user *from)
@@ -28,8 +30,12 @@ int put_timespec_ns(void __user *to, u64 ns)
 
 u64 deadline_after(u64 ns)
 {
-    u64 now = ktime_get();
-    return ns < KTIME_MAX - 1 - now ? now + ns : KTIME_MAX - 1;
+    return ns < FOREVER_NS ? ktime_get() + ns : KTIME_MAX;
+}
+
+u64 clamp_deadline(u64 deadline)
+{
+    return deadline < 2 * FOREVER_NS ? deadline : KTIME_MAX;
 }
 
 // --- clocks
@@ -235,5 +241,6 @@ SYSCALL_DEFINE(clock_nanosleep)
         return error;
     if (!absolute)
         return sleep_relative(deadline_after(ns), ARG_PTR(3));
+    ns = clamp_deadline(ns);
     return sleep_to(ns, id == CLOCK_REALTIME || id == CLOCK_TAI) ? 0 : -ERESTARTNOHAND;
 }
