@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// File descriptors: tables and fdget-style access; root and working directory. K-fs owns fs/fd_table.c and fs/fs_struct.c.
+// File descriptors: tables and fdget-style access; root and working directory. K-fs owns
+// fs/fd_table.c and fs/fs_struct.c.
 #pragma once
 
 #include "fs/fs.h"
@@ -10,10 +11,10 @@ struct fdtable_entry {
 struct files_struct {
     atomic_t count;
     spinlock_t lock;
-    unsigned max_fds;       // entries in fd[]
+    unsigned max_fds; // entries in fd[]
     struct file **fd;
     unsigned long *open_fds, *cloexec;
-    unsigned next_fd;       // lowest possibly free
+    unsigned next_fd; // lowest possibly free
 };
 
 // A counted file or NULL. fget_raw also gives O_PATH files.
@@ -28,7 +29,8 @@ struct fd fdget(unsigned fd);
 struct fd fdget_pos(unsigned fd); // also takes f_pos_lock where needed
 void fdput(struct fd f);
 void fdput_pos(struct fd f);
-// Lowest free descriptor >= start within RLIMIT_NOFILE: reserved, to be installed or put back. -EMFILE, -ENOMEM.
+// Lowest free descriptor >= start within RLIMIT_NOFILE: reserved, to be installed or put back.
+// -EMFILE, -ENOMEM.
 int alloc_fd(unsigned start, unsigned flags); // O_CLOEXEC
 int get_unused_fd_flags(unsigned flags);
 void put_unused_fd(unsigned fd);
@@ -36,7 +38,7 @@ void fd_install(unsigned fd, struct file *f); // consumes the reference
 int close_fd(unsigned fd);                    // -EBADF or the flush result
 int do_dup2(struct file *f, unsigned fd, unsigned flags);
 struct files_struct *dup_files(struct files_struct *old, int *error);
-int unshare_files(void);                      // exec
+int unshare_files(void); // exec
 void do_close_on_exec(struct files_struct *files);
 void put_files_struct(struct files_struct *files);
 void exit_files(struct task_struct *t);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// VFS objects: super_block, inode, dentry, file and their operations. Names and meanings as on Linux.
-// The VFS does paths, permissions, locks, caches and truncation; file systems do inode operations and block mapping.
+// VFS objects: super_block, inode, dentry, file and their operations. Names and meanings as on
+// Linux. The VFS does paths, permissions, locks, caches and truncation; file systems do inode
+// operations and block mapping.
 #pragma once
 
 #include "abi/fcntl.h"
@@ -31,7 +32,8 @@ struct timespec64 {
     s64 tv_sec;
     long tv_nsec;
 };
-struct timespec64 current_time(const struct inode *inode); // truncated to the superblock's granularity
+struct timespec64
+current_time(const struct inode *inode); // truncated to the superblock's granularity
 
 struct qstr {
     const char *name;
@@ -43,8 +45,11 @@ struct qstr {
 struct super_operations {
     struct inode *(*alloc_inode)(struct super_block *sb);
     void (*free_inode)(struct inode *inode);
-    int (*write_inode)(struct inode *inode, struct writeback_control *wbc); // metadata to its buffer (disk if WB_SYNC_ALL)
-    void (*evict_inode)(struct inode *inode); // last reference: truncate pages; if i_nlink == 0 free on disk; clear_inode
+    int (*write_inode)(
+        struct inode *inode,
+        struct writeback_control *wbc);       // metadata to its buffer (disk if WB_SYNC_ALL)
+    void (*evict_inode)(struct inode *inode); // last reference: truncate pages; if i_nlink == 0
+                                              // free on disk; clear_inode
     void (*put_super)(struct super_block *sb);
     int (*sync_fs)(struct super_block *sb, bool wait);
     int (*statfs)(struct dentry *d, struct linux_statfs *st);
@@ -71,20 +76,23 @@ struct super_block {
     char s_id[32];
     bool s_writeback;   // dirty inodes are written back (not in memory-only file systems)
     bool s_dying;       // being shut down: unused inodes are not kept
-    atomic_t s_writers; // files open for writing and changes in progress; remounting read-only asks for 0
+    atomic_t s_writers; // files open for writing and changes in progress; remounting read-only asks
+                        // for 0
     struct kmem_cache *s_inode_cache; // default allocator if set
 };
 struct file_system_type {
     const char *name;
     unsigned fs_flags; // FS_REQUIRES_DEV
     // A mounted super block's root dentry (referenced) or ERR_PTR. source: device path or any text.
-    struct dentry *(*mount)(struct file_system_type *t, unsigned flags, const char *source, const char *data);
+    struct dentry *(*mount)(struct file_system_type *t, unsigned flags, const char *source,
+                            const char *data);
     void (*kill_sb)(struct super_block *sb);
     struct list_head entry;
 };
 #define FS_REQUIRES_DEV 1u
 int register_filesystem(struct file_system_type *t);
-struct dentry *mount_bdev(struct file_system_type *t, unsigned flags, const char *source, const char *data,
+struct dentry *mount_bdev(struct file_system_type *t, unsigned flags, const char *source,
+                          const char *data,
                           int (*fill)(struct super_block *, const char *data, bool silent));
 struct dentry *mount_nodev(struct file_system_type *t, unsigned flags, const char *data,
                            int (*fill)(struct super_block *, const char *data, bool silent));
@@ -129,7 +137,8 @@ struct kstat {
 };
 // i_rwsem of the directory (or directories, by lock order) held for writing unless noted.
 struct inode_operations {
-    struct dentry *(*lookup)(struct inode *dir, struct dentry *d); // i_rwsem held; d_splice_alias/d_add; NULL = d used
+    struct dentry *(*lookup)(struct inode *dir,
+                             struct dentry *d); // i_rwsem held; d_splice_alias/d_add; NULL = d used
     int (*create)(struct inode *dir, struct dentry *d, umode_t mode);
     int (*link)(struct dentry *old, struct inode *dir, struct dentry *d);
     int (*unlink)(struct inode *dir, struct dentry *d);
@@ -137,11 +146,13 @@ struct inode_operations {
     int (*mkdir)(struct inode *dir, struct dentry *d, umode_t mode);
     int (*rmdir)(struct inode *dir, struct dentry *d);
     int (*mknod)(struct inode *dir, struct dentry *d, umode_t mode, dev_t rdev);
-    int (*rename)(struct inode *odir, struct dentry *od, struct inode *ndir, struct dentry *nd, unsigned flags);
+    int (*rename)(struct inode *odir, struct dentry *od, struct inode *ndir, struct dentry *nd,
+                  unsigned flags);
     // Target text; freed by put_link(cookie) if set. No lock.
     const char *(*get_link)(struct dentry *d, struct inode *inode, void **cookie);
     void (*put_link)(void *cookie);
-    // Magic links of /proc: fills *path (referenced). Used instead of get_link by the walk when set.
+    // Magic links of /proc: fills *path (referenced). Used instead of get_link by the walk when
+    // set.
     int (*get_link_path)(struct dentry *d, struct path *path);
     int (*permission)(struct inode *inode, int mask); // NULL = generic_permission
     int (*setattr)(struct dentry *d, struct iattr *a);
@@ -161,19 +172,19 @@ struct inode {
     ino_t i_ino;
     u32 i_nlink;
     dev_t i_rdev;
-    loff_t i_size;                   // written under i_rwsem; i_size_read anywhere
+    loff_t i_size; // written under i_rwsem; i_size_read anywhere
     struct timespec64 i_atime, i_mtime, i_ctime;
     spinlock_t i_lock;
-    u64 i_blocks;                    // of 512 bytes
+    u64 i_blocks; // of 512 bytes
     u8 i_blkbits;
-    struct rw_semaphore i_rwsem;     // rank LOCK_INODE, ancestors first
-    unsigned long i_state;           // I_*; i_lock
+    struct rw_semaphore i_rwsem; // rank LOCK_INODE, ancestors first
+    unsigned long i_state;       // I_*; i_lock
     u64 i_dirty_since;
     atomic_t i_count;
-    atomic_t i_writecount;           // > 0 writers; < 0 being executed (ETXTBSY)
+    atomic_t i_writecount; // > 0 writers; < 0 being executed (ETXTBSY)
     struct hlist_node i_hash;
     struct list_head i_sb_list, i_dirty_list, i_lru;
-    struct list_head i_dentry;       // aliases
+    struct list_head i_dentry; // aliases
     wait_queue_head_t i_wait;
     union {
         struct pipe_inode_info *i_pipe;
@@ -202,7 +213,8 @@ static inline void i_size_write(struct inode *i, loff_t n)
     __atomic_store_n(&i->i_size, n, __ATOMIC_RELEASE);
 }
 struct inode *new_inode(struct super_block *sb); // i_count 1, not hashed
-struct inode *iget_locked(struct super_block *sb, ino_t ino); // I_NEW set if fresh: fill and unlock_new_inode
+struct inode *iget_locked(struct super_block *sb,
+                          ino_t ino); // I_NEW set if fresh: fill and unlock_new_inode
 void unlock_new_inode(struct inode *i);
 void iget_failed(struct inode *i);
 struct inode *ilookup(struct super_block *sb, ino_t ino);
@@ -231,9 +243,9 @@ void generic_fillattr(struct inode *i, struct kstat *st);
 int vfs_getattr(const struct path *path, struct kstat *st);
 void touch_atime(const struct path *path);
 void file_update_time(struct file *f);
-int get_write_access(struct inode *i);  // 0 or -ETXTBSY
+int get_write_access(struct inode *i); // 0 or -ETXTBSY
 void put_write_access(struct inode *i);
-int deny_write_access(struct file *f);  // exec; 0 or -ETXTBSY
+int deny_write_access(struct file *f); // exec; 0 or -ETXTBSY
 void allow_write_access(struct file *f);
 
 // --- dentry
@@ -250,7 +262,7 @@ struct dentry {
     struct hlist_node d_hash;
     struct dentry *d_parent;
     struct qstr d_name;
-    char d_iname[40]; // short names
+    char d_iname[40];      // short names
     struct inode *d_inode; // NULL = negative
     const struct dentry_operations *d_op;
     struct super_block *d_sb;
@@ -290,7 +302,8 @@ void path_put(const struct path *p);
 char *d_path(const struct path *path, const struct path *root, char *buf, int len);
 
 struct dir_context {
-    bool (*actor)(struct dir_context *ctx, const char *name, int len, loff_t pos, u64 ino, unsigned dtype); // false = full
+    bool (*actor)(struct dir_context *ctx, const char *name, int len, loff_t pos, u64 ino,
+                  unsigned dtype); // false = full
     loff_t pos;
 };
 // f_pos locking and O_APPEND are done by the caller (vfs). pos: where, and moved.
@@ -303,7 +316,7 @@ struct file_operations {
     long (*ioctl)(struct file *f, unsigned cmd, unsigned long arg); // -ENOTTY when unknown
     int (*mmap)(struct file *f, struct vm_area_struct *vma);
     int (*open)(struct inode *i, struct file *f);
-    int (*flush)(struct file *f);                 // each close(2)
+    int (*flush)(struct file *f);                    // each close(2)
     int (*release)(struct inode *i, struct file *f); // last reference
     int (*fsync)(struct file *f, loff_t start, loff_t end, bool datasync);
     long (*fallocate)(struct file *f, int mode, loff_t off, loff_t len);
@@ -322,7 +335,11 @@ struct file {
     const struct cred *f_cred;
     struct address_space *f_mapping;
     void *private_data;
-    struct { struct pid *pid; enum pid_type type; int signum; } f_owner;
+    struct {
+        struct pid *pid;
+        enum pid_type type;
+        int signum;
+    } f_owner;
     u32 f_wb_err;
     unsigned long ra_next, ra_size; // read-ahead window, pages
     struct list_head f_ep_links;    // epoll items
@@ -349,10 +366,12 @@ ssize_t vfs_read(struct file *f, struct iov_iter *to, loff_t *pos);
 ssize_t vfs_write(struct file *f, struct iov_iter *from, loff_t *pos);
 int vfs_fsync(struct file *f, bool datasync);
 struct file *filp_open(const char *path, int flags, umode_t mode); // kernel path; ERR_PTR
-struct file *open_exec(const char __user *upath); // for execve: permission, regular, deny_write_access
+struct file *
+open_exec(const char __user *upath); // for execve: permission, regular, deny_write_access
 struct file *open_exec_kernel(const char *path);
 // A file without a name (pipe, epoll, ...) on the anonymous super block.
-struct file *anon_file(const char *class_name, const struct file_operations *fops, void *priv, unsigned flags);
+struct file *anon_file(const char *class_name, const struct file_operations *fops, void *priv,
+                       unsigned flags);
 loff_t generic_file_llseek(struct file *f, loff_t off, int whence);
 loff_t no_llseek(struct file *f, loff_t off, int whence);
 int nonseekable_open(struct inode *i, struct file *f);
@@ -379,8 +398,10 @@ static inline dev_t new_decode_dev(u64 d)
 {
     return MKDEV((d & 0xfff00) >> 8, (d & 0xff) | ((d >> 12) & 0xfff00));
 }
-// Registers the number and makes the node in devtmpfs (name may have '/', NULL = no node). 0 or -errno. After fs_init.
-int register_chrdev(dev_t first, unsigned count, const char *driver, const struct file_operations *fops);
+// Registers the number and makes the node in devtmpfs (name may have '/', NULL = no node). 0 or
+// -errno. After fs_init.
+int register_chrdev(dev_t first, unsigned count, const char *driver,
+                    const struct file_operations *fops);
 int devtmpfs_create(const char *name, umode_t mode, dev_t dev); // mode has S_IFCHR or S_IFBLK
 int devtmpfs_remove(const char *name);
 
@@ -389,9 +410,9 @@ int txn_begin(struct super_block *sb, unsigned credits);
 void txn_end(struct super_block *sb);
 
 // --- helpers for the page cache's users and its write-back
-int file_remove_privs(struct file *f); // suid and sgid bits; inode lock held
+int file_remove_privs(struct file *f);               // suid and sgid bits; inode lock held
 int sync_inode_metadata(struct inode *i, bool wait); // the inode only, if dirty
-struct inode *igrab(struct inode *i);                 // one more reference, or NULL if it is being freed
+struct inode *igrab(struct inode *i); // one more reference, or NULL if it is being freed
 
 void sync_filesystems(bool wait);
 void emergency_remount_ro(void); // reboot path

@@ -12,7 +12,7 @@ struct mnt_namespace {
     wait_queue_head_t poll;
 };
 struct mount {
-    struct hlist_node mnt_hash;     // by (parent, mountpoint)
+    struct hlist_node mnt_hash; // by (parent, mountpoint)
     struct mount *mnt_parent;
     struct dentry *mnt_mountpoint;
     struct dentry *mnt_root;
@@ -23,7 +23,7 @@ struct mount {
     int mnt_id;
     unsigned mnt_flags; // MNT_*
     char *mnt_devname;
-    int mnt_group_id;   // propagation
+    int mnt_group_id; // propagation
     struct list_head mnt_share, mnt_slave_list, mnt_slave;
     struct mount *mnt_master;
 };

@@ -15,7 +15,7 @@
 struct filename {
     char *name;
 };
-struct filename *getname(const char __user *u);           // ERR_PTR(-EFAULT, -ENAMETOOLONG, -ENOENT if empty)
+struct filename *getname(const char __user *u); // ERR_PTR(-EFAULT, -ENAMETOOLONG, -ENOENT if empty)
 struct filename *getname_flags(const char __user *u, unsigned lookup_flags);
 void putname(struct filename *n);
 int user_path_at(int dfd, const char __user *name, unsigned flags, struct path *out);
@@ -34,6 +34,7 @@ int kern_symlink(const char *target, const char *path);
 int kern_link(const char *old, const char *path);
 int kern_unlink(const char *path);
 int kern_rmdir(const char *path);
-int kern_mount(const char *source, const char *target, const char *type, unsigned flags, const char *data);
+int kern_mount(const char *source, const char *target, const char *type, unsigned flags,
+               const char *data);
 int kern_chdir(const char *path);
 int kern_chroot(const char *path);

@@ -5,10 +5,11 @@
 #include "abi/poll.h"
 #include "fs/fs.h"
 
-// A file's poll operation calls poll_wait for each queue it may be woken through, then returns the mask now.
+// A file's poll operation calls poll_wait for each queue it may be woken through, then returns the
+// mask now.
 struct poll_table {
     void (*queue)(struct file *f, wait_queue_head_t *q, struct poll_table *pt); // NULL: only asks
-    poll_t key;                                                                 // events of interest
+    poll_t key; // events of interest
 };
 static inline void poll_wait(struct file *f, wait_queue_head_t *q, struct poll_table *pt)
 {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Text files made on reading (/proc). A single show function fills a buffer that grows until it fits.
+// Text files made on reading (/proc). A single show function fills a buffer that grows until it
+// fits.
 #pragma once
 
 #include <stdarg.h>
@@ -32,7 +33,7 @@ ssize_t seq_read(struct file *f, struct iov_iter *to, loff_t *pos);
 loff_t seq_lseek(struct file *f, loff_t off, int whence);
 int seq_release(struct inode *i, struct file *f);
 
-// procfs entries of drivers and subsystems. parent path relative to /proc, e.g. "interrupts", "sys/vm/overcommit_memory".
-// write: whole buffer with terminator, 0 or -errno; may be NULL.
+// procfs entries of drivers and subsystems. parent path relative to /proc, e.g. "interrupts",
+// "sys/vm/overcommit_memory". write: whole buffer with terminator, 0 or -errno; may be NULL.
 int proc_register(const char *path, umode_t mode, int (*show)(struct seq_file *m, void *v),
                   int (*write)(const char *text, size_t len), void *priv);
