@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// dup(2) and its forms, fcntl(2), ioctl(2), flock(2)'s entry is in locks.c.
+// dup(2) and its forms, fcntl(2), ioctl(2).
 #include "abi/termios.h"
 #include "arch/x86_64/uaccess.h"
 #include "fs/internal.h"

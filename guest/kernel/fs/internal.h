@@ -18,7 +18,6 @@ struct super_block;
 // dcache.c
 void dcache_init(void);
 struct dentry *dget_parent(struct dentry *d);
-struct dentry *d_lookup_locked_parent(struct dentry *parent, const struct qstr *name);
 void d_exchange(struct dentry *a, struct dentry *b);
 void shrink_dcache_parent(struct dentry *d); // kills unused descendants
 void d_invalidate(struct dentry *d);         // unhashes d and drops what is unused below
@@ -99,11 +98,9 @@ int may_delete(struct inode *dir, struct dentry *victim, bool is_dir);
 int may_create(struct inode *dir, struct dentry *d);
 char *page_get(void); // PATH_MAX bytes, from a cache
 void page_release(char *p);
-int may_setattr_on(struct path *path);
 extern struct mutex rename_mutex; // rank LOCK_RENAME: directories change parents
 
 // others
-void pipe_init(void);
 void eventpoll_init(void);
 void tmpfs_init(void);
 void devtmpfs_init(void);
@@ -112,7 +109,6 @@ void ext2_init(void);
 void mem_devices_init(void);
 void buffer_init(void);
 int fill_statfs(struct path *path, struct linux_statfs *st);
-int vfs_sync_file_range(struct file *f, loff_t start, loff_t end, bool datasync);
 int anon_path(const char *name, umode_t mode,
               struct path *path); // a fresh nameless inode; S_ISFIFO: "pipe:[ino]"
 struct mount *
