@@ -30,8 +30,6 @@ static bool default_ignored(struct task_struct *t, int sig, bool force)
     if ((t->signal->flags & SIGNAL_UNKILLABLE) && handler == LINUX_SIG_DFL &&
         !(force && sig_in(SIG_KERNEL_ONLY_MASK, sig)))
         return true;
-    if ((t->flags & PF_KTHREAD) && handler == LINUX_SIG_DFL && !force)
-        return true;
     return handler == LINUX_SIG_IGN || (handler == LINUX_SIG_DFL && sig_in(SIG_IGNORE_MASK, sig));
 }
 
@@ -76,6 +74,10 @@ static void continue_group(struct task_struct *t)
 // Side effects of a signal that happen even if it is blocked or ignored. False: drop it.
 static bool prepare_signal(int sig, struct task_struct *t, bool force)
 {
+    // Kernel threads never get to a place where signals are taken: a pending one would only keep
+    // them from sleeping.
+    if (t->flags & PF_KTHREAD)
+        return false;
     if (t->signal->flags & SIGNAL_GROUP_EXIT)
         return sig == SIGKILL;
     if (sig_in(SIG_STOP_MASK, sig))
@@ -172,7 +174,7 @@ static int send_signal_locked(int sig, struct linux_siginfo *info, struct task_s
     struct sigpending *pending = group ? &t->signal->shared_pending : &t->pending;
     if (sig < LINUX_SIGRTMIN && sig_member(&pending->signal, sig))
         return 0;
-    if (sig != SIGKILL && !(t->flags & PF_KTHREAD)) {
+    if (sig != SIGKILL) {
         bool override = sig < LINUX_SIGRTMIN && (info_is_special(info) || info->si_code >= 0);
         struct sigqueue *q = sigqueue_alloc(t, GFP_ATOMIC, override);
         if (q) {
