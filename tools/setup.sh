@@ -40,7 +40,7 @@ install_packages() {
     rm -f "$log"
 }
 
-# build DIR [meson options]: configures once, then builds; quiet unless it fails.
+# build DIR [meson options]: configures once, then builds BUILD_TARGETS (all); quiet unless it fails.
 build() {
     local dir=$TOP/$1 log
     shift
@@ -48,6 +48,7 @@ build() {
     if [ ! -f "$dir/build.ninja" ]; then
         (cd "$TOP" && meson setup "$dir" "$@") >"$log" 2>&1 || { cat "$log" >&2; die "meson setup failed"; }
     fi
-    ninja -C "$dir" >"$log" 2>&1 || { cat "$log" >&2; die "the build in $dir failed"; }
+    # shellcheck disable=SC2086
+    ninja -C "$dir" ${BUILD_TARGETS:-all} >"$log" 2>&1 || { cat "$log" >&2; die "the build in $dir failed"; }
     rm -f "$log"
 }

@@ -4,15 +4,19 @@
 import vivtest as t
 
 
-def boot(*extra):
+def boot(image, *extra):
     return t.Terminal(command=[
         "qemu-system-x86_64", "-machine", "q35", "-m", "256", "-display", "none", "-serial", "mon:stdio", "-no-reboot",
-        "-kernel", str(t.FERN), "-snapshot", "-drive", f"file={t.ROOTFS},format=raw,if=none,id=d",
+        "-kernel", str(t.FERN), "-snapshot", "-drive", f"file={image.path},format=raw,if=none,id=d",
         "-device", "ide-hd,drive=d,bus=ide.0", "-append", "root=/dev/sda quiet", *extra])
 
 
 def session(*extra):
-    s = boot(*extra)
+    with t.Image() as image:
+        converse(boot(image, *extra))
+
+
+def converse(s):
     try:
         s.wait_for(t.PROMPT, timeout=60)
         t.expect(b"Linux fern" in s.command("uname -a"), "uname")

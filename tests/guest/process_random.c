@@ -2,6 +2,7 @@
 // Seeded random process groups, sessions, stops, deaths and waits among six workers of one parent:
 // every result is printed as a digest per seed. Each change of state is waited for before the next
 // step, so the order is fixed.
+// runner: no leader
 #define _GNU_SOURCE
 #include "t.h"
 #include <sys/syscall.h>

@@ -32,8 +32,9 @@ int main(int argc, char **argv)
     waitpid(pid, NULL, 0);
     show("the parent's descriptor is its own", fcntl(fd, F_GETFD));
     char *args[] = {argv[0], "argument", NULL};
-    show("posix_spawn", posix_spawn(&pid, "/proc/self/exe", NULL, NULL, args, environ));
+    int spawned = posix_spawn(&pid, "/proc/self/exe", NULL, NULL, args, environ);
     waitpid(pid, &status, 0);
+    show("posix_spawn", spawned); // not before the child has written
     show_status("spawned", status);
     int error = posix_spawn(&pid, "/no/such", NULL, NULL, args, environ);
     say("posix_spawn missing: %s\n", errno_name(error));
