@@ -42,7 +42,7 @@ int main(void)
         sigaction(signals[i], &action, NULL);
     }
     volatile int zero = 0;
-    TRY("divide by zero", zero = 1 / zero);
+    TRY("divide by zero", __asm__ volatile("xorl %%edx, %%edx; movl $1, %%eax; xorl %%ecx, %%ecx; divl %%ecx" ::: "rax", "rcx", "rdx", "cc"));
     volatile int minimum = -2147483647 - 1, minus = -1;
     TRY("divide overflow", zero = minimum / minus);
     TRY("ud2", __asm__ volatile("ud2"));
