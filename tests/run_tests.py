@@ -26,7 +26,7 @@ TIMEOUT_SECONDS = {"gate": 600, "default": 900, "all": 5400}
 def meson_tests(build, prefix):
     text = subprocess.run(["meson", "introspect", "--tests", str(build)], capture_output=True, text=True, check=True)
     for test in json.loads(text.stdout):
-        yield prefix + test["name"], test["cmd"], dict(test["env"])
+        yield prefix + test["name"], test["cmd"], dict(test["env"]), test["workdir"] or build
 
 
 def script_tests(level, known):
@@ -38,15 +38,15 @@ def script_tests(level, known):
         if levels and level not in levels.group(1).split():
             continue
         exclusive = "# exclusive: yes" in text
-        yield str(path.relative_to(TOP / "tests")), ["/usr/bin/python3", str(path)], {}, exclusive
+        yield str(path.relative_to(TOP / "tests")), ["/usr/bin/python3", str(path)], {}, TOP, exclusive
 
 
-def run(name, command, env, level):
+def run(name, command, env, folder, level):
     started = time.monotonic()
     full_env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", VIV_TEST_LEVEL=level, VIV_TOP=str(TOP), **env)
     try:
         result = subprocess.run(command, env=full_env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, cwd=TOP, timeout=TIMEOUT_SECONDS[level])
+                                stderr=subprocess.STDOUT, cwd=folder, timeout=TIMEOUT_SECONDS[level])
         output, status = result.stdout.decode(errors="replace"), result.returncode
     except subprocess.TimeoutExpired as expired:
         output, status = (expired.stdout or b"").decode(errors="replace") + "\n[timed out]", -1
@@ -76,11 +76,10 @@ def main():
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     shared, alone = [], []
-    for name, command, env in [*meson_tests(BUILD, ""), *meson_tests(ASAN, "asan:")]:
-        shared.append((name, command, env))
-    known = {os.path.realpath(word) for _, command, _ in shared for word in command if word.endswith(".py")}
-    for name, command, env, exclusive in script_tests(options.level, known):
-        (alone if exclusive else shared).append((name, command, env))
+    shared.extend([*meson_tests(BUILD, ""), *meson_tests(ASAN, "asan:")])
+    known = {os.path.realpath(word) for test in shared for word in test[1] if word.endswith(".py")}
+    for *test, exclusive in script_tests(options.level, known):
+        (alone if exclusive else shared).append(tuple(test))
     shared = [t for t in shared if options.only in t[0]]
     alone = [t for t in alone if options.only in t[0]]
     totals = [0, 0]
