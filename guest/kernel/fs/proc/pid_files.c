@@ -351,7 +351,6 @@ static int show_oom_score_adj(struct seq_file *m, struct task_struct *t)
     return 0;
 }
 
-// Lowering below what root last allowed needs CAP_SYS_RESOURCE (proc(5)).
 static int show_fail_nth(struct seq_file *m, struct task_struct *t)
 {
     seq_printf(m, "%u\n", READ_ONCE(t->fail_nth));
@@ -369,6 +368,7 @@ static ssize_t write_fail_nth(struct task_struct *t, char *text, size_t len)
     return (ssize_t)len;
 }
 
+// Lowering below what root last allowed needs CAP_SYS_RESOURCE (proc(5)).
 static ssize_t write_oom_score_adj(struct task_struct *t, char *text, size_t len)
 {
     s64 value;
