@@ -537,8 +537,46 @@ static void test_random_games(void **state)
     assert_true(total > games * 200); // the games are about translations, not about faults
 }
 
+static u8 read_byte(struct mmu *mmu, u64 linear)
+{
+    struct fault fault;
+    u8 value = 0;
+    assert_true(mmu_read8(mmu, linear, &value, &fault));
+    return value;
+}
+
+// A page table that is used as data for a while is no longer followed; what was cached through it
+// must be gone by then, or the next change of an entry would go unseen.
+static void test_table_used_as_data(void **state)
+{
+    enum { ROOT = 1, PDPT, PD, PT, FIRST, SECOND };
+    struct machine m = {0};
+    machine_start(&m, TLB_FULL);
+    for (unsigned frame = ROOT; frame < PT; frame++) {
+        u64 entry = (u64)(frame + 1) << PAGE_SHIFT | 7;
+        assert_true(physmem_write(m.mem, (u64)frame << PAGE_SHIFT, &entry, sizeof(entry)));
+    }
+    u64 leaf = (u64)FIRST << PAGE_SHIFT | 7;
+    physmem_write(m.mem, (u64)PT << PAGE_SHIFT, &leaf, sizeof(leaf));
+    physmem_write(m.mem, (u64)FIRST << PAGE_SHIFT, "1", 1);
+    physmem_write(m.mem, (u64)SECOND << PAGE_SHIFT, "2", 1);
+    struct mmu_context context = {
+        .cr0 = 0x80000001, .cr3 = (u64)ROOT << PAGE_SHIFT, .cr4 = 0x20, .efer = 0x500};
+    mmu_set_context(m.mmu[0], &context);
+    assert_int_equal(read_byte(m.mmu[0], 0), '1');
+    for (unsigned i = 0; i < 1000; i++) { // entries that map nothing
+        u64 data = (u64)i << 32;
+        physmem_write(m.mem, ((u64)PT << PAGE_SHIFT) + 8 * (100 + i % 200), &data, sizeof(data));
+    }
+    leaf = (u64)SECOND << PAGE_SHIFT | 7;
+    physmem_write(m.mem, (u64)PT << PAGE_SHIFT, &leaf, sizeof(leaf));
+    assert_int_equal(read_byte(m.mmu[0], 0), '2');
+    machine_stop(&m);
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {cmocka_unit_test(test_random_games)};
+    const struct CMUnitTest tests[] = {cmocka_unit_test(test_table_used_as_data),
+                                       cmocka_unit_test(test_random_games)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
