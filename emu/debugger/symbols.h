@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+// Names, source lines, types and unwinding of ELF files with DWARF (libelf, libdw): fern, user
+// programs, any file given. Read lazily: adding a file reads its symbol table only.
+#ifndef VIV_DEBUGGER_SYMBOLS_H
+#define VIV_DEBUGGER_SYMBOLS_H
+
+#include "base/status.h"
+#include "base/types.h"
+
+struct symbols;
+
+// Reads size bytes of guest memory at a linear address: all or nothing.
+typedef bool (*symbols_read_fn)(void *ctx, u64 linear, void *out, u64 size);
+
+struct symbols *symbols_create(void);
+void symbols_destroy(struct symbols *s);
+
+// Adds a file at load address bias (0 for static executables and fern). kernel: its addresses are
+// meant in every address space; a program's only in the lower half. STATUS_BAD_INPUT: not an ELF
+// file for x86-64, not readable.
+struct status symbols_add(struct symbols *s, const char *path, u64 bias, bool kernel);
+// Which program's names hold for user addresses: only files of this base name count ("/bin/ls"
+// picks an added ".../ls"). NULL: all do, in the order added.
+void symbols_set_program(struct symbols *s, const char *path);
+
+struct symbol_place {
+    const char *name; // function or object; NULL: unknown
+    u64 offset;       // of the address in it
+    u64 start, size;
+    const char *file; // source, NULL: unknown; short path
+    const char *path; // as the compiler wrote it, absolute
+    unsigned line;
+    const char *object; // base name of the ELF file
+};
+// Strings stay valid as long as s. False, with out empty: no file given covers the address.
+bool symbols_place(struct symbols *s, u64 address, struct symbol_place *out);
+// The same without the source line: much cheaper at first use of a file.
+bool symbols_name(struct symbols *s, u64 address, struct symbol_place *out);
+// "name+0x10" or "name" or "0x..." into text.
+void symbols_format(struct symbols *s, u64 address, char *text, u64 size);
+// "name", "name+0x10", "file.c:120", "0x..." → address. Of a line: its first instruction, or that
+// of the next line that has code.
+bool symbols_address(struct symbols *s, const char *text, u64 *out);
+// Start and end of the code of the line that address lies in (for stepping by lines).
+bool symbols_line_range(struct symbols *s, u64 address, u64 *begin, u64 *end);
+// The first address behind a function's prologue (where a breakpoint by name shows arguments); the
+// function's start if unknown.
+u64 symbols_after_prologue(struct symbols *s, u64 function);
+// Names beginning with prefix, for completion, in no particular order; a name may come twice.
+void symbols_each_name(struct symbols *s, const char *prefix,
+                       void (*fn)(void *ctx, const char *name), void *ctx);
+
+// Types, for reading the guest kernel's structures: offset and size of "member" or
+// "member.inner" of "struct name"; false if no file has such a thing.
+struct symbol_member {
+    u64 offset, size;
+    bool is_signed, is_pointer;
+};
+bool symbols_member(struct symbols *s, const char *struct_name, const char *member,
+                    struct symbol_member *out);
+bool symbols_struct_size(struct symbols *s, const char *struct_name, u64 *size);
+// The value of an enumerator.
+bool symbols_enumerator(struct symbols *s, const char *name, s64 *value);
+
+enum symbol_unwind_how {
+    SYMBOL_UNWIND_START,         // the frame one began with
+    SYMBOL_UNWIND_CFI,           // .eh_frame or .debug_frame
+    SYMBOL_UNWIND_FRAME_POINTER, // RBP
+};
+// gpr as the instruction set numbers them (CPU_RAX...).
+struct symbol_frame {
+    u64 gpr[16], rip;
+    bool exact; // rip is the instruction to be executed, not a return address
+    enum symbol_unwind_how how;
+};
+// One frame up by the unwind tables, else by the frame pointer. False: this is the outermost, or
+// memory is not readable. Always goes up: the stack pointer rises, but from kernel to user.
+bool symbols_unwind(struct symbols *s, struct symbol_frame *frame, symbols_read_fn read, void *ctx);
+
+#endif
