@@ -183,6 +183,7 @@ static void print_stats(struct machine *m, const struct ledger *ledger, u64 wall
             (unsigned long long)ledger_count(ledger, PROBE_transition));
     fprintf(stderr, "page_faults: %llu\n",
             (unsigned long long)ledger_count(ledger, PROBE_page_fault));
+    fprintf(stderr, "ram_touched_bytes: %llu\n", (unsigned long long)machine_ram_touched(m));
     fprintf(stderr, "state_hash: %016llx\n", (unsigned long long)machine_hash(m));
 }
 

@@ -219,6 +219,15 @@ void machine_each_undefined(const struct machine *m,
     }
 }
 
+u64 machine_ram_touched(const struct machine *m)
+{
+    u64 pages = 0;
+    for (u64 rpn = 0; rpn < m->mem->ram_bytes >> PAGE_SHIFT; rpn++) {
+        pages += m->mem->page_epoch[rpn] != 0;
+    }
+    return pages << PAGE_SHIFT;
+}
+
 const struct vclock *machine_clock(const struct machine *m)
 {
     return &m->clock;

@@ -72,6 +72,9 @@ struct cpu_counters machine_counters(const struct machine *m);
 void machine_each_undefined(const struct machine *m,
                             void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx);
 
+// Bytes of RAM in pages that were ever written or mapped writable.
+u64 machine_ram_touched(const struct machine *m);
+
 const struct vclock *machine_clock(const struct machine *m);
 struct physmem *machine_memory(const struct machine *m);
 struct probes *machine_probes(struct machine *m);
