@@ -12,6 +12,7 @@
 
 #define REGS_AX 80
 #define REGS_CX 88
+#define REGS_DI 112
 #define REGS_ORIG_AX 120
 #define REGS_IP 128
 #define REGS_CS 136

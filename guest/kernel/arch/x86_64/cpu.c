@@ -19,6 +19,7 @@ _Static_assert(offset_of(struct task_struct, work) == TASK_WORK, "asm_offsets.h"
 _Static_assert(offset_of(struct pt_regs, ax) == REGS_AX, "asm_offsets.h");
 _Static_assert(offset_of(struct pt_regs, cx) == REGS_CX, "asm_offsets.h");
 _Static_assert(offset_of(struct pt_regs, r11) == REGS_R11, "asm_offsets.h");
+_Static_assert(offset_of(struct pt_regs, di) == REGS_DI, "asm_offsets.h");
 _Static_assert(offset_of(struct pt_regs, orig_ax) == REGS_ORIG_AX, "asm_offsets.h");
 _Static_assert(offset_of(struct pt_regs, ip) == REGS_IP, "asm_offsets.h");
 _Static_assert(offset_of(struct pt_regs, cs) == REGS_CS, "asm_offsets.h");
