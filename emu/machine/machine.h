@@ -66,6 +66,13 @@ void machine_load(struct machine *m,
                   const struct snapshot *s); // of a machine built from the same tree
 void snapshot_free(struct snapshot *s);
 
+// All of the state but RAM (CPUs, devices, PCI, time, schedule) as one block of a size that is fixed
+// for a machine, for those who keep RAM themselves. Loading it takes RAM to be as it was then; whoever
+// changed RAM did so through physmem_write_page(). in: saved by a machine of the same tree.
+size_t machine_state_size(const struct machine *m);
+void machine_state_save(const struct machine *m, u8 *out);
+void machine_state_load(struct machine *m, const u8 *in);
+
 // Sums over all CPUs of what is counted but no state.
 struct cpu_counters machine_counters(const struct machine *m);
 // Calls fn for each instruction that raised #UD because no CPU here implements it.

@@ -8,16 +8,90 @@
 #include <string.h>
 
 struct snapshot {
-    struct vclock clock;
-    struct schedule schedule;
-    u8 **cpus;    // [cpu_count]
-    u8 **devices; // [device_count]
-    u8 *pci;
-    unsigned cpu_count, device_count;
+    u8 *state;
+    size_t state_size;
     u32 *page_numbers; // RAM pages that are not all zeros
     u8 *pages;
     size_t page_count;
 };
+
+// The machine's own words, in a fixed layout.
+struct time_state {
+    u64 step, idle_ns, step_ps;
+    u64 current, quantum_left;
+};
+
+size_t machine_state_size(const struct machine *m)
+{
+    size_t size = sizeof(struct time_state) + pci_state_size(m->pci);
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        size += cpu_state_size(m->cpus[i]);
+    }
+    for (unsigned i = 0; i < m->device_count; i++) {
+        size += fields_size(m->devices[i]->class->fields);
+    }
+    return size;
+}
+
+void machine_state_save(const struct machine *m, u8 *out)
+{
+    struct time_state time = {m->clock.step, m->clock.idle_ns, m->clock.step_ps,
+                              m->schedule.current, m->schedule.quantum_left};
+    memcpy(out, &time, sizeof(time));
+    out += sizeof(time);
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_state_save(m->cpus[i], out);
+        out += cpu_state_size(m->cpus[i]);
+    }
+    for (unsigned i = 0; i < m->device_count; i++) {
+        const struct field *fields = m->devices[i]->class->fields;
+        fields_save(fields, m->devices[i]->state, out);
+        out += fields_size(fields);
+    }
+    pci_state_save(m->pci, out);
+}
+
+static void load_time(struct machine *m, const struct time_state *time)
+{
+    m->clock = (struct vclock){time->step, time->idle_ns, time->step_ps};
+    m->schedule = (struct schedule){(u32)time->current, time->quantum_left};
+    // A state at a slice's end may be one whose look at the door is still to come; one look more
+    // than the first run took changes nothing, one less might.
+    m->next_poll_step = align_up(time->step, MACHINE_SLICE_STEPS);
+    m->idle_rounds = 0;
+    m->stop_wanted = false;
+}
+
+void machine_state_load(struct machine *m, const u8 *in)
+{
+    struct time_state time;
+    memcpy(&time, in, sizeof(time));
+    in += sizeof(time);
+    CHECK(time.current < m->cpu_count);
+    load_time(m, &time);
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_state_load(m->cpus[i], in);
+        in += cpu_state_size(m->cpus[i]);
+        m->halted[i] = false;
+    }
+    const u8 *devices = in;
+    for (unsigned i = 0; i < m->device_count; i++) {
+        in += fields_size(m->devices[i]->class->fields);
+    }
+    pci_state_load(m->pci, in); // before the devices: moving a wire may tell them
+    in = devices;
+    for (unsigned i = 0; i < m->device_count; i++) {
+        const struct field *fields = m->devices[i]->class->fields;
+        fields_load(fields, m->devices[i]->state, in);
+        in += fields_size(fields);
+    }
+    for (unsigned i = 0; i < m->device_count; i++) {
+        if (m->devices[i]->class->loaded) {
+            m->devices[i]->class->loaded(m->devices[i]);
+        }
+    }
+    event_queue_rebuild(m->events);
+}
 
 static bool page_is_zero(const u8 *page)
 {
@@ -47,23 +121,9 @@ static void save_ram(struct snapshot *s, const struct physmem *mem)
 struct snapshot *machine_save(struct machine *m)
 {
     struct snapshot *s = xcalloc(1, sizeof(*s));
-    s->clock = m->clock;
-    s->schedule = m->schedule;
-    s->cpu_count = m->cpu_count;
-    s->cpus = xcalloc(m->cpu_count, sizeof(u8 *));
-    for (unsigned i = 0; i < m->cpu_count; i++) {
-        s->cpus[i] = xcalloc(1, cpu_state_size(m->cpus[i]));
-        cpu_state_save(m->cpus[i], s->cpus[i]);
-    }
-    s->device_count = m->device_count;
-    s->devices = xcalloc(m->device_count, sizeof(u8 *));
-    for (unsigned i = 0; i < m->device_count; i++) {
-        const struct device *dev = m->devices[i];
-        s->devices[i] = xcalloc(1, fields_size(dev->class->fields));
-        fields_save(dev->class->fields, dev->state, s->devices[i]);
-    }
-    s->pci = xcalloc(1, pci_state_size(m->pci));
-    pci_state_save(m->pci, s->pci);
+    s->state_size = machine_state_size(m);
+    s->state = xcalloc(1, s->state_size);
+    machine_state_save(m, s->state);
     save_ram(s, m->mem);
     return s;
 }
@@ -104,44 +164,18 @@ static void load_ram(struct physmem *mem, const struct snapshot *s)
 
 void machine_load(struct machine *m, const struct snapshot *s)
 {
-    CHECK(s->cpu_count == m->cpu_count && s->device_count == m->device_count);
-    m->clock = s->clock;
-    m->schedule = s->schedule;
-    m->stop_wanted = false;
-    m->next_poll_step = (m->clock.step / MACHINE_SLICE_STEPS + 1) * MACHINE_SLICE_STEPS;
+    CHECK(s->state_size == machine_state_size(m));
     load_ram(m->mem, s);
     mmu_flush_all(m->mmu);
-    for (unsigned i = 0; i < m->cpu_count; i++) {
-        cpu_state_load(m->cpus[i], s->cpus[i]);
-        m->halted[i] = false;
-    }
-    pci_state_load(m->pci, s->pci);
-    for (unsigned i = 0; i < m->device_count; i++) {
-        fields_load(m->devices[i]->class->fields, m->devices[i]->state, s->devices[i]);
-    }
-    for (unsigned i = 0; i < m->device_count; i++) {
-        if (m->devices[i]->class->loaded) {
-            m->devices[i]->class->loaded(m->devices[i]);
-        }
-    }
-    event_queue_rebuild(m->events);
+    machine_state_load(m, s->state);
 }
 
 void snapshot_free(struct snapshot *s)
 {
-    if (!s) {
-        return;
+    if (s) {
+        free(s->state);
+        free(s->page_numbers);
+        free(s->pages);
+        free(s);
     }
-    for (unsigned i = 0; i < s->cpu_count; i++) {
-        free(s->cpus[i]);
-    }
-    for (unsigned i = 0; i < s->device_count; i++) {
-        free(s->devices[i]);
-    }
-    free(s->cpus);
-    free(s->devices);
-    free(s->pci);
-    free(s->page_numbers);
-    free(s->pages);
-    free(s);
 }
