@@ -1,0 +1,403 @@
+// SPDX-License-Identifier: MIT
+// Files with symbols: opening, names of addresses, addresses of names.
+#include "debugger/symbols_internal.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define READ_WHOLE_BYTES (64l << 20) // larger files are read as needed
+#define USER_END (UINT64_C(1) << 47)
+
+struct symbols *symbols_create(void)
+{
+    elf_version(EV_CURRENT);
+    return xcalloc(1, sizeof(struct symbols));
+}
+
+static void object_free(struct symbol_object *o)
+{
+    if (o->cfi_eh) {
+        dwarf_cfi_end(o->cfi_eh);
+    }
+    if (o->dwarf) {
+        dwarf_end(o->dwarf); // its CFI with it
+    }
+    elf_end(o->elf);
+    if (o->fd >= 0) {
+        close(o->fd);
+    }
+    free(o->types);
+    free(o->units);
+    free(o->names);
+    free(o->segments);
+    free(o->path);
+    free(o);
+}
+
+void symbols_destroy(struct symbols *s)
+{
+    if (!s) {
+        return;
+    }
+    for (unsigned i = 0; i < s->object_count; i++) {
+        object_free(s->objects[i]);
+    }
+    for (size_t i = 0; i < s->path_count; i++) {
+        free(s->paths[i].absolute);
+    }
+    free(s->paths);
+    free(s->objects);
+    free(s->program);
+    free(s);
+}
+
+// --- opening
+
+static void read_segments(struct symbol_object *o)
+{
+    size_t count = 0;
+    elf_getphdrnum(o->elf, &count);
+    o->segments = xcalloc(count + 1, sizeof(*o->segments));
+    for (size_t i = 0; i < count; i++) {
+        GElf_Phdr p;
+        if (gelf_getphdr(o->elf, (int)i, &p) && p.p_type == PT_LOAD && p.p_memsz) {
+            o->segments[o->segment_count++] =
+                (struct address_range){p.p_vaddr, p.p_vaddr + p.p_memsz};
+        }
+    }
+}
+
+static u8 name_rank(const GElf_Sym *sym)
+{
+    u8 rank = GELF_ST_BIND(sym->st_info) == STB_LOCAL ? 0 : 1;
+    switch (GELF_ST_TYPE(sym->st_info)) {
+    case STT_FUNC:
+    case STT_GNU_IFUNC:
+        return rank + 4;
+    case STT_OBJECT:
+        return rank + 2;
+    default:
+        return rank;
+    }
+}
+
+static int compare_names(const void *a, const void *b)
+{
+    const struct name_row *x = a, *y = b;
+    if (x->start != y->start) {
+        return x->start < y->start ? -1 : 1;
+    }
+    if (x->rank != y->rank) {
+        return x->rank < y->rank ? -1 : 1;
+    }
+    return strcmp(x->name, y->name);
+}
+
+// Adds the names of one symbol table section.
+static void read_names(struct symbol_object *o, Elf_Scn *section, const GElf_Shdr *header)
+{
+    Elf_Data *data = elf_getdata(section, NULL);
+    if (!data || !header->sh_entsize) {
+        return;
+    }
+    size_t count = data->d_size / sizeof(Elf64_Sym);
+    o->names = xrealloc(o->names, (o->name_count + count + 1) * sizeof(*o->names));
+    for (size_t i = 1; i < count; i++) {
+        GElf_Sym sym;
+        GElf_Shdr home;
+        if (!gelf_getsym(data, (int)i, &sym) || GELF_ST_TYPE(sym.st_info) > STT_FUNC ||
+            GELF_ST_TYPE(sym.st_info) == STT_SECTION || sym.st_shndx == SHN_UNDEF ||
+            sym.st_shndx >= SHN_LORESERVE) {
+            continue;
+        }
+        const char *name = elf_strptr(o->elf, header->sh_link, sym.st_name);
+        Elf_Scn *in = elf_getscn(o->elf, sym.st_shndx);
+        if (!name || !*name || !in || !gelf_getshdr(in, &home) || !(home.sh_flags & SHF_ALLOC) ||
+            (home.sh_flags & SHF_TLS)) {
+            continue;
+        }
+        o->names[o->name_count++] = (struct name_row){
+            sym.st_value, sym.st_size, home.sh_addr + home.sh_size, name, name_rank(&sym)};
+    }
+}
+
+static void read_symbol_tables(struct symbol_object *o)
+{
+    GElf_Word wanted[] = {SHT_SYMTAB, SHT_DYNSYM};
+    for (unsigned i = 0; i < 2 && !o->name_count; i++) {
+        for (Elf_Scn *section = NULL; (section = elf_nextscn(o->elf, section)) != NULL;) {
+            GElf_Shdr header;
+            if (gelf_getshdr(section, &header) && header.sh_type == wanted[i]) {
+                read_names(o, section, &header);
+            }
+        }
+    }
+    if (o->name_count) {
+        qsort(o->names, o->name_count, sizeof(*o->names), compare_names);
+    }
+}
+
+static struct status not_usable(const char *path, const char *why)
+{
+    return status_error(STATUS_BAD_INPUT, "%s: %s", path, why);
+}
+
+// Opens the file as ELF; on failure nothing is left open.
+static struct status open_elf(struct symbol_object *o, const char *path)
+{
+    o->fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (o->fd < 0) {
+        return not_usable(path, strerror(errno));
+    }
+    off_t size = lseek(o->fd, 0, SEEK_END);
+    o->elf = elf_begin(o->fd, ELF_C_READ, NULL);
+    GElf_Ehdr header;
+    const char *why = NULL;
+    if (!o->elf || elf_kind(o->elf) != ELF_K_ELF || !gelf_getehdr(o->elf, &header)) {
+        why = "not an ELF file";
+    } else if (header.e_machine != EM_X86_64 || gelf_getclass(o->elf) != ELFCLASS64) {
+        why = "an ELF file, but not for x86-64";
+    }
+    if (why) {
+        elf_end(o->elf);
+        close(o->fd);
+        return not_usable(path, why);
+    }
+    // A file that is built anew meanwhile must not mix with what was read.
+    if (size < READ_WHOLE_BYTES && elf_cntl(o->elf, ELF_C_FDREAD) == 0) {
+        close(o->fd);
+        o->fd = -1;
+    }
+    return status_success();
+}
+
+struct status symbols_add(struct symbols *s, const char *path, u64 bias, bool kernel)
+{
+    struct symbol_object *o = xcalloc(1, sizeof(*o));
+    struct status status = open_elf(o, path);
+    if (!status_ok(&status)) {
+        free(o);
+        return status;
+    }
+    o->path = xstrdup(path);
+    o->name = strrchr(o->path, '/') ? strrchr(o->path, '/') + 1 : o->path;
+    o->bias = bias;
+    o->kernel = kernel;
+    read_segments(o);
+    read_symbol_tables(o);
+    o->dwarf = dwarf_begin_elf(o->elf, DWARF_C_READ, NULL);
+    s->objects = xrealloc(s->objects, (s->object_count + 1) * sizeof(struct symbol_object *));
+    s->objects[s->object_count++] = o;
+    return status;
+}
+
+void symbols_set_program(struct symbols *s, const char *path)
+{
+    const char *base = path ? strrchr(path, '/') : NULL;
+    base = base ? base + 1 : path;
+    if (base && s->program && !strcmp(base, s->program)) {
+        return;
+    }
+    free(s->program);
+    s->program = base ? xstrdup(base) : NULL;
+}
+
+// --- names of addresses
+
+static bool object_covers(const struct symbol_object *o, u64 address)
+{
+    for (unsigned i = 0; i < o->segment_count; i++) {
+        if (address - o->bias >= o->segments[i].begin && address - o->bias < o->segments[i].end) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Whether the object's addresses mean it now: a program's only while it runs.
+static bool object_counts(const struct symbols *s, const struct symbol_object *o, u64 address)
+{
+    return o->kernel || (address < USER_END && (!s->program || !strcmp(s->program, o->name)));
+}
+
+struct symbol_object *symbols_object(struct symbols *s, u64 address)
+{
+    for (unsigned i = 0; i < s->object_count; i++) {
+        struct symbol_object *o = s->objects[i];
+        if (object_counts(s, o, address) && object_covers(o, address)) {
+            return o;
+        }
+    }
+    return NULL;
+}
+
+// Index of the first row that starts above address.
+static size_t names_above(const struct symbol_object *o, u64 address)
+{
+    size_t low = 0, high = o->name_count;
+    while (low < high) {
+        size_t middle = (low + high) / 2;
+        if (o->names[middle].start <= address) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+// The row that names address: one whose size covers it, else the nearest label of its section. Rows
+// are few between a function's start and a label in it, so the look back is short.
+static const struct name_row *name_of(const struct symbol_object *o, u64 address)
+{
+    const struct name_row *label = NULL;
+    size_t above = names_above(o, address);
+    for (size_t i = above; i > 0 && above - i < 64; i--) {
+        const struct name_row *row = &o->names[i - 1];
+        if (row->size && address - row->start < row->size) {
+            return row;
+        }
+        if (row->size) {
+            break; // ends before the address: only labels behind it may still name it
+        }
+        if (!label && address < row->limit) {
+            label = row;
+        }
+    }
+    return label;
+}
+
+bool symbols_name(struct symbols *s, u64 address, struct symbol_place *out)
+{
+    memset(out, 0, sizeof(*out));
+    struct symbol_object *o = symbols_object(s, address);
+    if (!o) {
+        return false;
+    }
+    out->object = o->name;
+    const struct name_row *row = name_of(o, address - o->bias);
+    if (row) {
+        out->name = row->name;
+        out->start = row->start + o->bias;
+        out->offset = address - out->start;
+        out->size = row->size;
+        size_t next = names_above(o, row->start);
+        if (!out->size) { // a label goes up to the next name
+            out->size =
+                (next < o->name_count && o->names[next].start < row->limit ? o->names[next].start
+                                                                           : row->limit) -
+                row->start;
+        }
+    }
+    return true;
+}
+
+bool symbols_place(struct symbols *s, u64 address, struct symbol_place *out)
+{
+    if (!symbols_name(s, address, out)) {
+        return false;
+    }
+    symbols_add_line(s, symbols_object(s, address), address, out);
+    return true;
+}
+
+void symbols_format(struct symbols *s, u64 address, char *text, u64 size)
+{
+    struct symbol_place place = {0};
+    if (!s || !symbols_name(s, address, &place) || !place.name) {
+        snprintf(text, size, "0x%llx", (unsigned long long)address);
+    } else if (place.offset) {
+        snprintf(text, size, "%s+0x%llx", place.name, (unsigned long long)place.offset);
+    } else {
+        snprintf(text, size, "%s", place.name);
+    }
+}
+
+// --- addresses of names
+
+// The best row of that name in one object.
+static const struct name_row *find_name(const struct symbol_object *o, const char *name, u64 length)
+{
+    const struct name_row *best = NULL;
+    for (size_t i = 0; i < o->name_count; i++) {
+        const struct name_row *row = &o->names[i];
+        if (!strncmp(row->name, name, length) && !row->name[length] &&
+            (!best || row->rank > best->rank)) {
+            best = row;
+        }
+    }
+    return best;
+}
+
+// The program that runs goes before the kernel, both before programs that do not run now.
+static bool find_by_name(struct symbols *s, const char *name, u64 length, u64 *out)
+{
+    for (unsigned pass = 0; pass < 3; pass++) {
+        for (unsigned i = 0; i < s->object_count; i++) {
+            const struct symbol_object *o = s->objects[i];
+            bool runs = !o->kernel && s->program && !strcmp(s->program, o->name);
+            if (pass != (runs ? 0u : o->kernel ? 1u : 2u)) {
+                continue;
+            }
+            const struct name_row *row = find_name(o, name, length);
+            if (row) {
+                *out = row->start + o->bias;
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool parse_number(const char *text, u64 *out)
+{
+    char *end;
+    if (*text < '0' || *text > '9') {
+        return false;
+    }
+    errno = 0;
+    *out = strtoull(text, &end, 0);
+    return !*end && !errno;
+}
+
+bool symbols_address(struct symbols *s, const char *text, u64 *out)
+{
+    if (parse_number(text, out)) {
+        return true;
+    }
+    const char *colon = strrchr(text, ':'), *plus = strrchr(text, '+');
+    u64 number = 0;
+    if (colon && parse_number(colon + 1, &number) && number && number <= UINT32_MAX) {
+        for (unsigned i = 0; i < s->object_count; i++) {
+            if (symbols_line_address(s->objects[i], text, (u64)(colon - text), (unsigned)number,
+                                     out)) {
+                return true;
+            }
+        }
+        return false;
+    }
+    u64 length = plus && parse_number(plus + 1, &number) ? (u64)(plus - text) : strlen(text);
+    if (!length || !find_by_name(s, text, length, out)) {
+        return false;
+    }
+    *out += number;
+    return true;
+}
+
+void symbols_each_name(struct symbols *s, const char *prefix,
+                       void (*fn)(void *ctx, const char *name), void *ctx)
+{
+    size_t length = strlen(prefix);
+    for (unsigned i = 0; i < s->object_count; i++) {
+        const struct symbol_object *o = s->objects[i];
+        for (size_t k = 0; k < o->name_count; k++) {
+            if (!strncmp(o->names[k].name, prefix, length)) {
+                fn(ctx, o->names[k].name);
+            }
+        }
+    }
+}

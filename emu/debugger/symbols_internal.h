@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: MIT
+// What the files of the symbol reader share.
+#ifndef VIV_DEBUGGER_SYMBOLS_INTERNAL_H
+#define VIV_DEBUGGER_SYMBOLS_INTERNAL_H
+
+#include "base/memory.h"
+#include "debugger/symbols.h"
+
+#include <elfutils/libdw.h>
+#include <gelf.h>
+
+struct name_row {
+    u64 start, size, limit; // as linked; limit: end of its section
+    const char *name;
+    u8 rank; // of several at one address the highest is shown: functions, objects, labels
+};
+
+struct address_range {
+    u64 begin, end;
+};
+
+// Code of one compilation unit.
+struct unit_range {
+    u64 begin, end;
+    Dwarf_Die unit;
+};
+
+// A type or enumerator by name: types.c fills these in unit by unit, as far as was needed.
+struct type_row {
+    const char *name; // NULL: free
+    Dwarf_Off die;
+    bool is_enumerator;
+};
+
+struct symbol_object {
+    char *path, *name; // as given; its base name
+    u64 bias;
+    bool kernel;
+    int fd; // -1: the file is wholly in memory
+    Elf *elf;
+    struct address_range *segments;
+    unsigned segment_count;
+    struct name_row *names; // by start, then rank
+    size_t name_count;
+
+    Dwarf *dwarf;             // NULL: none
+    struct unit_range *units; // by begin
+    size_t unit_count;
+    bool units_known;
+
+    struct type_row *types; // open hash table
+    size_t type_room, type_count;
+    Dwarf_CU *type_unit; // the last one that is in the table
+    bool types_complete;
+
+    Dwarf_CFI *cfi_eh, *cfi_debug; // NULL: none
+    bool cfi_known;
+};
+
+// A source path as the compiler wrote it and as people see it.
+struct path_row {
+    const char *written;   // by the debug information; the key
+    const char *directory; // the unit's
+    char *absolute;
+    const char *brief; // the last two components, in absolute
+};
+
+struct symbols {
+    struct symbol_object **objects;
+    unsigned object_count;
+    char *program; // base name, NULL: any
+    struct path_row *paths;
+    size_t path_count;
+};
+
+// The object that covers the address, NULL if none.
+struct symbol_object *symbols_object(struct symbols *s, u64 address);
+// Reads which unit has which code.
+void symbols_read_units(struct symbol_object *o);
+// Fills in file, path and line of a place.
+void symbols_add_line(struct symbols *s, struct symbol_object *o, u64 address,
+                      struct symbol_place *out);
+// Address of "file:line" in one object; false if it has none there.
+bool symbols_line_address(struct symbol_object *o, const char *file, u64 file_length, unsigned line,
+                          u64 *out);
+
+#endif
