@@ -79,8 +79,8 @@ static u64 time_hash(const struct machine *m)
     return hash_of(words, sizeof(words));
 }
 
-void machine_hash_parts(struct machine *m, void (*cb)(void *ctx, const char *part, u64 hash),
-                        void *ctx)
+static void hash_small_parts(struct machine *m, void (*cb)(void *ctx, const char *part, u64 hash),
+                             void *ctx)
 {
     struct hash *h = hash_create();
     for (unsigned i = 0; i < m->cpu_count; i++) {
@@ -98,12 +98,32 @@ void machine_hash_parts(struct machine *m, void (*cb)(void *ctx, const char *par
     hash_destroy(h);
     cb(ctx, "pci", pci_hash(m));
     cb(ctx, "time", time_hash(m));
+}
+
+void machine_hash_parts(struct machine *m, void (*cb)(void *ctx, const char *part, u64 hash),
+                        void *ctx)
+{
+    hash_small_parts(m, cb, ctx);
     cb(ctx, "ram", ram_hash_value(m->ram_hash, m->mem));
 }
 
 static void add_part(void *ctx, const char *part, u64 hash)
 {
     hash_u64(ctx, hash);
+}
+
+u64 machine_hash_small(struct machine *m)
+{
+    struct hash *h = hash_create();
+    hash_small_parts(m, add_part, h);
+    u64 value = hash_value(h);
+    hash_destroy(h);
+    return value;
+}
+
+u64 machine_hash_ram(struct machine *m)
+{
+    return ram_hash_value(m->ram_hash, m->mem);
 }
 
 u64 machine_hash(struct machine *m)

@@ -52,6 +52,10 @@ struct machine_result machine_run(struct machine *m, u64 until_step);
 // 64 bits over everything that decides the future: CPUs, devices, PCI, time, schedule, RAM.
 // Canonical: caches and the way here do not count.
 u64 machine_hash(struct machine *m);
+// Its two halves: all but RAM (a few microseconds), and RAM (grows with the pages written since the
+// last call).
+u64 machine_hash_small(struct machine *m);
+u64 machine_hash_ram(struct machine *m);
 
 // The parts' hashes, for finding a difference: cb(ctx, "cpu0" | device path | "pci" | "time" |
 // "ram", hash).

@@ -156,8 +156,7 @@ struct machine_result machine_run(struct machine *m, u64 until_step)
             return (struct machine_result){.exit = MACHINE_EXIT_UNTIL};
         }
         fire_due(m);
-        if ((m->clock.step >= m->next_poll_step || m->idle_rounds > IDLE_ROUNDS_MAX) &&
-            look_at_door(m)) {
+        if (m->clock.step >= m->next_poll_step && look_at_door(m)) {
             return (struct machine_result){.exit = MACHINE_EXIT_HOST};
         }
         if (m->stop_wanted) {
@@ -165,6 +164,12 @@ struct machine_result machine_run(struct machine *m, u64 until_step)
         }
         struct cpu *cpu = runnable_cpu(m);
         if (!cpu) {
+            if (m->idle_rounds > IDLE_ROUNDS_MAX) {
+                if (look_at_door(m)) {
+                    return (struct machine_result){.exit = MACHINE_EXIT_HOST};
+                }
+                continue;
+            }
             if (!pass_idle_time(m)) {
                 return (struct machine_result){.exit = MACHINE_EXIT_STUCK};
             }
