@@ -16,8 +16,8 @@
 struct target;
 
 struct target_config {
-    struct timeline *timeline;    // the target runs it from now on; stays the caller's
-    struct symbols *symbols;      // of the kernel and programs; may be NULL; stays the caller's
+    struct timeline *timeline; // the target runs it from now on; stays the caller's
+    struct symbols *symbols;   // of the kernel and programs; may be NULL; stays the caller's
     // Asked every few milliseconds while anything runs or is searched: true cancels (Ctrl-C, a key,
     // a byte from gdb). While it is NULL nothing can be cancelled.
     bool (*cancel)(void *ctx);
@@ -28,6 +28,11 @@ struct target *target_create(const struct target_config *config);
 void target_destroy(struct target *t);
 struct timeline *target_timeline(struct target *t);
 struct machine *target_machine(struct target *t);
+struct symbols *target_symbols(struct target *t); // NULL: none given
+// The CPU that moves and expressions refer to, and the task it runs (0: unknown).
+unsigned target_cpu(const struct target *t);
+int target_pid(struct target *t);
+u64 target_step(const struct target *t);
 // What is known of the guest's kernel; NULL where no known kernel's symbols were given.
 struct guest *target_guest(struct target *t);
 
@@ -40,20 +45,21 @@ enum target_stop_kind {
     TARGET_STOP_CATCH,      // number: an event that is caught
     TARGET_STOP_SEEK,       // arrived
     TARGET_STOP_CANCELLED,
-    TARGET_STOP_HISTORY_BEGIN, TARGET_STOP_HISTORY_END, // nothing further that way
-    TARGET_STOP_EXIT,       // the guest powered off, reset, shut down, or waits for nothing
+    TARGET_STOP_HISTORY_BEGIN,
+    TARGET_STOP_HISTORY_END, // nothing further that way
+    TARGET_STOP_EXIT,        // the guest powered off, reset, shut down, or waits for nothing
 };
 
 struct target_stop {
     enum target_stop_kind kind;
-    int number;             // of the breakpoint, watchpoint or catch
+    int number; // of the breakpoint, watchpoint or catch
     unsigned cpu;
     u64 step;
     u64 address, old_value, new_value; // watchpoints
-    u32 catches;            // TARGET_STOP_CATCH: the enum target_catch bit of what happened
-    s64 caught;             // ... and its number: system call, vector, port, MSR
-    struct machine_result result;      // TARGET_STOP_EXIT
-    char text[160];         // for people, always filled: "breakpoint 2 at sys_execve (exec.c:120)"
+    u32 catches;                  // TARGET_STOP_CATCH: the enum target_catch bit of what happened
+    s64 caught;                   // ... and its number: system call, vector, port, MSR
+    struct machine_result result; // TARGET_STOP_EXIT
+    char text[160]; // for people, always filled: "breakpoint 2 at sys_execve (exec.c:120)"
 };
 
 const struct target_stop *target_last_stop(const struct target *t);
@@ -69,8 +75,12 @@ enum target_unit {
     TARGET_LINE,        // source line, into calls
     TARGET_NEXT_LINE,   // source line, over calls
     TARGET_FINISH,      // out of the current function (back: to its call)
-    TARGET_TRANSITION, TARGET_SYSCALL, TARGET_FAULT, TARGET_INTERRUPT, TARGET_SWITCH, // events
-    TARGET_USER,        // user mode (of the current task)
+    TARGET_TRANSITION,
+    TARGET_SYSCALL,
+    TARGET_FAULT,
+    TARGET_INTERRUPT,
+    TARGET_SWITCH, // events
+    TARGET_USER,   // user mode (of the current task)
 };
 const struct target_stop *target_move(struct target *t, enum target_direction direction,
                                       enum target_unit unit, u64 count);
@@ -81,22 +91,31 @@ const struct target_stop *target_seek(struct target *t, u64 step);
 
 // --- breakpoints, watchpoints, catches -------------------------------------------------------
 enum target_point_kind {
-    TARGET_POINT_BREAK, TARGET_POINT_WATCH_WRITE, TARGET_POINT_WATCH_READ,
-    TARGET_POINT_WATCH_ACCESS, TARGET_POINT_CATCH
+    TARGET_POINT_BREAK,
+    TARGET_POINT_WATCH_WRITE,
+    TARGET_POINT_WATCH_READ,
+    TARGET_POINT_WATCH_ACCESS,
+    TARGET_POINT_CATCH
 };
 enum target_catch {
-    TARGET_CATCH_SYSCALL = 1, TARGET_CATCH_SYSCALL_RETURN = 2, TARGET_CATCH_FAULT = 4,
-    TARGET_CATCH_INTERRUPT = 8, TARGET_CATCH_RING = 16, TARGET_CATCH_CR3 = 32,
-    TARGET_CATCH_MSR = 64, TARGET_CATCH_IO = 128, TARGET_CATCH_EXCEPTION = 256,
+    TARGET_CATCH_SYSCALL = 1,
+    TARGET_CATCH_SYSCALL_RETURN = 2,
+    TARGET_CATCH_FAULT = 4,
+    TARGET_CATCH_INTERRUPT = 8,
+    TARGET_CATCH_RING = 16,
+    TARGET_CATCH_CR3 = 32,
+    TARGET_CATCH_MSR = 64,
+    TARGET_CATCH_IO = 128,
+    TARGET_CATCH_EXCEPTION = 256,
 };
 struct target_point {
-    int number;             // assigned, from 1
+    int number; // assigned, from 1
     enum target_point_kind kind;
-    u64 address, size;      // size: watchpoints
-    u32 catches;            // enum target_catch
-    s64 selector;           // of a catch: system call number, vector, port, MSR; -1: all
-    int pid;                // only in this task; 0: in all
-    char condition[120];    // an expression (expr.h), "" for none
+    u64 address, size;   // size: watchpoints
+    u32 catches;         // enum target_catch
+    s64 selector;        // of a catch: system call number, vector, port, MSR; -1: all
+    int pid;             // only in this task; 0: in all
+    char condition[120]; // an expression (expr.h), "" for none
     bool enabled, temporary;
     u64 hits, ignore;
 };
@@ -121,10 +140,10 @@ u64 target_write_physical(struct target *t, u64 gpa, const void *in, u64 size);
 // --- queries over history --------------------------------------------------------------------
 struct target_writer {
     bool found;
-    u64 step;    // the state before the write
+    u64 step; // the state before the write
     u64 rip;
     unsigned cpu;
-    u8 source;   // enum watch_source
+    u8 source; // enum watch_source
     int pid;
     u8 bytes[8];
     u32 size;
