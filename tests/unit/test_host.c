@@ -108,6 +108,90 @@ static void test_overlay(void **state)
     free(base);
 }
 
+// Many copies at once, restored in any order and freed in any order, hold each their own past.
+static void test_overlay_copies(void **state)
+{
+    enum { COPIES = 12 };
+    struct memory_disk *base = new_disk();
+    struct host_block below = {.ops = &memory_ops, .ctx = base, .size_bytes = SIZE};
+    struct overlay *o = overlay_create(&below);
+    struct host_block disk = overlay_host(o);
+    struct overlay_copy *copies[COPIES];
+    u8 *models[COPIES], *model = xcalloc(1, SIZE);
+    memcpy(model, base->bytes, SIZE);
+    srand(2);
+    for (int i = 0; i < COPIES; i++) {
+        random_writes(&disk, model, 1);
+        copies[i] = overlay_save(o);
+        models[i] = xcalloc(1, SIZE);
+        memcpy(models[i], model, SIZE);
+    }
+    struct overlay_copy *again = overlay_save(o);
+    assert_ptr_equal(again, copies[COPIES - 1]); // nothing was written in between
+    overlay_copy_free(again);
+    assert_true(overlay_held_bytes(o) < (u64)COPIES * overlay_bytes(o)); // they share
+    for (int n = 0; n < 200; n++) {
+        int i = rand() % COPIES;
+        overlay_restore(o, copies[i]);
+        compare(&disk, models[i]);
+        memcpy(model, models[i], SIZE);
+        random_writes(&disk, model, n % 3);
+        compare(&disk, model);
+    }
+    struct overlay *other = overlay_create(&below);
+    struct host_block other_disk = overlay_host(other);
+    for (int i = 0; i < COPIES; i += 2) {
+        overlay_restore(other, copies[i]);
+        overlay_copy_free(copies[i]);
+        compare(&other_disk, models[i]);
+        overlay_restore(o, copies[i + 1]);
+        overlay_copy_free(copies[i + 1]);
+        compare(&disk, models[i + 1]);
+    }
+    assert_true(overlay_held_bytes(o) <= overlay_bytes(o) * 2);
+    overlay_destroy(other);
+    overlay_destroy(o);
+    for (int i = 0; i < COPIES; i++) {
+        free(models[i]);
+    }
+    free(model);
+    free(base);
+}
+
+static void note_change(void *ctx, u64 number, const u8 *bytes)
+{
+    u8 *model = ctx;
+    u64 at = number * OVERLAY_BLOCK;
+    memcpy(model + at, bytes, SIZE - at < OVERLAY_BLOCK ? SIZE - at : OVERLAY_BLOCK);
+}
+
+// What changed between two copies is all that changed.
+static void test_overlay_changes(void **state)
+{
+    struct memory_disk *base = new_disk();
+    struct host_block below = {.ops = &memory_ops, .ctx = base, .size_bytes = SIZE};
+    struct overlay *o = overlay_create(&below);
+    struct host_block disk = overlay_host(o);
+    u8 *model = xcalloc(1, SIZE), *followed = xcalloc(1, SIZE);
+    memcpy(model, base->bytes, SIZE);
+    memcpy(followed, base->bytes, SIZE);
+    struct overlay_copy *last = NULL;
+    srand(3);
+    for (int n = 0; n < 30; n++) {
+        random_writes(&disk, model, n % 4);
+        struct overlay_copy *now = overlay_save(o);
+        overlay_copy_changes(last, now, note_change, followed);
+        assert_memory_equal(followed, model, SIZE);
+        overlay_copy_free(last);
+        last = now;
+    }
+    overlay_copy_free(last);
+    overlay_destroy(o);
+    free(model);
+    free(followed);
+    free(base);
+}
+
 // A block that cannot be read cannot be written in part, but as a whole.
 static void test_overlay_on_a_bad_disk(void **state)
 {
@@ -178,6 +262,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_overlay),
+        cmocka_unit_test(test_overlay_copies),
+        cmocka_unit_test(test_overlay_changes),
         cmocka_unit_test(test_overlay_on_a_bad_disk),
         cmocka_unit_test(test_image),
     };
