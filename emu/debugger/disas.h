@@ -28,7 +28,7 @@ struct disas_insn {
     enum disas_kind kind;
     u64 target;       // of a direct call, jump or branch; 0 otherwise
     bool rep;         // repeats: one instruction, many steps
-    char text[96];    // "mov rax, qword ptr [rip + 0x10]"
+    char text[120];   // "mov rax, qword ptr [rip + 0x10]"
     char comment[96]; // what an address in it is: "<copy_user+0x10>"; ""
 };
 // bits: 64, 32 or 16. False only if size is 0.

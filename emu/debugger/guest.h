@@ -5,6 +5,7 @@
 #define VIV_DEBUGGER_GUEST_H
 
 #include "debugger/symbols.h"
+#include "debugger/walk.h"
 #include "machine/machine.h"
 
 #include <stdio.h>
@@ -38,6 +39,10 @@ unsigned guest_tasks(struct guest *g, struct guest_task *out, unsigned room);
 bool guest_task_by_pid(struct guest *g, int pid, struct guest_task *out);
 // Path of the program that a task executes, "" for a kernel thread.
 void guest_program(struct guest *g, const struct guest_task *task, char *path, u64 size);
+
+// The address space of a task (the kernel's of one that has none), for reading its memory at any
+// moment.
+struct walk_space guest_space(struct guest *g, const struct guest_task *task);
 
 struct guest_area {
     u64 begin, end, offset;
