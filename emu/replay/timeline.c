@@ -1,0 +1,330 @@
+// SPDX-License-Identifier: MIT
+// Moving a machine through time: runs are cut where checkpoints are, seeks begin at one.
+#include "replay/timeline.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "replay/checkpoints.h"
+#include "replay/input_log_internal.h"
+
+#include <stdlib.h>
+
+#define SPACING_STEPS (UINT64_C(1) << 24) // between checkpoints that every run leaves
+#define DENSE_STEPS UINT64_C(4096)        // nearer than this to where a seek goes, none are left
+#define CANCEL_STEPS (UINT64_C(1) << 16)  // between questions whether a seek is cancelled
+#define CHECKPOINTS_MAX 1024
+
+struct timeline {
+    struct machine *m;
+    struct input_log *log;
+    const struct vclock *clock;
+    u64 memory_bytes;
+    struct checkpoints points;
+    unsigned disk_count;
+    bool at_step; // the machine stands at the first state of its step
+    // The guest has ended itself: it is not to run on. The result says how.
+    bool ended;
+    struct machine_result result;
+    struct status (*boot)(void *ctx);
+    void *boot_ctx;
+    struct status boot_status;
+};
+
+// One movement forward.
+struct movement {
+    u64 until;
+    bool dense; // leave checkpoints ever closer to until
+    bool (*cancel)(void *ctx);
+    void *ctx;
+    bool cancelled;
+};
+
+struct timeline *timeline_create(struct machine *m, struct input_log *log, u64 memory_bytes)
+{
+    struct timeline *t = xcalloc(1, sizeof(*t));
+    t->m = m;
+    t->log = log;
+    t->clock = machine_clock(m);
+    t->memory_bytes = memory_bytes;
+    t->at_step = true;
+    t->boot_status = status_success();
+    checkpoints_init(&t->points, m);
+    checkpoints_take(&t->points, input_log_position(log));
+    return t;
+}
+
+void timeline_destroy(struct timeline *t)
+{
+    if (t) {
+        checkpoints_free(&t->points);
+        free(t);
+    }
+}
+
+void timeline_add_disk(struct timeline *t, struct overlay *disk)
+{
+    CHECK(t->disk_count < CHECKPOINT_DISKS && t->points.count == 1);
+    t->points.disks[t->disk_count] = disk;
+    t->points.list[0]->disks[t->disk_count] = overlay_save(disk);
+    t->points.list_bytes += overlay_copy_bytes(t->points.list[0]->disks[t->disk_count]);
+    t->disk_count++;
+}
+
+void timeline_set_boot(struct timeline *t, struct status (*boot)(void *ctx), void *ctx)
+{
+    t->boot = boot;
+    t->boot_ctx = ctx;
+}
+
+struct status timeline_boot_status(const struct timeline *t)
+{
+    return t->boot_status;
+}
+
+struct machine *timeline_machine(const struct timeline *t)
+{
+    return t->m;
+}
+
+u64 timeline_step(const struct timeline *t)
+{
+    return t->clock->step;
+}
+
+u64 timeline_begin(const struct timeline *t)
+{
+    return t->points.list[0]->step;
+}
+
+u64 timeline_end(const struct timeline *t)
+{
+    u64 step, vtime_ns;
+    input_log_end(t->log, &step, &vtime_ns);
+    return step;
+}
+
+bool timeline_is_live(const struct timeline *t)
+{
+    return !t->log->ends;
+}
+
+bool timeline_is_at_step(const struct timeline *t)
+{
+    return t->at_step;
+}
+
+bool timeline_at_end(const struct timeline *t)
+{
+    return input_log_is_at_end(t->log);
+}
+
+// A debugger's writes of this step, if they are due.
+static void apply_writes(struct timeline *t)
+{
+    if (input_log_next_write(t->log) == t->clock->step) {
+        input_log_apply_writes(t->log, t->m);
+    }
+}
+
+static void take(struct timeline *t)
+{
+    checkpoints_take(&t->points, input_log_position(t->log));
+    checkpoints_thin(&t->points, t->clock->step, t->memory_bytes, CHECKPOINTS_MAX);
+}
+
+// Where the next piece of the movement ends.
+static u64 next_stop(const struct timeline *t, const struct movement *move)
+{
+    u64 here = t->clock->step;
+    u64 stop = (here / SPACING_STEPS + 1) * SPACING_STEPS;
+    u64 write = input_log_next_write(t->log);
+    unsigned next = checkpoints_until(&t->points, here);
+    u64 point = next < t->points.count ? t->points.list[next]->step : UINT64_MAX;
+    stop = stop < write || write <= here ? stop : write;
+    stop = stop < point ? stop : point;
+    stop = stop < move->until ? stop : move->until;
+    if (t->log->ends && here < t->log->end_step && stop > t->log->end_step) {
+        stop = t->log->end_step;
+    }
+    if (move->cancel && stop - here > CANCEL_STEPS) {
+        stop = here + CANCEL_STEPS;
+    }
+    return stop;
+}
+
+// The machine has come to the first state of a step that it ran up to.
+static void arrive(struct timeline *t, const struct movement *move, u64 *dense_at)
+{
+    u64 here = t->clock->step;
+    t->at_step = true;
+    const struct checkpoint *point = checkpoints_at(&t->points, here);
+    if (point) {
+        checkpoints_pass(&t->points, point);
+    }
+    apply_writes(t);
+    bool dense = move->dense && here >= *dense_at && move->until - here >= DENSE_STEPS;
+    if (!point && (here % SPACING_STEPS == 0 || dense)) {
+        take(t);
+    }
+    if (move->dense && here >= *dense_at) {
+        *dense_at = here + (move->until - here) / 2;
+    }
+}
+
+// After a guest's reset: true if it runs on.
+static bool boot_again(struct timeline *t)
+{
+    if (!t->boot) {
+        return false;
+    }
+    t->boot_status = t->boot(t->boot_ctx);
+    return status_ok(&t->boot_status);
+}
+
+static bool ends_for_good(enum machine_exit exit)
+{
+    return exit == MACHINE_EXIT_POWER_OFF || exit == MACHINE_EXIT_DEBUG_EXIT ||
+           exit == MACHINE_EXIT_RESET;
+}
+
+// One piece. False: the movement ends with t->result.
+static bool run_piece(struct timeline *t, const struct movement *move, u64 *dense_at)
+{
+    if (t->log->ends && !input_log_is_history(t->log)) {
+        t->log->is_at_end = true;
+        t->result = (struct machine_result){.exit = MACHINE_EXIT_HOST};
+        return false;
+    }
+    u64 stop = next_stop(t, move);
+    if (move->dense && *dense_at > t->clock->step && *dense_at < stop) {
+        stop = *dense_at;
+    }
+    t->at_step = false;
+    t->result = machine_run(t->m, stop);
+    if (t->result.exit == MACHINE_EXIT_UNTIL) {
+        arrive(t, move, dense_at);
+        return true;
+    }
+    if (t->result.exit == MACHINE_EXIT_RESET && boot_again(t)) {
+        return true;
+    }
+    t->ended = ends_for_good(t->result.exit);
+    return false;
+}
+
+static struct machine_result move_forward(struct timeline *t, struct movement *move)
+{
+    u64 here = t->clock->step;
+    u64 dense_at = here + (move->until > here ? (move->until - here) / 2 : 0);
+    while (!t->ended && t->clock->step < move->until) {
+        if (move->cancel && move->cancel(move->ctx)) {
+            move->cancelled = true;
+            return (struct machine_result){.exit = MACHINE_EXIT_HOST};
+        }
+        if (!run_piece(t, move, &dense_at)) {
+            return t->result;
+        }
+    }
+    return t->ended ? t->result : (struct machine_result){.exit = MACHINE_EXIT_UNTIL};
+}
+
+struct machine_result timeline_run(struct timeline *t, u64 until_step)
+{
+    struct movement move = {.until = until_step};
+    return move_forward(t, &move);
+}
+
+struct machine_result timeline_scan(struct timeline *t, u64 until_step)
+{
+    struct movement move = {.until = until_step};
+    input_log_mute(t->log, true);
+    struct machine_result result = move_forward(t, &move);
+    input_log_mute(t->log, false);
+    return result;
+}
+
+static void load(struct timeline *t, const struct checkpoint *point)
+{
+    input_log_seek(t->log, point->position); // first: it notes how far history reaches
+    checkpoints_load(&t->points, point);
+    t->ended = false;
+    t->at_step = true;
+    apply_writes(t);
+}
+
+static void seek_quietly(struct timeline *t, struct movement *move)
+{
+    u64 here = t->clock->step;
+    unsigned n = checkpoints_until(&t->points, move->until);
+    const struct checkpoint *point = t->points.list[n - 1];
+    bool ahead = here < move->until || (here == move->until && t->at_step);
+    if (!ahead || here < point->step) {
+        load(t, point);
+    }
+    move_forward(t, move);
+}
+
+bool timeline_seek(struct timeline *t, u64 step, bool (*cancel)(void *ctx), void *ctx)
+{
+    u64 begin = timeline_begin(t), end = timeline_end(t);
+    step = step < begin ? begin : step > end ? end : step;
+    struct movement move = {.until = step, .dense = true, .cancel = cancel, .ctx = ctx};
+    struct probes *probes = machine_probes(t->m);
+    u64 enabled = probes->enabled;
+    probes->enabled = 0;
+    input_log_mute(t->log, true);
+    seek_quietly(t, &move);
+    input_log_mute(t->log, false);
+    probes->enabled = enabled;
+    return !move.cancelled && t->clock->step == step;
+}
+
+u64 timeline_checkpoint_before(const struct timeline *t, u64 step)
+{
+    unsigned n = checkpoints_until(&t->points, step);
+    return t->points.list[n ? n - 1 : 0]->step;
+}
+
+void timeline_checkpoint(struct timeline *t)
+{
+    if (t->at_step) {
+        take(t);
+    }
+}
+
+unsigned timeline_checkpoint_count(const struct timeline *t)
+{
+    return t->points.count;
+}
+
+u64 timeline_checkpoint_bytes(const struct timeline *t)
+{
+    return checkpoints_bytes(&t->points);
+}
+
+void timeline_branch(struct timeline *t)
+{
+    if (!t->at_step) {
+        timeline_seek(t, t->clock->step, NULL, NULL);
+    }
+    checkpoints_cut(&t->points, t->clock->step);
+    input_log_cut(t->log);
+    t->ended = false;
+}
+
+bool timeline_page_dirty(const struct timeline *t, u32 rpn, u64 from, u64 to)
+{
+    const struct checkpoints *c = &t->points;
+    unsigned i = checkpoints_until(c, from);
+    for (; i < c->count && c->list[i - (i > 0)]->step < to; i++) {
+        if (page_list_has(&c->list[i]->written, rpn)) {
+            return true;
+        }
+    }
+    if (i < c->count || c->list[c->count - 1]->step >= to) {
+        return false;
+    }
+    // The rest lies after the last checkpoint: known only if the machine has been there.
+    bool been = c->base == c->list[c->count - 1] && t->clock->step >= to;
+    return !been || page_history_was_written(c->pages, rpn);
+}
