@@ -333,24 +333,36 @@ static const struct name_row *find_name(const struct symbol_object *o, const cha
     return best;
 }
 
-// The program that runs goes before the kernel, both before programs that do not run now.
-static bool find_by_name(struct symbols *s, const char *name, u64 length, u64 *out)
+// Looks in the kernel's files (want_kernel) or in programs, those that run now or the others.
+static bool find_among(struct symbols *s, const char *name, u64 length, bool want_kernel,
+                       bool want_current, u64 *out)
 {
-    for (unsigned pass = 0; pass < 3; pass++) {
-        for (unsigned i = 0; i < s->object_count; i++) {
-            const struct symbol_object *o = s->objects[i];
-            bool runs = !o->kernel && s->program && !strcmp(s->program, o->name);
-            if (pass != (runs ? 0u : o->kernel ? 1u : 2u)) {
-                continue;
-            }
-            const struct name_row *row = find_name(o, name, length);
-            if (row) {
-                *out = row->start + o->bias;
-                return true;
-            }
+    for (unsigned i = 0; i < s->object_count; i++) {
+        const struct symbol_object *o = s->objects[i];
+        bool current = s->program && !strcmp(s->program, o->name);
+        if (o->kernel != want_kernel || (!want_kernel && current != want_current)) {
+            continue;
+        }
+        const struct name_row *row = find_name(o, name, length);
+        if (row) {
+            *out = row->start + o->bias;
+            return true;
         }
     }
     return false;
+}
+
+bool symbols_kernel_address(struct symbols *s, const char *name, u64 *out)
+{
+    return find_among(s, name, strlen(name), true, false, out);
+}
+
+// The program that runs goes before the kernel, both before programs that do not run now.
+static bool find_by_name(struct symbols *s, const char *name, u64 length, u64 *out)
+{
+    return find_among(s, name, length, false, true, out) ||
+           find_among(s, name, length, true, false, out) ||
+           find_among(s, name, length, false, false, out);
 }
 
 static bool parse_number(const char *text, u64 *out)

@@ -41,6 +41,8 @@ void symbols_format(struct symbols *s, u64 address, char *text, u64 size);
 // "name", "name+0x10", "file.c:120", "0x..." → address. Of a line: its first instruction, or that
 // of the next line that has code.
 bool symbols_address(struct symbols *s, const char *text, u64 *out);
+// The same for a name that the kernel defines, whatever a program may call so.
+bool symbols_kernel_address(struct symbols *s, const char *name, u64 *out);
 // Start and end of the code of the line that address lies in (for stepping by lines).
 bool symbols_line_range(struct symbols *s, u64 address, u64 *begin, u64 *end);
 // The first address behind a function's prologue (where a breakpoint by name shows arguments); the
@@ -51,7 +53,7 @@ void symbols_each_name(struct symbols *s, const char *prefix,
                        void (*fn)(void *ctx, const char *name), void *ctx);
 
 // Types, for reading the guest kernel's structures: offset and size of "member" or
-// "member.inner" of "struct name"; false if no file has such a thing.
+// "member.inner[3]" of "struct name"; false if no file has such a thing. Kernels are asked first.
 struct symbol_member {
     u64 offset, size;
     bool is_signed, is_pointer;

@@ -106,9 +106,12 @@ static bool find_in_object(struct symbol_object *o, const char *name, bool is_en
 
 static bool find_type(struct symbols *s, const char *name, bool is_enumerator, Dwarf_Die *out)
 {
-    for (unsigned i = 0; i < s->object_count; i++) {
-        if (find_in_object(s->objects[i], name, is_enumerator, out)) {
-            return true;
+    for (unsigned kernel = 1; kernel < 2; kernel--) { // 1, then 0
+        for (unsigned i = 0; i < s->object_count; i++) {
+            if (s->objects[i]->kernel == kernel &&
+                find_in_object(s->objects[i], name, is_enumerator, out)) {
+                return true;
+            }
         }
     }
     return false;

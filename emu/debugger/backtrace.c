@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+// Backtraces of CPUs and of tasks that do not run.
+#include "debugger/backtrace.h"
+
+#include <string.h>
+
+#define KERNEL_HALF (UINT64_C(1) << 63)
+
+unsigned backtrace_from(const struct walk_space *space, struct symbols *symbols,
+                        const struct symbol_frame *start, struct backtrace_frame *out,
+                        unsigned room)
+{
+    struct symbol_frame frame = *start;
+    struct walk_space copy = *space;
+    unsigned count = 0;
+    do {
+        if (count == room) {
+            break;
+        }
+        out[count++] = (struct backtrace_frame){frame.rip, frame.gpr[CPU_RSP], frame.gpr[CPU_RBP],
+                                                frame.exact, frame.how};
+    } while (symbols_unwind(symbols, &frame, walk_read_all, &copy));
+    return count;
+}
+
+unsigned backtrace_cpu(const struct machine *m, unsigned cpu, struct symbols *symbols,
+                       struct backtrace_frame *out, unsigned room)
+{
+    struct cpu_regs regs;
+    struct symbol_frame frame = {.exact = true};
+    struct walk_space space = walk_space_of_cpu(m, cpu);
+    cpu_get_regs(machine_cpu(m, cpu), &regs);
+    memcpy(frame.gpr, regs.gpr, sizeof(frame.gpr));
+    frame.rip = regs.rip;
+    return backtrace_from(&space, symbols, &frame, out, room);
+}
+
+// A task that was switched away goes on behind the exchange of stacks in switch_stacks(), whose
+// unwind table says what lies on its stack there.
+unsigned backtrace_task(const struct machine *m, struct guest *g, const struct guest_task *task,
+                        struct symbols *symbols, struct backtrace_frame *out, unsigned room)
+{
+    if (task->cpu >= 0) {
+        return backtrace_cpu(m, (unsigned)task->cpu, symbols, out, room);
+    }
+    struct symbol_frame frame = {.exact = true};
+    if (!task->kernel_rsp || !symbols_kernel_address(symbols, "switch_stacks_resume", &frame.rip)) {
+        return 0;
+    }
+    frame.gpr[CPU_RSP] = task->kernel_rsp;
+    struct walk_space space = guest_space(g, task);
+    return backtrace_from(&space, symbols, &frame, out, room);
+}
+
+void backtrace_print(FILE *out, struct symbols *symbols, const struct backtrace_frame *frames,
+                     unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        const struct backtrace_frame *f = &frames[i];
+        struct symbol_place place = {0};
+        // A return address belongs to the call before it.
+        bool found = symbols && symbols_place(symbols, f->rip - !f->exact, &place);
+        if (i > 0 && f->rip < KERNEL_HALF && frames[i - 1].rip >= KERNEL_HALF) {
+            fputs("     --- user mode ---\n", out);
+        }
+        fprintf(out, "#%-3u %#018llx ", i, (unsigned long long)f->rip);
+        if (found && place.name) {
+            fprintf(out, "%s+0x%llx", place.name, (unsigned long long)(f->rip - place.start));
+        } else {
+            fputs("??", out);
+        }
+        if (place.file) {
+            fprintf(out, " (%s:%u)", place.file, place.line);
+        } else if (found) {
+            fprintf(out, " (%s)", place.object);
+        }
+        fputc('\n', out);
+    }
+}

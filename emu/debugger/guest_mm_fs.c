@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: MIT
+// fern's address spaces and open files, read from its memory: what /proc/PID/maps and /proc/PID/fd
+// would say.
+#include "debugger/guest_internal.h"
+
+#include <string.h>
+
+#define PATH_DEPTH_MAX 64
+#define NAME_MAX_BYTES 255
+
+// Bits of vm_area_struct.vm_flags (guest/kernel/mm/mm.h), macros there.
+enum { AREA_READ = 1, AREA_WRITE = 2, AREA_EXEC = 4, AREA_MAYSHARE = 0x80 };
+enum { FDS_MAX = 1 << 20 };
+
+// --- paths
+
+// A path is put together from its end.
+struct path_text {
+    char text[512];
+    unsigned begin;
+};
+
+static bool prepend(struct path_text *p, const char *text, u64 length)
+{
+    if (length > p->begin) {
+        return false;
+    }
+    p->begin -= (unsigned)length;
+    memcpy(p->text + p->begin, text, length);
+    return true;
+}
+
+static bool read_name(struct guest *g, u64 dentry, char *out, u64 *length)
+{
+    *length = guest_member(g, dentry, DENTRY_LENGTH);
+    if (*length > NAME_MAX_BYTES ||
+        walk_read(&g->kernel, guest_member(g, dentry, DENTRY_NAME), out, *length) != *length) {
+        return false;
+    }
+    for (u64 i = 0; i < *length; i++) {
+        out[i] = out[i] >= 0 && (out[i] < ' ' || out[i] == 127) ? '?' : out[i];
+    }
+    return true;
+}
+
+static bool prepend_names(struct guest *g, u64 mount, u64 dentry, struct path_text *p)
+{
+    for (unsigned depth = 0; depth < PATH_DEPTH_MAX; depth++) {
+        u64 parent = guest_member(g, dentry, DENTRY_PARENT);
+        bool is_root = dentry == guest_member(g, mount, MOUNT_ROOT);
+        if (is_root || parent == dentry) {
+            u64 above = guest_member(g, mount, MOUNT_PARENT);
+            if (above == mount || !above || !is_root) {
+                return true;
+            }
+            dentry = guest_member(g, mount, MOUNT_POINT);
+            mount = above;
+            continue;
+        }
+        char name[NAME_MAX_BYTES];
+        u64 length;
+        if (!parent || !read_name(g, dentry, name, &length) || !prepend(p, name, length) ||
+            !prepend(p, "/", 1)) {
+            return false;
+        }
+        dentry = parent;
+    }
+    return false;
+}
+
+// Pipes and the like have a name of their own: its form is told by the function that makes it.
+static bool special_name(struct guest *g, u64 dentry, char *out, u64 size)
+{
+    u64 operations = guest_member(g, dentry, DENTRY_OP);
+    u64 function = guest_member(g, operations, DENTRY_DNAME);
+    struct symbol_place place;
+    char name[NAME_MAX_BYTES];
+    u64 length;
+    if (!function || !read_name(g, dentry, name, &length)) {
+        return false;
+    }
+    u64 number = guest_member(g, guest_member(g, dentry, DENTRY_INODE), INODE_INO);
+    bool numbered = symbols_name(g->symbols, function, &place) && place.name &&
+                    !strcmp(place.name, "pipe_dname");
+    if (numbered) {
+        snprintf(out, size, "%.*s:[%llu]", (int)length, name, (unsigned long long)number);
+    } else {
+        snprintf(out, size, "%.*s", (int)length, name);
+    }
+    return true;
+}
+
+void guest_file_path(struct guest *g, u64 file, char *out, u64 size)
+{
+    u64 dentry = guest_member(g, file, FILE_DENTRY), mount = guest_member(g, file, FILE_MNT);
+    struct path_text p = {.begin = sizeof(p.text)};
+    if (!dentry || !mount) {
+        snprintf(out, size, "?");
+        return;
+    }
+    if (special_name(g, dentry, out, size)) {
+        return;
+    }
+    bool deleted =
+        !guest_member(g, dentry, DENTRY_HASHED) && guest_member(g, dentry, DENTRY_PARENT) != dentry;
+    bool whole = prepend_names(g, mount, dentry, &p);
+    if (whole && p.begin == sizeof(p.text)) {
+        prepend(&p, "/", 1);
+    }
+    snprintf(out, size, "%s%.*s%s", whole ? "" : "...", (int)(sizeof(p.text) - p.begin),
+             p.text + p.begin, deleted ? " (deleted)" : "");
+}
+
+void guest_program(struct guest *g, const struct guest_task *task, char *path, u64 size)
+{
+    u64 file = 0;
+    path[0] = '\0';
+    if (guest_begin(g)) {
+        file = guest_member(g, guest_member(g, task->address, TASK_MM), MM_EXE_FILE);
+    }
+    if (file) {
+        guest_file_path(g, file, path, size);
+    }
+}
+
+// --- areas
+
+static void name_area(struct guest *g, u64 mm, u64 area, struct guest_area *out)
+{
+    u64 file = guest_member(g, area, AREA_FILE);
+    u64 stack = guest_member(g, mm, MM_START_STACK);
+    if (file) {
+        out->offset = guest_member(g, area, AREA_PGOFF) << PAGE_SHIFT;
+        guest_file_path(g, file, out->name, sizeof(out->name));
+    } else if (out->begin < guest_member(g, mm, MM_BRK) &&
+               out->end > guest_member(g, mm, MM_START_BRK)) {
+        snprintf(out->name, sizeof(out->name), "[heap]");
+    } else if (out->begin <= stack && out->end >= stack) {
+        snprintf(out->name, sizeof(out->name), "[stack]");
+    }
+}
+
+unsigned guest_areas(struct guest *g, const struct guest_task *task, struct guest_area *out,
+                     unsigned room)
+{
+    unsigned count = 0;
+    u64 mm = guest_begin(g) ? guest_member(g, task->address, TASK_MM) : 0;
+    u64 head = guest_member_address(g, mm, MM_AREAS), node = head;
+    while (mm && guest_step(g) && (node = guest_member(g, node, LIST_NEXT)) != 0 && node != head) {
+        u64 area = guest_container(g, node, AREA_LIST);
+        u64 flags = guest_member(g, area, AREA_FLAGS);
+        if (count < room) {
+            struct guest_area *a = &out[count];
+            *a = (struct guest_area){.begin = guest_member(g, area, AREA_START),
+                                     .end = guest_member(g, area, AREA_END)};
+            snprintf(a->rights, sizeof(a->rights), "%c%c%c%c", flags & AREA_READ ? 'r' : '-',
+                     flags & AREA_WRITE ? 'w' : '-', flags & AREA_EXEC ? 'x' : '-',
+                     flags & AREA_MAYSHARE ? 's' : 'p');
+            name_area(g, mm, area, a);
+        }
+        count++;
+    }
+    return count;
+}
+
+// --- files
+
+unsigned guest_files(struct guest *g, const struct guest_task *task, struct guest_file *out,
+                     unsigned room)
+{
+    unsigned count = 0;
+    u64 files = guest_begin(g) ? guest_member(g, task->address, TASK_FILES) : 0;
+    u64 table = guest_member(g, files, FILES_FD), slots = guest_member(g, files, FILES_MAX);
+    for (u64 fd = 0; table && fd < slots && fd < FDS_MAX; fd++) {
+        u64 file = 0;
+        if (walk_read(&g->kernel, table + fd * sizeof(file), &file, sizeof(file)) != sizeof(file)) {
+            break;
+        }
+        if (!file) {
+            continue;
+        }
+        if (!guest_step(g)) {
+            break;
+        }
+        if (count < room) {
+            struct guest_file *f = &out[count];
+            *f = (struct guest_file){.fd = (int)fd,
+                                     .flags = (u32)guest_member(g, file, FILE_FLAGS),
+                                     .position = guest_member(g, file, FILE_POS)};
+            guest_file_path(g, file, f->path, sizeof(f->path));
+        }
+        count++;
+    }
+    return count;
+}
