@@ -216,20 +216,6 @@ void cpu_set_regs(struct cpu *cpu, const struct cpu_regs *r)
     interp_reset(cpu);
 }
 
-bool cpu_debug_read(const struct cpu *cpu, u64 linear, void *out, u64 size)
-{
-    u8 *to = out;
-    while (size) {
-        u64 gpa, room = PAGE_SIZE - (linear & PAGE_MASK), part = size < room ? size : room;
-        if (!mmu_debug_translate(cpu->mmu, linear, &gpa) ||
-            !physmem_read(cpu->config.mem, gpa, to, part)) {
-            return false;
-        }
-        linear += part, to += part, size -= part;
-    }
-    return true;
-}
-
 #define F(member) FIELD(struct cpu, member)
 #define A(member) FIELD_ARRAY(struct cpu, member)
 #define B(member) FIELD_AS(struct cpu, member, FIELD_BOOL)

@@ -40,12 +40,33 @@ enum cpu_exit {
     CPU_EXIT_KICK,     // somebody asked to look at the boundary (event moved, machine stop, IPI, PAUSE when smp)
     CPU_EXIT_HALTED,   // HLT (or a halted CPU was run): nothing to do until a signal
     CPU_EXIT_SHUTDOWN, // triple fault (SDM 3A 6.15, #DF)
+    CPU_EXIT_STOPPED,  // cpu_stop(), or an execution watch that wants it
 };
 
 // The one stop rule (DESIGN.md, invariant 3). Delivers what is pending at the boundary by SDM priority, then executes
 // until budget steps are done or something ends the run. Never exceeds the budget; clock->step advances by exactly what
 // was executed, also when it ends early.
 enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps);
+
+// Ends cpu_run() at the next boundary. Changes nothing else; may be called at any time, also from within cpu_run().
+void cpu_stop(struct cpu *cpu);
+
+// Whoever wants to know when instructions begin. fn is called when the one at a watched linear address (sorted) is about
+// to be executed: fetched without a fault, registers readable, nothing changed yet. restarted: it began with RFLAGS.RF
+// set, so an earlier attempt may have been told already. True: cpu_run() ends before it. A REP instruction that goes on
+// after no more than a boundary is not told again.
+struct cpu_execute_watch {
+    const u64 *linear; // sorted; not copied
+    unsigned count;
+    bool (*fn)(void *ctx, unsigned cpu, u64 linear, bool restarted);
+    void *ctx;
+};
+void cpu_watch_execution(struct cpu *cpu, const struct cpu_execute_watch *watch);
+// A run of the machine begins: nothing is told in this state (step), unless first says so.
+void cpu_watch_begin(struct cpu *cpu, bool first);
+
+// While cpu_run() runs: brings the clock up to date and returns the RIP of the instruction (or delivery) in progress.
+u64 cpu_now(struct cpu *cpu);
 
 // True if a signal would wake the halted CPU at this boundary.
 bool cpu_has_work(const struct cpu *cpu);
@@ -81,6 +102,15 @@ void cpu_set_regs(struct cpu *cpu, const struct cpu_regs *regs);
 
 // Guest memory as the CPU sees it now, without side effects. False (partial) where unmapped.
 bool cpu_debug_read(const struct cpu *cpu, u64 linear, void *out, u64 size);
+// A debugger's write: to RAM only, whatever the page's rights, no A and D bits; cached code and translations follow.
+// False, with nothing written, where a byte is not mapped or not RAM. Only between runs.
+bool cpu_debug_write(struct cpu *cpu, u64 linear, const void *bytes, u64 size);
+
+// The x87 and SSE registers as FXSAVE64 stores them (SDM 1 table 10-2); cpu_set_fpu takes the low 512 bytes of what
+// FXRSTOR64 would, reserved bits of MXCSR and FCW dropped.
+#define CPU_FPU_BYTES 512
+void cpu_get_fpu(const struct cpu *cpu, u8 image[CPU_FPU_BYTES]);
+void cpu_set_fpu(struct cpu *cpu, const u8 image[CPU_FPU_BYTES]);
 
 // All architectural and hidden state in canonical form (lazy flags materialised, no caches).
 void cpu_hash(const struct cpu *cpu, struct hash *h);

@@ -170,7 +170,18 @@ struct cpu {
     struct code_cache *code;
     struct code_page **code_pages; // of it, by RAM page
     struct cpu_counters counters;
-    bool kicked;
+    bool kicked, stop; // cpu_run() is to end
+    struct cpu_execute_watch watch;
+    u64 watch_begin_step; // where the machine's run began
+    u64 watch_told_step;  // what begins in this state has been told, or is not to be
+    // What cpu_take_pending() and the loop change as an instruction begins: put back when it is not to begin.
+    struct {
+        s64 steps_left;
+        u64 pending_dr6;
+        u32 rflags;
+        u8 shadow, pending;
+        bool tf_armed;
+    } before;
     u64 run_budget, run_start_step;
     s64 accounted;        // steps_left when counters were last brought up to date
     u64 not_instructions; // steps since then that are no instructions: deliveries, further iterations of REP

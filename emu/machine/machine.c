@@ -163,6 +163,7 @@ void machine_destroy(struct machine *m)
         return;
     }
     destroy_devices(m);
+    watches_free(m->watches);
     for (unsigned i = 0; m->cpus && i < m->cpu_count; i++) {
         if (m->cpus[i]) {
             cpu_destroy(m->cpus[i]);

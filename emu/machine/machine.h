@@ -37,6 +37,7 @@ enum machine_exit {
     MACHINE_EXIT_SHUTDOWN,   // triple fault; text says where
     MACHINE_EXIT_STUCK,      // everything halted, no event pending, no input possible
     MACHINE_EXIT_HOST,       // the door wants the run to end
+    MACHINE_EXIT_STOPPED,    // a watch or machine_stop_soon() (watch.h); takes precedence
 };
 
 struct machine_result {

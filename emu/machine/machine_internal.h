@@ -43,13 +43,21 @@ struct machine {
     enum machine_stop stop_why;
     u32 stop_value;
     u64 next_poll_step;
-    u32 idle_rounds; // since the last look at the door
+    u32 idle_rounds;         // since the last look at the door
+    struct cpu *running;     // the one in cpu_run()
+    bool in_run;             // in machine_run()
+    bool stop_soon;          // machine_stop_soon()
+    bool watch_first;        // machine_watch_first()
+    struct watches *watches; // NULL: never set
 
     struct ram_hash *ram_hash;
 };
 
 // Creates the devices of the tree, in tree order (board.c).
 struct status board_create(struct machine *m, const void *tree);
+
+// watch.c
+void watches_free(struct watches *w);
 
 // hash.c
 struct ram_hash *ram_hash_create(u64 ram_bytes);

@@ -113,7 +113,9 @@ static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
 {
     u64 before = m->clock.step;
     m->bus.current_cpu = m->schedule.current;
+    m->running = cpu;
     enum cpu_exit exit = cpu_run(cpu, budget);
+    m->running = NULL;
     u64 ran = m->clock.step - before;
     CHECK(ran <= budget);
     if (exit == CPU_EXIT_HALTED) {
@@ -146,9 +148,22 @@ static struct machine_result shutdown_result(const struct cpu *cpu)
     return result;
 }
 
-struct machine_result machine_run(struct machine *m, u64 until_step)
+static void begin_run(struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_watch_begin(m->cpus[i], m->watch_first);
+    }
+    m->watch_first = false;
+    m->in_run = true;
+}
+
+static struct machine_result run(struct machine *m, u64 until_step)
 {
     for (;;) {
+        if (m->stop_soon) {
+            m->stop_soon = false;
+            return (struct machine_result){.exit = MACHINE_EXIT_STOPPED};
+        }
         if (m->stop_wanted) {
             return device_result(m);
         }
@@ -156,28 +171,32 @@ struct machine_result machine_run(struct machine *m, u64 until_step)
             return (struct machine_result){.exit = MACHINE_EXIT_UNTIL};
         }
         fire_due(m);
-        if (m->clock.step >= m->next_poll_step && look_at_door(m)) {
+        if (!m->stop_soon &&
+            (m->clock.step >= m->next_poll_step || m->idle_rounds > IDLE_ROUNDS_MAX) &&
+            look_at_door(m)) {
             return (struct machine_result){.exit = MACHINE_EXIT_HOST};
         }
-        if (m->stop_wanted) {
+        if (m->stop_wanted || m->stop_soon) {
             continue;
         }
         struct cpu *cpu = runnable_cpu(m);
         if (!cpu) {
-            if (m->idle_rounds > IDLE_ROUNDS_MAX) {
-                if (look_at_door(m)) {
-                    return (struct machine_result){.exit = MACHINE_EXIT_HOST};
-                }
-                continue;
-            }
             if (!pass_idle_time(m)) {
                 return (struct machine_result){.exit = MACHINE_EXIT_STUCK};
             }
             continue;
         }
         u64 budget = run_budget(m, until_step);
-        if (budget && run_cpu(m, cpu, budget) == CPU_EXIT_SHUTDOWN) {
+        if (budget && run_cpu(m, cpu, budget) == CPU_EXIT_SHUTDOWN && !m->stop_soon) {
             return shutdown_result(cpu);
         }
     }
+}
+
+struct machine_result machine_run(struct machine *m, u64 until_step)
+{
+    begin_run(m);
+    struct machine_result result = run(m, until_step);
+    m->in_run = false;
+    return result;
 }

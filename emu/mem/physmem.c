@@ -43,18 +43,26 @@ void physmem_destroy(struct physmem *mem)
     free(mem);
 }
 
-void physmem_write_page(struct physmem *mem, u32 rpn, u32 offset, const void *bytes, u32 size)
+void physmem_write_untracked(struct physmem *mem, u32 rpn, u32 offset, const void *bytes, u32 size)
 {
     CHECK(offset + size <= PAGE_SIZE);
     u8 flags = mem->page_flags[rpn];
+    if ((flags & PHYSMEM_PAGE_WATCH) && mem->on_store.watch) {
+        mem->on_store.watch(mem->on_store.watch_ctx, rpn, offset, bytes, size);
+    }
     if ((flags & PHYSMEM_PAGE_CODE) && mem->on_store.code) {
         mem->on_store.code(mem->on_store.code_ctx, rpn, offset, bytes, size);
     }
-    if ((flags & PHYSMEM_PAGE_TABLE) && mem->on_store.table) {
-        mem->on_store.table(mem->on_store.table_ctx, rpn, offset, bytes, size);
-    }
     memcpy(physmem_page(mem, rpn) + offset, bytes, size);
     physmem_mark_dirty(mem, rpn);
+}
+
+void physmem_write_page(struct physmem *mem, u32 rpn, u32 offset, const void *bytes, u32 size)
+{
+    if ((mem->page_flags[rpn] & PHYSMEM_PAGE_TABLE) && mem->on_store.table) {
+        mem->on_store.table(mem->on_store.table_ctx, rpn, offset, bytes, size);
+    }
+    physmem_write_untracked(mem, rpn, offset, bytes, size);
 }
 
 bool physmem_write(struct physmem *mem, u64 gpa, const void *bytes, u64 size)

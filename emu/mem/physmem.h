@@ -19,7 +19,11 @@
 enum physmem_page_flag {
     PHYSMEM_PAGE_CODE = 1,  // instructions decoded or translated from here are cached
     PHYSMEM_PAGE_TABLE = 2, // a cached translation depends on page-table entries in here
+    PHYSMEM_PAGE_WATCH = 4, // somebody wants to be told of every store (machine/watch.h)
 };
+
+// Who writes: set around its stores by whoever is not a device.
+enum physmem_writer { PHYSMEM_BY_DEVICE, PHYSMEM_BY_CPU, PHYSMEM_BY_WALK };
 
 // Told before the bytes change. Runs inside physmem_write(); must not call it.
 typedef void (*physmem_store_fn)(void *ctx, u32 rpn, u32 offset, const u8 *bytes, u32 size);
@@ -32,9 +36,10 @@ struct physmem {
     u64 *page_epoch;  // per rpn: the epoch in which the page last became writable or was written
     u64 epoch;        // current epoch, starts at 1
     struct {
-        physmem_store_fn code, table;
-        void *code_ctx, *table_ctx;
+        physmem_store_fn code, table, watch;
+        void *code_ctx, *table_ctx, *watch_ctx;
     } on_store;
+    u8 writer; // enum physmem_writer, for on_store.watch
     // Drops every cached write translation (host cache effect only); set by the owner of the TLBs.
     void (*drop_write_translations)(void *ctx);
     void *drop_ctx;
@@ -78,6 +83,8 @@ static inline void physmem_mark_dirty(struct physmem *mem, u32 rpn)
 
 // Writes within one RAM page: tells the observers of its flags, stores, marks dirty.
 void physmem_write_page(struct physmem *mem, u32 rpn, u32 offset, const void *bytes, u32 size);
+// The same for the walker's A and D bits, of which on_store.table need not hear.
+void physmem_write_untracked(struct physmem *mem, u32 rpn, u32 offset, const void *bytes, u32 size);
 
 // Any range of guest physical RAM (DMA, loaders, debugger). False, with the RAM part before the gap transferred, if
 // the range leaves RAM.

@@ -166,6 +166,33 @@ static void check_watches(struct mmu *mmu, u64 linear, unsigned size, bool is_wr
     }
 }
 
+static bool observed_part(const struct mmu_shared *shared, u64 first, u64 size, bool is_write)
+{
+    for (unsigned i = 0; i < shared->observed_count; i++) {
+        const struct mmu_observed *o = &shared->observed[i];
+        if ((is_write ? o->writes : o->reads) && o->first <= first + size - 1 && first <= o->last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+// Tells of an access that has passed its checks. first: bytes in its lower page.
+static void observe(struct mmu *mmu, u64 linear, unsigned first, unsigned size, const void *bytes,
+                    bool is_write)
+{
+    const struct mmu_shared *shared = mmu->shared;
+    u64 second = linear + first;
+    if (!(mmu->context.efer & EFER_LMA)) {
+        second &= 0xFFFFFFFFu;
+    }
+    if (observed_part(shared, linear, first, is_write) ||
+        (first < size && observed_part(shared, second, size - first, is_write))) {
+        mmu->before_device(mmu->before_device_ctx);
+        shared->on_access(shared->on_access_ctx, mmu->cpu_index, linear, bytes, size, is_write);
+    }
+}
+
 static enum tlb_column_kind column_kind(enum mmu_access access)
 {
     return access == ACCESS_READ    ? COLUMN_READ
@@ -299,7 +326,9 @@ static void read_part(struct mmu *mmu, u64 gpa, u32 rpn, u8 *out, unsigned size)
 static void write_part(struct mmu *mmu, u64 gpa, u32 rpn, const u8 *in, unsigned size)
 {
     if (rpn != PHYSMEM_NO_RPN) {
+        mmu->mem->writer = PHYSMEM_BY_CPU;
         physmem_write_page(mmu->mem, rpn, (u32)(gpa & PAGE_MASK), in, size);
+        mmu->mem->writer = PHYSMEM_BY_DEVICE;
     } else {
         mmio_write(mmu, gpa, in, size);
     }
@@ -319,6 +348,9 @@ static bool read_in_mode(struct mmu *mmu, u32 mode, u64 linear, void *out, unsig
     if (span.pages == 2) {
         read_part(mmu, span.gpa[1], span.rpn[1], (u8 *)out + span.first, size - span.first);
     }
+    if (UNLIKELY(mmu->shared->observed_count)) {
+        observe(mmu, linear, span.first, size, out, false);
+    }
     return true;
 }
 
@@ -331,6 +363,9 @@ static bool write_in_mode(struct mmu *mmu, u32 mode, u64 linear, const void *in,
     }
     if (UNLIKELY(mode & MODE_WATCH)) {
         check_watches(mmu, linear, size, true);
+    }
+    if (UNLIKELY(mmu->shared->observed_count)) {
+        observe(mmu, linear, span.first, size, in, true);
     }
     write_part(mmu, span.gpa[0], span.rpn[0], in, span.first);
     if (span.pages == 2) {
@@ -429,6 +464,9 @@ bool mmu_rmw_begin(struct mmu *mmu, u64 linear, unsigned size, void *old, struct
         rmw->gpa[1] = span.gpa[1];
         read_part(mmu, span.gpa[1], span.rpn[1], (u8 *)old + span.first, size - span.first);
     }
+    if (UNLIKELY(mmu->shared->observed_count)) {
+        observe(mmu, linear, span.first, size, old, false);
+    }
     return true;
 }
 
@@ -437,6 +475,9 @@ void mmu_rmw_commit(struct mmu *mmu, const struct mmu_rmw *rmw, const void *new_
     if (LIKELY(rmw->host != NULL)) {
         memcpy(rmw->host, new_value, rmw->size);
         return;
+    }
+    if (UNLIKELY(mmu->shared->observed_count)) {
+        observe(mmu, rmw->linear, rmw->first, rmw->size, new_value, true);
     }
     const struct physmem *mem = mmu->mem;
     write_part(mmu, rmw->gpa[0], physmem_rpn(mem, rmw->gpa[0]), new_value, rmw->first);

@@ -45,6 +45,15 @@ struct mmu_watch {
     bool write_only;
 };
 
+// A linear range of which somebody wants to know (machine/watch.h), and how he is told: of reads
+// after they were done, of writes before. It changes nothing: such pages are just not cached.
+struct mmu_observed {
+    u64 first, last;
+    bool reads, writes;
+};
+typedef void (*mmu_access_fn)(void *ctx, unsigned cpu, u64 linear, const void *bytes, unsigned size,
+                              bool is_write);
+
 struct mmu_shared; // per machine: physmem, MMIO space, page-table tracking, all CPUs' tables
 struct mmu;
 
@@ -144,6 +153,15 @@ bool mmu_fetch_bytes(struct mmu *mmu, u64 linear, u8 *out, unsigned size, struct
 
 // Debugger's view: no side effects, no A/D, supervisor rights. False if not mapped.
 bool mmu_debug_translate(const struct mmu *mmu, u64 linear, u64 *gpa);
+// Whether a fetch would succeed, and where: the same walk with the current rights. False too where
+// page tables lie outside RAM.
+bool mmu_would_fetch(const struct mmu *mmu, u64 linear, u64 *gpa);
+
+// Replaces what is observed; the ranges are copied. Every data access that overlaps one is told: of
+// any privilege, the CPU's own, read-modify-writes (a read and a write), crossing a page, at
+// devices. Accesses that fault are not.
+void mmu_observe(struct mmu_shared *shared, const struct mmu_observed *ranges, unsigned count,
+                 mmu_access_fn fn, void *ctx);
 
 // Drops the write translations of one RAM page: whoever sets a flag in physmem.page_flags calls it
 // right after.

@@ -97,6 +97,10 @@ struct mmu_shared {
     // Two places where a write translation of the frame may be: set number << 12 | index, plus 1;
     // ~0 in [0]: more.
     u32 (*write_refs)[2];
+    struct mmu_observed *observed;
+    unsigned observed_count;
+    mmu_access_fn on_access;
+    void *on_access_ctx;
 };
 
 #define WRITE_REFS_MANY UINT32_MAX

@@ -170,13 +170,48 @@ static void evict_tiny(struct mmu_shared *shared, struct tlb_set *set, enum tlb_
     *slot = (u16)(i + 1);
 }
 
+// True if accesses of that kind to the page must stay off the fast path. What reads and writes at
+// once uses the write column.
+static bool observed_page(const struct mmu_shared *shared, enum tlb_column_kind kind, u64 page)
+{
+    for (unsigned i = 0; i < shared->observed_count; i++) {
+        const struct mmu_observed *o = &shared->observed[i];
+        bool concerned = kind == COLUMN_READ ? o->reads : kind == COLUMN_WRITE;
+        if (concerned && o->first <= page + PAGE_MASK && page <= o->last) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void mmu_observe(struct mmu_shared *shared, const struct mmu_observed *ranges, unsigned count,
+                 mmu_access_fn fn, void *ctx)
+{
+    free(shared->observed);
+    shared->observed = count ? xcalloc(count, sizeof(*ranges)) : NULL;
+    shared->observed_count = count;
+    shared->on_access = fn;
+    shared->on_access_ctx = ctx;
+    for (unsigned i = 0; i < count; i++) {
+        shared->observed[i] = ranges[i];
+        u64 first = align_down(ranges[i].first, PAGE_SIZE), bytes = ranges[i].last - first;
+        for (unsigned s = 0; s < shared->set_count; s++) {
+            if (bytes >= TLB_ENTRIES << PAGE_SHIFT) {
+                tlb_drop_set(shared->sets[s]);
+            } else {
+                tlb_drop_range(shared->sets[s], first, bytes + 1);
+            }
+        }
+    }
+}
+
 void tlb_fill(struct mmu_shared *shared, struct tlb_tables *tables, enum tlb_column_kind kind,
               u64 linear, u32 rpn)
 {
     struct tlb_set *set = (struct tlb_set *)tables; // its first member
     u64 page = align_down(linear, PAGE_SIZE);
     u32 i = page_index(page);
-    if (set == shared->empty) {
+    if (set == shared->empty || UNLIKELY(observed_page(shared, kind, page))) {
         return;
     }
     if (shared->geometry == TLB_TINY) {
@@ -303,6 +338,7 @@ void mmu_shared_destroy(struct mmu_shared *shared)
     free(shared->tracks);
     free(shared->tracked);
     free(shared->write_refs);
+    free(shared->observed);
     free(shared);
 }
 

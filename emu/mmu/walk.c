@@ -65,15 +65,13 @@ static void write_entry(struct mmu *mmu, u64 gpa, u64 entry, unsigned size, u32 
         return;
     }
     u32 offset = (u32)(gpa & PAGE_MASK);
+    mem->writer = PHYSMEM_BY_WALK;
     if (may_alias_wide_entry(mmu->shared, rpn, size)) {
         physmem_write_page(mem, rpn, offset, &entry, size);
-        return;
+    } else {
+        physmem_write_untracked(mem, rpn, offset, &entry, size);
     }
-    if ((mem->page_flags[rpn] & PHYSMEM_PAGE_CODE) && mem->on_store.code) {
-        mem->on_store.code(mem->on_store.code_ctx, rpn, offset, (const u8 *)&entry, size);
-    }
-    memcpy(physmem_page(mem, rpn) + offset, &entry, size);
-    physmem_mark_dirty(mem, rpn);
+    mem->writer = PHYSMEM_BY_DEVICE;
 }
 
 static bool is_large(u64 entry, unsigned level, u32 mode)
@@ -227,16 +225,18 @@ bool mmu_load_pdptes(struct mmu *mmu, u64 cr3, u64 pdpte[4])
     return true;
 }
 
-bool mmu_debug_translate(const struct mmu *mmu, u64 linear, u64 *gpa)
+// A walk that changes nothing. rights: the AND of the entries, with XD set if any of them has it.
+static bool dry_walk(const struct mmu *mmu, u64 linear, u64 *gpa, u64 *rights)
 {
     u32 mode = mmu->mode;
     enum paging_format format = mode & MODE_FORMAT;
+    *rights = PTE_RW | PTE_US;
     if (format == PAGING_NONE) {
         *gpa = linear & 0xFFFFFFFFu;
         return true;
     }
     const struct table_format *t = &formats[format];
-    u64 table;
+    u64 table, any_nx = 0;
     if (!mmu_canonical(mmu, linear) || !walk_root(mmu, format, linear, &table)) {
         return false;
     }
@@ -250,10 +250,28 @@ bool mmu_debug_translate(const struct mmu *mmu, u64 linear, u64 *gpa)
         if (entry & reserved_bits(entry, level, large, mode)) {
             return false;
         }
+        any_nx |= t->entry_size == 8 ? entry & PTE_NX : 0;
+        *rights = (*rights & entry) | any_nx;
         if (large || level == 1) {
             *gpa = leaf_address(entry, shift, linear, mode);
             return true;
         }
         table = entry & (t->entry_size == 4 ? 0xFFFFF000u : PHYS_MASK & ~PAGE_MASK);
     }
+}
+
+bool mmu_debug_translate(const struct mmu *mmu, u64 linear, u64 *gpa)
+{
+    u64 rights;
+    return dry_walk(mmu, linear, gpa, &rights);
+}
+
+bool mmu_would_fetch(const struct mmu *mmu, u64 linear, u64 *gpa)
+{
+    u64 rights;
+    if ((mmu->mode & MODE_FORMAT) == PAGING_NONE) {
+        return dry_walk(mmu, linear, gpa, &rights);
+    }
+    return dry_walk(mmu, linear, gpa, &rights) &&
+           allowed(rights, rights & PTE_NX, mmu->mode, ACCESS_FETCH);
 }

@@ -335,7 +335,7 @@ int main(int argc, char **argv)
     void *tree;
     struct tree_changes changes = {.mem_bytes = 4 << 20};
     struct status s = tree_prepare(&tree, tree_builtin, tree_builtin_size, "built-in", &changes);
-    unsigned exits[MACHINE_EXIT_HOST + 1] = {0};
+    unsigned exits[MACHINE_EXIT_STOPPED + 1] = {0};
     u64 steps = 0;
     int failed = !status_ok(&s);
     for (u64 seed = first; seed < first + seeds && !failed; seed++) {

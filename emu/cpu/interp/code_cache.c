@@ -31,6 +31,7 @@ struct code_cache {
     struct code_page *first;  // all pages
     struct code_page **pages; // by rpn
     struct loose_insn loose[LOOSE_ENTRIES];
+    u64 watched[PAGE_SIZE / 64]; // bit n: page offset
 };
 
 static void code_cache_store(void *ctx, u32 rpn, u32 offset, const u8 *bytes, u32 size);
@@ -150,12 +151,16 @@ static u64 line_mask(unsigned offset, unsigned size)
     return (last >= 63 ? UINT64_MAX : BIT(last + 1) - 1) & ~(BIT(first) - 1);
 }
 
+// Marks what is too long in reg, which it does not use.
+#define REG_TOO_LONG 0xFF
+
 static enum decode_result decode_and_bind(struct code_cache *cache, enum insn_code_size code,
                                           const u8 *bytes, size_t available, unsigned offset,
                                           struct insn *out)
 {
     enum decode_result result = insn_decode(cache->decoder, code, bytes, available, offset, out);
     out->fn = result == DECODE_TOO_LONG ? op_too_long : interp_bind(out);
+    out->reg = result == DECODE_TOO_LONG ? REG_TOO_LONG : out->reg;
     if (x86_op_info[out->op].attributes & A_VECTOR) {
         // From here on imm is the operation's trampoline.
         const struct vector_op *op =
@@ -165,6 +170,47 @@ static enum decode_result decode_and_bind(struct code_cache *cache, enum insn_co
     }
     out->remaining = 1;
     return result;
+}
+
+insn_fn code_cache_handler(const struct insn *insn)
+{
+    if (insn->op == OP_INVALID) {
+        return insn->reg == REG_TOO_LONG ? op_too_long : op_undefined;
+    }
+    if (!(x86_op_info[insn->op].attributes & A_VECTOR)) {
+        return interp_bind(insn);
+    }
+    const struct vector_op *op = (const struct vector_op *)(uintptr_t)insn->imm;
+    struct insn decoded = *insn;
+    decoded.imm = op ? op->key.bits : 0;
+    return op ? interp_bind(&decoded) : op_undefined;
+}
+
+static bool is_watched(const struct code_cache *cache, unsigned offset)
+{
+    return cache->watched[offset / 64] & BIT(offset % 64);
+}
+
+void code_cache_watch(struct code_cache *cache, const u64 *linear, unsigned count)
+{
+    u64 changed[ARRAY_LEN(cache->watched)];
+    memcpy(changed, cache->watched, sizeof(changed));
+    memset(cache->watched, 0, sizeof(cache->watched));
+    for (unsigned i = 0; i < count; i++) {
+        unsigned offset = linear[i] & PAGE_MASK;
+        cache->watched[offset / 64] |= BIT(offset % 64);
+    }
+    for (unsigned word = 0; word < ARRAY_LEN(changed); word++) {
+        for (u64 left = changed[word] ^ cache->watched[word]; left; left &= left - 1) {
+            unsigned offset = word * 64 + (unsigned)__builtin_ctzll(left);
+            for (struct code_page *page = cache->first; page; page = page->next) {
+                if (page->index[offset]) {
+                    struct insn *insn = &page->insns[page->index[offset] - 1];
+                    insn->fn = is_watched(cache, offset) ? op_watched : code_cache_handler(insn);
+                }
+            }
+        }
+    }
 }
 
 // Decodes from offset to the end of a run. Returns the number of instructions, 0 if the first
@@ -206,6 +252,7 @@ static void append(struct code_cache *cache, struct code_page *page, const struc
         struct insn *insn = &page->insns[page->count++];
         *insn = run[i];
         insn->remaining = (u8)(n - i);
+        insn->fn = UNLIKELY(is_watched(cache, insn->offset)) ? op_watched : insn->fn;
         page->index[insn->offset] = (u16)page->count;
         page->lines |= line_mask(insn->offset, insn->length);
     }

@@ -48,6 +48,13 @@ const struct insn *code_cache_at(struct code_cache *cache, struct code_page *pag
 const struct insn *code_cache_loose(struct code_cache *cache, enum insn_code_size code,
                                     unsigned offset, const u8 *bytes, unsigned size);
 
+// The page offsets of these linear addresses get op_watched instead of their handlers. Only between
+// runs.
+void code_cache_watch(struct code_cache *cache, const u64 *linear, unsigned count);
+// The handler of an instruction that has op_watched.
+insn_fn code_cache_handler(const struct insn *insn);
+bool op_watched(struct cpu *cpu, const struct insn *insn);
+
 // Picks the handler (bind.c).
 insn_fn interp_bind(const struct insn *insn);
 // Handlers of what is not an instruction of the table, is too long (#GP), or was overwritten.

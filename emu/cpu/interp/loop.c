@@ -110,6 +110,108 @@ static bool code_bytes(struct cpu *cpu, u64 linear, u8 *out, unsigned size)
     return true;
 }
 
+static bool is_watched(const struct cpu *cpu, u64 linear)
+{
+    unsigned low = 0, high = cpu->watch.count;
+    while (low < high) {
+        unsigned middle = (low + high) / 2;
+        if (cpu->watch.linear[middle] == linear) {
+            return true;
+        }
+        if (cpu->watch.linear[middle] < linear) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return false;
+}
+
+// Undoes the look at the boundary: the instruction does not begin after all.
+static void stop_before(struct cpu *cpu, bool first)
+{
+    if (first) {
+        cpu->shadow = cpu->before.shadow;
+        cpu->pending = cpu->before.pending;
+        cpu->pending_dr6 = cpu->before.pending_dr6;
+        cpu->tf_armed = cpu->before.tf_armed;
+        cpu->rflags = cpu->before.rflags;
+    }
+    cpu_stop(cpu);
+    cpu->fault.vector = FAULT_VECTOR_NONE;
+}
+
+// Tells that insn at linear, cpu->rip, is about to be executed. True: it is not to be.
+static bool tell_execution(struct cpu *cpu, u64 linear, const struct insn *insn)
+{
+    cpu_sync_clock(cpu);
+    u64 step = cpu->config.clock->step;
+    if (step == cpu->watch_told_step || !is_watched(cpu, linear)) {
+        return false;
+    }
+    cpu->watch_told_step = step;
+    s64 left = cpu->steps_left + (cpu->current ? cpu->current->remaining : 0);
+    bool first = left == cpu->before.steps_left; // nothing was executed since the boundary
+    bool restarted = first && (cpu->before.rflags & RFLAGS_RF);
+    bool repeats = insn->flags & (INSN_REP | INSN_REPNE);
+    if (restarted && repeats && step == cpu->watch_begin_step) {
+        return false; // it may as well have begun before this run
+    }
+    if (!cpu->watch.fn(cpu->watch.ctx, cpu->config.index, linear, restarted)) {
+        return false;
+    }
+    stop_before(cpu, first);
+    return true;
+}
+
+bool op_watched(struct cpu *cpu, const struct insn *insn)
+{
+    cpu->current = insn;
+    cpu->rip = insn_rip(cpu, insn);
+    u64 linear = cpu->long_mode ? cpu->rip : (u32)(cpu->rip + cpu->seg[CPU_CS].base);
+    if (tell_execution(cpu, linear, insn)) {
+        return false;
+    }
+    return code_cache_handler(insn)(cpu, insn);
+}
+
+// The bytes of code at linear, all in one page of RAM, without any effect on the guest.
+static bool dry_bytes(const struct cpu *cpu, u64 linear, u8 *out, unsigned size)
+{
+    u64 gpa;
+    return mmu_would_fetch(cpu->mmu, linear, &gpa) && physmem_read(cpu->config.mem, gpa, out, size);
+}
+
+// What fetch() would find at linear, without setting A bits. NULL: it would fault, or it cannot be
+// told without touching a device.
+static const struct insn *dry_fetch(struct cpu *cpu, u64 linear)
+{
+    u8 bytes[15];
+    unsigned offset = linear & PAGE_MASK, first = (unsigned)PAGE_SIZE - offset;
+    first = first < sizeof(bytes) ? first : sizeof(bytes);
+    if (!dry_bytes(cpu, linear, bytes, first)) {
+        return NULL;
+    }
+    const struct insn *insn = code_cache_loose(cpu->code, code_size(cpu), offset, bytes, first);
+    if (!insn) {
+        u64 next = cpu->long_mode ? linear + first : (u32)(linear + first);
+        if ((cpu->long_mode && !is_canonical(next)) ||
+            !dry_bytes(cpu, next, bytes + first, (unsigned)sizeof(bytes) - first)) {
+            return NULL;
+        }
+        insn = code_cache_loose(cpu->code, code_size(cpu), offset, bytes, sizeof(bytes));
+    }
+    bool outside = !cpu->long_mode && cpu->rip + insn->length - 1 > cpu->seg[CPU_CS].limit;
+    return outside ? NULL : insn;
+}
+
+// Before a fetch that may set A bits: a stop must come before it.
+static bool stopped_before_fetch(struct cpu *cpu, u64 linear)
+{
+    const struct insn *insn = is_watched(cpu, linear) ? dry_fetch(cpu, linear) : NULL;
+    return insn && tell_execution(cpu, linear, insn);
+}
+
 // An instruction that crosses a page or lies outside RAM. The second page is touched only if it
 // reaches there.
 static const struct insn *fetch_loose(struct cpu *cpu, u64 linear)
@@ -157,6 +259,9 @@ static const struct insn *fetch(struct cpu *cpu)
     if (!code_linear(cpu, &linear)) {
         return NULL;
     }
+    if (UNLIKELY(cpu->watch.count) && stopped_before_fetch(cpu, linear)) {
+        return NULL;
+    }
     cpu->gpr[SLOT_CODE] = cpu->rip - (linear & PAGE_MASK);
     u32 rpn;
     const u8 *host = tlb_lookup(&cpu->tables->fetch, linear, 1);
@@ -178,7 +283,13 @@ static const struct insn *fetch(struct cpu *cpu)
             cpu->page = page;
         }
     }
-    return check_code_limit(cpu, insn ? insn : fetch_loose(cpu, linear));
+    insn = check_code_limit(cpu, insn ? insn : fetch_loose(cpu, linear));
+    // Told already, but for code or page tables outside RAM.
+    if (UNLIKELY(cpu->watch.count) && insn && tell_execution(cpu, linear, insn)) {
+        cpu->page = NULL;
+        return NULL;
+    }
+    return insn;
 }
 
 // The same where everything is at hand: 64-bit code, translation and decoded instruction cached.
@@ -204,9 +315,13 @@ static inline const struct insn *fetch_fast(struct cpu *cpu)
     return &page->insns[position - 1];
 }
 
+// What cpu->fault says, unless the instruction merely did not finish.
 static void deliver(struct cpu *cpu)
 {
     struct fault fault = cpu->fault;
+    if (fault.vector == FAULT_VECTOR_NONE) {
+        return;
+    }
     cpu_deliver_fault(cpu, &fault);
     refresh(cpu);
     cpu->steps_left--;
@@ -237,9 +352,12 @@ static void stop_run(struct cpu *cpu)
     cpu->rip = insn_rip(cpu, at);
     cpu->current = NULL;
     cpu->page = NULL;
-    if (cpu->fault.vector != FAULT_VECTOR_NONE) {
-        deliver(cpu);
+    bool repeats = (at->flags & (INSN_REP | INSN_REPNE)) && at->fn != op_stale;
+    if (UNLIKELY(cpu->watch.count) && repeats && cpu->fault.vector == FAULT_VECTOR_NONE) {
+        cpu_sync_clock(cpu);
+        cpu->watch_told_step = cpu->config.clock->step; // it goes on from here
     }
+    deliver(cpu);
 }
 
 // Executes count instructions from first on. A hot handler calls the next one by itself, so current
@@ -258,15 +376,26 @@ static inline bool execute(struct cpu *cpu, const struct insn *first, s64 count)
     return false;
 }
 
+static void note_before(struct cpu *cpu)
+{
+    cpu->before.steps_left = cpu->steps_left;
+    cpu->before.shadow = cpu->shadow;
+    cpu->before.pending = cpu->pending;
+    cpu->before.pending_dr6 = cpu->pending_dr6;
+    cpu->before.tf_armed = cpu->tf_armed;
+    cpu->before.rflags = cpu->rflags;
+}
+
 // At a boundary with something to look at. True: *why is the reason to leave; else whether a step
 // was spent on it.
 static bool look(struct cpu *cpu, enum cpu_exit *why, bool *spent)
 {
     *spent = false;
-    if (cpu->kicked || cpu->shutdown) {
-        *why = cpu->kicked ? CPU_EXIT_KICK : CPU_EXIT_SHUTDOWN;
+    if (cpu->kicked || cpu->stop || cpu->shutdown) {
+        *why = cpu->kicked ? CPU_EXIT_KICK : cpu->stop ? CPU_EXIT_STOPPED : CPU_EXIT_SHUTDOWN;
         return true;
     }
+    note_before(cpu);
     if (cpu_take_pending(cpu)) {
         *spent = true;
         cpu->steps_left--;
@@ -342,7 +471,8 @@ static enum cpu_exit run(struct cpu *cpu)
         }
         run_pages(cpu);
     }
-    return cpu->kicked ? CPU_EXIT_KICK : CPU_EXIT_BUDGET; // whatever the budget was cut to
+    // Whatever the budget was cut to.
+    return cpu->kicked ? CPU_EXIT_KICK : cpu->stop ? CPU_EXIT_STOPPED : CPU_EXIT_BUDGET;
 }
 
 enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)
@@ -355,9 +485,34 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)
     cpu->kicked = false;
     cpu->current = NULL;
     cpu->page = NULL; // another CPU may have dropped it
+    cpu->before.steps_left = -1;
     enum cpu_exit why = run(cpu);
     account(cpu);
     cpu_sync_clock(cpu);
-    cpu->kicked = false;
+    cpu->kicked = cpu->stop = false;
     return why;
+}
+
+void cpu_stop(struct cpu *cpu)
+{
+    cpu->stop = true;
+    cpu->boundary = true;
+}
+
+void cpu_watch_execution(struct cpu *cpu, const struct cpu_execute_watch *watch)
+{
+    cpu->watch = *watch;
+    code_cache_watch(cpu->code, watch->linear, watch->count);
+}
+
+void cpu_watch_begin(struct cpu *cpu, bool first)
+{
+    cpu->watch_begin_step = cpu->config.clock->step;
+    cpu->watch_told_step = first ? UINT64_MAX : cpu->config.clock->step;
+}
+
+u64 cpu_now(struct cpu *cpu)
+{
+    cpu_sync_clock(cpu);
+    return cpu->current ? insn_rip(cpu, cpu->current) : cpu->rip;
 }

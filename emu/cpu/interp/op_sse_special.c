@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // SSE instructions that are not the host's: approximations (vendors differ, ours is fixed), masked moves, MXCSR, FXSAVE.
 #include "cpu/interp/operand.h"
+#include "cpu/fxsave.h"
 #include "cpu/interp/vector.h"
 
 static u32 float_bits(float f)
@@ -171,19 +172,6 @@ insn_fn bind_mxcsr(const struct insn *insn)
     return insn->op == OP_LDMXCSR ? op_ldmxcsr : op_stmxcsr;
 }
 
-// The FXSAVE area (SDM 1 table 10-2).
-struct fxsave_area {
-    u16 fcw, fsw;
-    u8 ftw, reserved;
-    u16 fop;
-    u64 fip, fdp;
-    u32 mxcsr, mxcsr_mask;
-    u8 st[8][16];
-    u8 xmm[16][16];
-    u8 unused[96];
-};
-_Static_assert(sizeof(struct fxsave_area) == 512, "SDM 1 10.5.1");
-
 static bool fxsave_address(struct cpu *cpu, const struct insn *insn, bool write, u64 *linear)
 {
     if (cpu->cr0 & (CR0_EM | CR0_TS)) {
@@ -209,21 +197,11 @@ static unsigned xmm_count(const struct insn *insn)
 static bool op_fxsave(struct cpu *cpu, const struct insn *insn)
 {
     struct fxsave_area area = {0};
-    const struct cpu_fpu *fpu = &cpu->fpu;
     u64 linear;
     if (!fxsave_address(cpu, insn, true, &linear)) {
         return false;
     }
-    area.fcw = fpu->fcw, area.fsw = fpu->fsw, area.ftw = fpu->ftw, area.fop = fpu->fop;
-    area.fip = wide_pointers(insn) ? fpu->fip : (u32)fpu->fip | (u64)fpu->fcs << 32;
-    area.fdp = wide_pointers(insn) ? fpu->fdp : (u32)fpu->fdp | (u64)fpu->fds << 32;
-    area.mxcsr = fpu->mxcsr, area.mxcsr_mask = MXCSR_WRITABLE;
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(area.st[i], fpu->st[(i + (fpu->fsw >> 11)) & 7], 10);
-    }
-    for (unsigned i = 0; i < xmm_count(insn); i++) {
-        memcpy(area.xmm[i], fpu->vec[i], 16);
-    }
+    fxsave_store(&cpu->fpu, wide_pointers(insn), xmm_count(insn), &area);
     unsigned size = 160 + 16 * xmm_count(insn);
     for (unsigned at = 0; at < size; at += 32) {
         if (!operand_probe_write(cpu, insn, linear + at, 32)) {
@@ -241,7 +219,6 @@ static bool op_fxsave(struct cpu *cpu, const struct insn *insn)
 static bool op_fxrstor(struct cpu *cpu, const struct insn *insn)
 {
     struct fxsave_area area = {0};
-    struct cpu_fpu *fpu = &cpu->fpu;
     u64 linear;
     if (!fxsave_address(cpu, insn, false, &linear)) {
         return false;
@@ -255,20 +232,7 @@ static bool op_fxrstor(struct cpu *cpu, const struct insn *insn)
     if (area.mxcsr & ~MXCSR_WRITABLE) {
         return raise_gp(cpu, 0);
     }
-    fpu->fcw = (area.fcw & 0x1F7F) | 0x40, fpu->fsw = area.fsw, fpu->ftw = area.ftw, fpu->fop = area.fop & 0x7FF;
-    fpu->fip = wide_pointers(insn) ? area.fip : (u32)area.fip;
-    fpu->fdp = wide_pointers(insn) ? area.fdp : (u32)area.fdp;
-    fpu->fcs = wide_pointers(insn) ? 0 : (u16)(area.fip >> 32);
-    fpu->fds = wide_pointers(insn) ? 0 : (u16)(area.fdp >> 32);
-    fpu->mxcsr = area.mxcsr;
-    bool pending = fpu->fsw & ~fpu->fcw & 0x3F;
-    fpu->fsw = (u16)((fpu->fsw & 0x7F7F) | (pending ? 0x8080 : 0));
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(fpu->st[(i + (fpu->fsw >> 11)) & 7], area.st[i], 10);
-    }
-    for (unsigned i = 0; i < xmm_count(insn); i++) {
-        memcpy(fpu->vec[i], area.xmm[i], 16);
-    }
+    fxsave_load(&cpu->fpu, wide_pointers(insn), xmm_count(insn), &area);
     return true;
 }
 

@@ -171,7 +171,8 @@ static inline bool repeat(struct cpu *cpu, const struct insn *insn, insn_fn once
     }
     unsigned width = address_width(insn);
     insn_fn self = insn->fn; // changes if the instruction overwrites itself
-    u64 count = reg_read(cpu, CPU_RCX, width), available = loop_steps_available(cpu, insn), done = 0;
+    u64 count = reg_read(cpu, CPU_RCX, width), available = loop_steps_available(cpu, insn);
+    u64 done = 0, charged = 0;
     while (count) {
         u64 limit = count < available - done ? count : available - done;
         // No page: a boundary is to be looked at after each iteration (single steps, --tlb off).
@@ -179,8 +180,9 @@ static inline bool repeat(struct cpu *cpu, const struct insn *insn, insn_fn once
         u64 n = many ? bulk(cpu, insn, kind == COPYING, limit) : 0;
         if (n == 0) {
             cpu->current = insn;
+            loop_charge(cpu, insn, done - charged); // a device, or a watcher, sees the clock
+            charged = done;
             if (!once(cpu, insn)) {
-                loop_charge(cpu, insn, done);
                 return false;
             }
             n = 1;
@@ -192,12 +194,12 @@ static inline bool repeat(struct cpu *cpu, const struct insn *insn, insn_fn once
             break;
         }
         if (count && (done == available || cpu->boundary || !cpu->page || insn->fn != self)) {
-            loop_charge(cpu, insn, done);
+            loop_charge(cpu, insn, done - charged);
             return rep_unfinished(cpu);
         }
     }
-    if (done > 1) {
-        loop_charge(cpu, insn, done - 1);
+    if (done > charged + 1) {
+        loop_charge(cpu, insn, done - 1 - charged);
     }
     return true;
 }

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: MIT
+// What is watched, split up for those who notice it: decoded code, TLBs, pages of RAM.
+#include "machine/watch.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+#include "machine/machine_internal.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+struct watches {
+    watch_fn fn;
+    void *ctx;
+    u64 *executed; // sorted
+    struct mmu_observed *accessed;
+    struct watch_range *physical;
+    unsigned executed_count, accessed_count, physical_count;
+};
+
+// Fills in when and where, and asks.
+static void tell(struct machine *m, struct watch_hit *hit, const void *bytes, u32 size)
+{
+    struct cpu *cpu = m->running;
+    if (cpu) {
+        hit->rip = cpu_now(cpu);
+    } else {
+        struct cpu_regs regs;
+        cpu_get_regs(m->cpus[m->schedule.current], &regs);
+        hit->rip = regs.rip;
+    }
+    hit->step = m->clock.step;
+    hit->size = size;
+    if (bytes) {
+        memcpy(hit->bytes, bytes, size < sizeof(hit->bytes) ? size : sizeof(hit->bytes));
+    }
+    if (m->watches->fn(m->watches->ctx, hit)) {
+        machine_stop_soon(m);
+    }
+}
+
+static bool on_execution(void *ctx, unsigned cpu, u64 linear, bool restarted)
+{
+    struct machine *m = ctx;
+    struct watch_hit hit = {
+        .kind = WATCH_EXECUTE, .cpu = cpu, .restarted = restarted, .address = linear};
+    tell(m, &hit, NULL, 1);
+    return m->stop_soon;
+}
+
+static void on_access(void *ctx, unsigned cpu, u64 linear, const void *bytes, unsigned size,
+                      bool is_write)
+{
+    struct machine *m = ctx;
+    if (m->running) {
+        struct watch_hit hit = {
+            .kind = is_write ? WATCH_WRITE : WATCH_READ, .cpu = cpu, .address = linear};
+        tell(m, &hit, bytes, size);
+    }
+}
+
+static void on_store(void *ctx, u32 rpn, u32 offset, const u8 *bytes, u32 size)
+{
+    static const enum watch_source sources[] = {
+        [PHYSMEM_BY_DEVICE] = WATCH_BY_DEVICE,
+        [PHYSMEM_BY_CPU] = WATCH_BY_CPU,
+        [PHYSMEM_BY_WALK] = WATCH_BY_WALK,
+    };
+    struct machine *m = ctx;
+    u64 first = physmem_gpa(m->mem, rpn) + offset, last = first + size - 1;
+    if (!m->in_run) {
+        return;
+    }
+    for (unsigned i = 0; i < m->watches->physical_count; i++) {
+        const struct watch_range *r = &m->watches->physical[i];
+        if (r->first <= last && first <= r->first + (r->size - 1)) {
+            struct watch_hit hit = {.kind = WATCH_PHYSICAL,
+                                    .source = sources[m->mem->writer],
+                                    .cpu = m->schedule.current,
+                                    .address = first};
+            tell(m, &hit, bytes, size);
+            return;
+        }
+    }
+}
+
+static void flag_page(struct machine *m, u32 rpn, bool on)
+{
+    if (on) {
+        m->mem->page_flags[rpn] |= PHYSMEM_PAGE_WATCH;
+        mmu_drop_page_writes(m->mmu, rpn);
+    } else {
+        m->mem->page_flags[rpn] &= (u8)~PHYSMEM_PAGE_WATCH;
+    }
+}
+
+// What of the range is no RAM is not watched.
+static void flag_pages(struct machine *m, const struct watch_range *r, bool on)
+{
+    u64 first = align_down(r->first, PAGE_SIZE), last = r->first + (r->size - 1);
+    u64 end = physmem_gpa(m->mem, (u32)(m->mem->ram_bytes >> PAGE_SHIFT) - 1);
+    for (u64 gpa = first; gpa <= last && gpa <= end; gpa += PAGE_SIZE) {
+        u32 rpn = physmem_rpn(m->mem, gpa);
+        if (rpn != PHYSMEM_NO_RPN) {
+            flag_page(m, rpn, on);
+        }
+    }
+}
+
+static int compare_u64(const void *a, const void *b)
+{
+    u64 x = *(const u64 *)a, y = *(const u64 *)b;
+    return x < y ? -1 : x > y;
+}
+
+static void sort_out(struct watches *w, const struct watch_range *ranges, unsigned count)
+{
+    w->executed = xcalloc(count + 1, sizeof(*w->executed));
+    w->accessed = xcalloc(count + 1, sizeof(*w->accessed));
+    w->physical = xcalloc(count + 1, sizeof(*w->physical));
+    for (unsigned i = 0; i < count; i++) {
+        const struct watch_range *r = &ranges[i];
+        u64 last = r->first + (r->size - 1);
+        CHECK(r->size && last >= r->first);
+        if (r->kinds == WATCH_EXECUTE) {
+            w->executed[w->executed_count++] = r->first;
+        } else if (r->kinds == WATCH_PHYSICAL) {
+            w->physical[w->physical_count++] = *r;
+        } else {
+            CHECK(r->kinds && !(r->kinds & ~(WATCH_READ | WATCH_WRITE)));
+            w->accessed[w->accessed_count++] = (struct mmu_observed){
+                r->first, last, r->kinds & WATCH_READ, r->kinds & WATCH_WRITE};
+        }
+    }
+    qsort(w->executed, w->executed_count, sizeof(u64), compare_u64);
+}
+
+void watches_free(struct watches *w)
+{
+    if (w) {
+        free(w->executed);
+        free(w->accessed);
+        free(w->physical);
+        free(w);
+    }
+}
+
+void machine_set_watch(struct machine *m, const struct watch_range *ranges, unsigned count,
+                       watch_fn fn, void *ctx)
+{
+    struct watches *old = m->watches, *w = xcalloc(1, sizeof(*w));
+    CHECK(!m->in_run);
+    w->fn = fn;
+    w->ctx = ctx;
+    sort_out(w, ranges, count);
+    m->watches = w;
+    for (unsigned i = 0; old && i < old->physical_count; i++) {
+        flag_pages(m, &old->physical[i], false);
+    }
+    for (unsigned i = 0; i < w->physical_count; i++) {
+        flag_pages(m, &w->physical[i], true);
+    }
+    m->mem->on_store.watch = w->physical_count ? on_store : NULL;
+    m->mem->on_store.watch_ctx = m;
+    mmu_observe(m->mmu, w->accessed, w->accessed_count, on_access, m);
+    struct cpu_execute_watch execution = {w->executed, w->executed_count, on_execution, m};
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_watch_execution(m->cpus[i], &execution);
+    }
+    watches_free(old);
+}
+
+void machine_watch_first(struct machine *m)
+{
+    m->watch_first = true;
+}
+
+void machine_stop_soon(struct machine *m)
+{
+    m->stop_soon = true;
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_stop(m->cpus[i]);
+    }
+}
