@@ -2,6 +2,7 @@
 // Signals, the time limit, slice ends and idle time.
 #include "host/posix_door.h"
 
+#include "base/check.h"
 #include "base/memory.h"
 #include "host/posix_clock.h"
 #include "host/posix_door_internal.h"
@@ -150,6 +151,16 @@ static bool start_input(struct posix_door *door)
     return any;
 }
 
+void posix_door_set_attention(struct posix_door *door, const struct posix_attention *attention)
+{
+    door->attention = attention ? *attention : (struct posix_attention){.asked = NULL};
+}
+
+static bool attention_asked(const struct posix_door *door)
+{
+    return door->attention.asked && door->attention.asked(door->attention.ctx);
+}
+
 static bool poll_door(void *ctx, bool slice_end)
 {
     struct posix_door *door = ctx;
@@ -163,21 +174,25 @@ static bool poll_door(void *ctx, bool slice_end)
     if (door->terminal) {
         posix_line_pump(door->terminal);
     }
-    return posix_door_check(door);
+    return posix_door_check(door) || attention_asked(door);
 }
 
 // Sleeps until something is to be looked at, at most timeout_ns (UINT64_MAX: without limit).
 static void sleep_for(struct posix_door *door, u64 timeout_ns)
 {
-    struct pollfd fds[3] = {{.fd = door->signal_fd, .events = POLLIN},
+    struct pollfd fds[4] = {{.fd = door->signal_fd, .events = POLLIN},
                             {.fd = door->timer_fd, .events = POLLIN},
+                            {.fd = -1, .events = POLLIN},
                             {.fd = -1, .events = POLLIN}};
+    if (door->attention.asked) {
+        fds[3].fd = door->attention.fd;
+    }
     if (door->terminal && !door->terminal->eof) {
         fds[2].fd = door->terminal->in_fd;
     }
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
                                .tv_nsec = (long)(timeout_ns % 1000000000u)};
-    ppoll(fds, 3, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+    ppoll(fds, 4, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
 }
 
 // Waits in host time for the vtime interval now..deadline; returns the vtime reached.
@@ -197,7 +212,7 @@ static u64 idle_paced(struct posix_door *door, u64 now_ns, u64 deadline_ns)
     u64 host = begin;
     while (!came && !door->end && (deadline_ns == UINT64_MAX || (s64)(due - host) > 0)) {
         sleep_for(door, deadline_ns == UINT64_MAX ? UINT64_MAX : due - host);
-        came = door->terminal && posix_line_pump(door->terminal);
+        came = (door->terminal && posix_line_pump(door->terminal)) || attention_asked(door);
         posix_door_check(door);
         host = posix_monotonic_ns();
     }
@@ -219,7 +234,8 @@ static u64 idle_door(void *ctx, u64 now_ns, u64 deadline_ns)
         return now_ns;
     }
     bool attached = door->terminal && !door->terminal->eof;
-    if ((attached && posix_line_pump(door->terminal)) || door->end != POSIX_DOOR_OPEN) {
+    if ((attached && posix_line_pump(door->terminal)) || door->end != POSIX_DOOR_OPEN ||
+        attention_asked(door)) {
         return now_ns;
     }
     if (deadline_ns == UINT64_MAX && !attached) {
@@ -231,6 +247,31 @@ static u64 idle_door(void *ctx, u64 now_ns, u64 deadline_ns)
         return idle_paced(door, now_ns, deadline_ns);
     }
     return deadline_ns;
+}
+
+bool posix_door_wait(struct posix_door *door, const int *fds, unsigned count)
+{
+    struct pollfd all[8] = {{.fd = door->signal_fd, .events = POLLIN},
+                            {.fd = door->timer_fd, .events = POLLIN}};
+    CHECK(count <= ARRAY_LEN(all) - 3);
+    posix_door_flush(door);
+    while (!posix_door_check(door)) {
+        bool attached = door->terminal && !door->terminal->eof;
+        all[2] = (struct pollfd){.fd = attached ? door->terminal->in_fd : -1, .events = POLLIN};
+        for (unsigned i = 0; i < count; i++) {
+            all[3 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
+        }
+        ppoll(all, 3 + count, NULL, NULL);
+        if (all[2].revents) {
+            posix_line_pump(door->terminal);
+        }
+        for (unsigned i = 0; i < count; i++) {
+            if (all[3 + i].revents) {
+                return !posix_door_check(door);
+            }
+        }
+    }
+    return false;
 }
 
 static const struct host_door_ops door_ops = {.poll = poll_door, .idle = idle_door};

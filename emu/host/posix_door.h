@@ -35,6 +35,19 @@ struct status posix_door_create(struct posix_door **out, const struct posix_door
 void posix_door_destroy(struct posix_door *door);
 
 struct host_door posix_door_host(struct posix_door *door);
+
+// A connection that may want the machine to stop: a debugger's. asked() is called at slice ends and
+// when fd wakes a sleeping guest; true ends the run (MACHINE_EXIT_HOST) while the door stays open.
+struct posix_attention {
+    int fd;
+    bool (*asked)(void *ctx);
+    void *ctx;
+};
+// Copied; NULL: nobody.
+void posix_door_set_attention(struct posix_door *door, const struct posix_attention *attention);
+// The machine stands still: sleeps until one of the descriptors can be read. False: the outside
+// ends the run. Keys that are typed meanwhile are kept for the guest.
+bool posix_door_wait(struct posix_door *door, const int *fds, unsigned count);
 enum posix_door_end posix_door_why(const struct posix_door *door, int *detail);
 
 // Serial lines. They live as long as the door; write buffers are flushed at slice ends, before idle

@@ -34,9 +34,10 @@ struct posix_door {
     struct posix_line *lines[POSIX_LINES_MAX];
     unsigned line_count;
     struct posix_line *terminal;
-    u64 last_host_ns, last_vtime_ns; // at the end of the last idle wait
-    s64 lag_ns;                      // how far vtime is behind the host, within bounds
-    bool paced;                      // the two above are set
+    struct posix_attention attention; // asked is NULL: nobody
+    u64 last_host_ns, last_vtime_ns;  // at the end of the last idle wait
+    s64 lag_ns;                       // how far vtime is behind the host, within bounds
+    bool paced;                       // the two above are set
 };
 
 // Looks at the signals and the time limit without blocking; true if the run is to end.
