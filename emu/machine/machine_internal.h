@@ -48,6 +48,7 @@ struct machine {
     bool in_run;             // in machine_run()
     bool stop_soon;          // machine_stop_soon()
     bool watch_first;        // machine_watch_first()
+    bool at_step;            // no event of this step has fired yet, as far as the last run tells
     struct watches *watches; // NULL: never set
 
     struct ram_hash *ram_hash;

@@ -118,6 +118,7 @@ static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
     m->running = NULL;
     u64 ran = m->clock.step - before;
     CHECK(ran <= budget);
+    m->at_step = ran != 0;
     if (exit == CPU_EXIT_HALTED) {
         m->halted[m->schedule.current] = true;
     }
@@ -170,6 +171,7 @@ static struct machine_result run(struct machine *m, u64 until_step)
         if (m->clock.step >= until_step) {
             return (struct machine_result){.exit = MACHINE_EXIT_UNTIL};
         }
+        m->at_step = false;
         fire_due(m);
         if (!m->stop_soon &&
             (m->clock.step >= m->next_poll_step || m->idle_rounds > IDLE_ROUNDS_MAX) &&

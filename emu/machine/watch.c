@@ -145,6 +145,29 @@ void watches_free(struct watches *w)
     }
 }
 
+// Those who notice do so from now on, or no longer.
+static void connect(struct machine *m, const struct watches *w, bool on)
+{
+    for (unsigned i = 0; i < w->physical_count; i++) {
+        flag_pages(m, &w->physical[i], on);
+    }
+    m->mem->on_store.watch = on && w->physical_count ? on_store : NULL;
+    m->mem->on_store.watch_ctx = m;
+    mmu_observe(m->mmu, w->accessed, on ? w->accessed_count : 0, on_access, m);
+    struct cpu_execute_watch execution = {w->executed, on ? w->executed_count : 0, on_execution, m};
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        cpu_watch_execution(m->cpus[i], &execution);
+    }
+}
+
+void machine_mute_watch(struct machine *m, bool muted)
+{
+    CHECK(!m->in_run);
+    if (m->watches) {
+        connect(m, m->watches, !muted);
+    }
+}
+
 void machine_set_watch(struct machine *m, const struct watch_range *ranges, unsigned count,
                        watch_fn fn, void *ctx)
 {
@@ -154,25 +177,21 @@ void machine_set_watch(struct machine *m, const struct watch_range *ranges, unsi
     w->ctx = ctx;
     sort_out(w, ranges, count);
     m->watches = w;
-    for (unsigned i = 0; old && i < old->physical_count; i++) {
-        flag_pages(m, &old->physical[i], false);
+    if (old) {
+        connect(m, old, false);
     }
-    for (unsigned i = 0; i < w->physical_count; i++) {
-        flag_pages(m, &w->physical[i], true);
-    }
-    m->mem->on_store.watch = w->physical_count ? on_store : NULL;
-    m->mem->on_store.watch_ctx = m;
-    mmu_observe(m->mmu, w->accessed, w->accessed_count, on_access, m);
-    struct cpu_execute_watch execution = {w->executed, w->executed_count, on_execution, m};
-    for (unsigned i = 0; i < m->cpu_count; i++) {
-        cpu_watch_execution(m->cpus[i], &execution);
-    }
+    connect(m, w, true);
     watches_free(old);
 }
 
 void machine_watch_first(struct machine *m)
 {
     m->watch_first = true;
+}
+
+bool machine_is_at_step(const struct machine *m)
+{
+    return m->at_step;
 }
 
 void machine_stop_soon(struct machine *m)

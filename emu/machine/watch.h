@@ -58,9 +58,17 @@ typedef bool (*watch_fn)(void *ctx, const struct watch_hit *hit);
 void machine_set_watch(struct machine *m, const struct watch_range *ranges, unsigned count,
                        watch_fn fn, void *ctx);
 
+// Nothing is told while muted, at no cost; what is watched is kept. Between runs, in pairs, and not
+// around machine_set_watch().
+void machine_mute_watch(struct machine *m, bool muted);
+
 // machine_run() ignores WATCH_EXECUTE at the very state (step) it begins in, so that going on from
 // a breakpoint works. After this call the next run does not: for searches that run in intervals.
 void machine_watch_first(struct machine *m);
+
+// After MACHINE_EXIT_STOPPED: true if the machine stands where a run until this step would have
+// ended; false if events due at this step may have fired already.
+bool machine_is_at_step(const struct machine *m);
 
 // Ends machine_run() with MACHINE_EXIT_STOPPED after the current instruction or delivery: for probe
 // sinks, watchers and doors. Never changes what happens. Called between runs, it ends the next one

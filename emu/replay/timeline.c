@@ -4,6 +4,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "machine/watch.h"
 #include "replay/checkpoints.h"
 #include "replay/input_log_internal.h"
 
@@ -84,6 +85,11 @@ struct status timeline_boot_status(const struct timeline *t)
 struct machine *timeline_machine(const struct timeline *t)
 {
     return t->m;
+}
+
+struct input_log *timeline_log(const struct timeline *t)
+{
+    return t->log;
 }
 
 u64 timeline_step(const struct timeline *t)
@@ -200,7 +206,12 @@ static bool run_piece(struct timeline *t, const struct movement *move, u64 *dens
         stop = *dense_at;
     }
     t->at_step = false;
+    machine_watch_first(t->m); // a piece begins where the one before ended
     t->result = machine_run(t->m, stop);
+    if (t->result.exit == MACHINE_EXIT_STOPPED && machine_is_at_step(t->m)) {
+        arrive(t, move, dense_at);
+        return false;
+    }
     if (t->result.exit == MACHINE_EXIT_UNTIL) {
         arrive(t, move, dense_at);
         return true;
@@ -214,6 +225,7 @@ static bool run_piece(struct timeline *t, const struct movement *move, u64 *dens
 
 static struct machine_result move_forward(struct timeline *t, struct movement *move)
 {
+    bool first = true;
     u64 here = t->clock->step;
     u64 dense_at = here + (move->until > here ? (move->until - here) / 2 : 0);
     while (!t->ended && t->clock->step < move->until) {
@@ -221,6 +233,11 @@ static struct machine_result move_forward(struct timeline *t, struct movement *m
             move->cancelled = true;
             return (struct machine_result){.exit = MACHINE_EXIT_HOST};
         }
+        if (!first) {
+            machine_watch_first(
+                t->m); // only where the movement begins is a breakpoint gone on from
+        }
+        first = false;
         if (!run_piece(t, move, &dense_at)) {
             return t->result;
         }
@@ -238,6 +255,7 @@ struct machine_result timeline_scan(struct timeline *t, u64 until_step)
 {
     struct movement move = {.until = until_step};
     input_log_mute(t->log, true);
+    machine_watch_first(t->m);
     struct machine_result result = move_forward(t, &move);
     input_log_mute(t->log, false);
     return result;
@@ -272,9 +290,11 @@ bool timeline_seek(struct timeline *t, u64 step, bool (*cancel)(void *ctx), void
     struct probes *probes = machine_probes(t->m);
     u64 enabled = probes->enabled;
     probes->enabled = 0;
+    machine_mute_watch(t->m, true);
     input_log_mute(t->log, true);
     seek_quietly(t, &move);
     input_log_mute(t->log, false);
+    machine_mute_watch(t->m, false);
     probes->enabled = enabled;
     return !move.cancelled && t->clock->step == step;
 }

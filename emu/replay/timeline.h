@@ -30,6 +30,7 @@ void timeline_set_boot(struct timeline *t, struct status (*boot)(void *ctx), voi
 struct status timeline_boot_status(const struct timeline *t);
 
 struct machine *timeline_machine(const struct timeline *t);
+struct input_log *timeline_log(const struct timeline *t);
 u64 timeline_step(const struct timeline *t);  // where we are
 u64 timeline_begin(const struct timeline *t); // the first step that can be reached
 // The last step known: of the recording, or the furthest this live run has been. Beyond it a replay
@@ -53,7 +54,8 @@ bool timeline_at_end(const struct timeline *t);
 bool timeline_seek(struct timeline *t, u64 step, bool (*cancel)(void *ctx), void *ctx);
 
 // Like timeline_run() for a range that has been run before: watches and probes are on, nothing is
-// shown; a scan of history. Stops where a watch stops or machine_stop_soon() was called.
+// shown; a scan of history. Executions are watched at the state it begins in, too. Stops where a
+// watch stops or machine_stop_soon() was called.
 struct machine_result timeline_scan(struct timeline *t, u64 until_step);
 
 // The nearest checkpoint at or before step: from where a scan of [.., step) begins.
