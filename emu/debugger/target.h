@@ -159,6 +159,9 @@ bool target_when_executed(struct target *t, u64 linear, u64 *step);
 // The ledger around here: rows are rebuilt when time is travelled, so that they always tell of the
 // steps before target's own.
 const struct ledger *target_ledger(struct target *t);
+// All that is known of transitions and faults, past and (after travelling back) to come.
+struct events;
+const struct events *target_events(struct target *t);
 
 // --- commands --------------------------------------------------------------------------------
 // One line in the debugger's language (commands.def); output as text. False: unknown or failed, the

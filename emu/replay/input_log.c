@@ -76,7 +76,7 @@ const struct input_record *input_log_due(struct input_log *log, enum input_kind 
 static void add_record(struct input_log *log, const struct input_record *record)
 {
     input_store_add(log->store, record);
-    log->write_count += record->kind == INPUT_WRITE_REGS || record->kind == INPUT_WRITE_MEMORY;
+    log->write_count += input_kind_is_write(record->kind);
 }
 
 void input_log_record(struct input_log *log, enum input_kind kind, u8 line, const u8 *bytes,
@@ -369,7 +369,7 @@ void input_log_cut(struct input_log *log)
 {
     for (u64 i = log->next; i < input_store_count(log->store); i++) {
         enum input_kind kind = input_store_get(log->store, i)->kind;
-        log->write_count -= kind == INPUT_WRITE_REGS || kind == INPUT_WRITE_MEMORY;
+        log->write_count -= input_kind_is_write(kind);
     }
     input_store_cut(log->store, log->next);
     log->end_step = log->clock->step;

@@ -80,6 +80,11 @@ void input_log_mute(struct input_log *log, bool muted);
 // input_log_apply_writes(), which makes all writes of that step.
 void input_log_write_regs(struct input_log *log, struct machine *m, unsigned cpu,
                           const struct cpu_regs *regs);
+// An FXSAVE64 image.
+void input_log_write_fpu(struct input_log *log, struct machine *m, unsigned cpu,
+                         const u8 image[CPU_FPU_BYTES]);
+// Whether a kind of input is a debugger's write.
+bool input_kind_is_write(enum input_kind kind);
 // False, nothing written: the range is not all RAM.
 bool input_log_write_memory(struct input_log *log, struct machine *m, u64 gpa, const u8 *bytes,
                             u32 size);

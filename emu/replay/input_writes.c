@@ -83,6 +83,20 @@ void input_log_write_regs(struct input_log *log, struct machine *m, unsigned cpu
     cpu_set_regs(machine_cpu(m, cpu), regs);
 }
 
+void input_log_write_fpu(struct input_log *log, struct machine *m, unsigned cpu,
+                         const u8 image[CPU_FPU_BYTES])
+{
+    u8 bytes[CPU_FPU_BYTES];
+    memcpy(bytes, image, sizeof(bytes));
+    input_log_record(log, INPUT_WRITE_FPU, (u8)cpu, bytes, sizeof(bytes));
+    cpu_set_fpu(machine_cpu(m, cpu), image);
+}
+
+bool input_kind_is_write(enum input_kind kind)
+{
+    return kind == INPUT_WRITE_REGS || kind == INPUT_WRITE_MEMORY || kind == INPUT_WRITE_FPU;
+}
+
 bool input_log_write_memory(struct input_log *log, struct machine *m, u64 gpa, const u8 *bytes,
                             u32 size)
 {
@@ -105,7 +119,7 @@ u64 input_log_next_write(const struct input_log *log)
     }
     for (u64 seq = log->next; seq < input_store_count(log->store); seq++) {
         const struct input_record *r = input_store_get(log->store, seq);
-        if (r->kind == INPUT_WRITE_REGS || r->kind == INPUT_WRITE_MEMORY) {
+        if (input_kind_is_write(r->kind)) {
             return r->step;
         }
     }
@@ -121,6 +135,10 @@ static void apply(struct machine *m, const struct input_record *r)
             physmem_write(machine_memory(m), gpa, r->bytes + ADDRESS_BYTES,
                           r->size - ADDRESS_BYTES);
         }
+    } else if (r->kind == INPUT_WRITE_FPU) {
+        if (r->size == CPU_FPU_BYTES && r->line < machine_cpu_count(m)) {
+            cpu_set_fpu(machine_cpu(m, r->line), r->bytes);
+        }
     } else if (r->size == REGS_NUMBERS * sizeof(u64) && r->line < machine_cpu_count(m)) {
         struct cursor c = {.bytes = (u8 *)(uintptr_t)r->bytes};
         struct cpu_regs regs;
@@ -134,7 +152,8 @@ void input_log_apply_writes(struct input_log *log, struct machine *m)
 {
     const struct input_record *r;
     while ((r = input_log_due(log, INPUT_WRITE_REGS)) != NULL ||
-           (r = input_log_due(log, INPUT_WRITE_MEMORY)) != NULL) {
+           (r = input_log_due(log, INPUT_WRITE_MEMORY)) != NULL ||
+           (r = input_log_due(log, INPUT_WRITE_FPU)) != NULL) {
         log->next++;
         apply(m, r);
     }
