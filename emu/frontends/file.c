@@ -87,6 +87,12 @@ struct status file_compile_tree(const char *path, u8 **bytes, size_t *size)
     return s;
 }
 
+char *file_absolute(const char *path)
+{
+    char *absolute = realpath(path, NULL);
+    return absolute ? absolute : xstrdup(path);
+}
+
 char *file_beside_executable(const char *name)
 {
     char path[4096];

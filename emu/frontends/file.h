@@ -14,6 +14,9 @@ struct status file_read(const char *what, const char *path, size_t max_bytes, u8
 // Compiles a device tree source with dtc, whose diagnostics go to standard error.
 struct status file_compile_tree(const char *path, u8 **bytes, size_t *size);
 
+// The path from the root, or as given if there is no such file; free() it.
+char *file_absolute(const char *path);
+
 // The path of a file beside this executable; free() it.
 char *file_beside_executable(const char *name);
 

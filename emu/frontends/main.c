@@ -2,6 +2,7 @@
 // viv: picks the command.
 #include "base/bits.h"
 #include "base/status.h"
+#include "frontends/cmd_replay.h"
 #include "frontends/cmd_run.h"
 
 #include <stdio.h>
@@ -15,6 +16,7 @@ struct command {
 
 static const struct command commands[] = {
     {"run", cmd_run, "run a machine (viv run --help)"},
+    {"replay", cmd_replay, "repeat a recorded run exactly (viv replay --help)"},
 };
 
 static void usage(FILE *out)

@@ -248,6 +248,51 @@ static struct status set_until(struct run_options *o, const char *value)
                                                : bad_value("--until", value, "a step number");
 }
 
+static struct status set_record(struct run_options *o, const char *value)
+{
+    o->record = value;
+    o->log_inputs = true;
+    return status_success();
+}
+
+static struct status set_self_contained(struct run_options *o, const char *value)
+{
+    o->self_contained = true;
+    return status_success();
+}
+
+static struct status set_from(struct run_options *o, const char *value)
+{
+    const char *at = strrchr(value, '@');
+    if (!at || at == value || !parse_number(at + 1, &o->from_step)) {
+        return bad_value("--from", value, "FILE@STEP");
+    }
+    free(o->from);
+    o->from = xasprintf("%.*s", (int)(at - value), value);
+    o->replay = o->from;
+    o->log_inputs = o->goes_live = true;
+    return status_success();
+}
+
+static struct status set_replay(struct run_options *o, const char *value)
+{
+    o->replay = value;
+    o->log_inputs = true;
+    return status_success();
+}
+
+static struct status set_verify(struct run_options *o, const char *value)
+{
+    o->verify = true;
+    return status_success();
+}
+
+static struct status set_write_disk(struct run_options *o, const char *value)
+{
+    o->write_disk = value;
+    return status_success();
+}
+
 struct option_row {
     const char *name, *argument;
     struct status (*set)(struct run_options *o, const char *value);
@@ -261,8 +306,21 @@ static const struct option_row rows[] = {
 };
 
 // Options that DESIGN.md promises for later versions get a line of their own.
-static const char *const later[] = {"--record", "--from", "--perfetto",
-                                    "--gdb",    "--bios", "--screenshot"};
+static const char *const later[] = {"--perfetto", "--gdb", "--bios", "--screenshot"};
+
+// Options that describe a machine.
+static const char *const machine_options[] = {"--machine", "--kernel", "--initrd", "--append",
+                                              "--disk",    "--mem",    "--cpu",    "--smp",
+                                              "--rtc",     "--seed",   "--chaos",  "--exec"};
+
+static void note_machine_option(struct run_options *o, const char *name)
+{
+    for (unsigned i = 0; i < ARRAY_LEN(machine_options) && !o->machine_option; i++) {
+        if (strcmp(name, machine_options[i]) == 0) {
+            o->machine_option = machine_options[i];
+        }
+    }
+}
 
 static struct status unknown_option(const char *arg)
 {
@@ -293,10 +351,15 @@ struct status options_parse(struct run_options *o, int argc, char **argv)
     *o = (struct run_options){.rtc_s = RTC_DEFAULT, .until_step = UINT64_MAX};
     for (int i = 0; i < argc; i++) {
         const char *value = NULL;
+        if (argv[i][0] != '-' && o->file_count < FILES_MAX) {
+            o->files[o->file_count++] = argv[i];
+            continue;
+        }
         const struct option_row *row = find_row(argv[i], &value);
         if (!row) {
             return unknown_option(argv[i]);
         }
+        note_machine_option(o, row->name);
         if (row->argument && !value) {
             if (++i == argc) {
                 return status_error(STATUS_USAGE, "%s needs %s", row->name, row->argument);
@@ -319,6 +382,7 @@ void options_free(struct run_options *o)
     for (unsigned i = 0; i < o->disk_count; i++) {
         free(o->disks[i].path);
     }
+    free(o->from);
 }
 
 void options_help(void)

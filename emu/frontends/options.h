@@ -9,6 +9,7 @@
 #include "mmu/mmu.h"
 
 #define DISKS_MAX 4
+#define FILES_MAX 2
 
 struct disk_option {
     char *path;
@@ -31,6 +32,19 @@ struct run_options {
     bool stats;
     // Watching: lists and files, "" where the option came without a file.
     const char *trace, *strace;
+    // Recordings.
+    const char *record, *replay, *write_disk;
+    char *from; // --from FILE@STEP: the file; set together with from_step
+    u64 from_step;
+    bool self_contained, verify;
+    bool log_inputs; // the session keeps a log of its inputs; recordings and debuggers need one
+    bool goes_live;  // a replayed recording takes input and idle time from here once it is cut
+    // A front end that has its own console: its serial line 0 and door, instead of the terminal's.
+    const struct host *outside;
+    // The first option that describes a machine, NULL: none. A recording has its own.
+    const char *machine_option;
+    const char *files[FILES_MAX]; // what is no option
+    unsigned file_count;
 };
 
 // Reads argv[0 .. argc-1] (options only). STATUS_USAGE with one line for anything unknown,

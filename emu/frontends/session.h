@@ -1,24 +1,51 @@
 // SPDX-License-Identifier: MIT
-// A machine with everything the command line asked for around it: files, disks, the door.
+// A machine with everything the command line asked for around it: files, disks, the door, and its
+// log if it is recorded, replayed or debugged.
 #ifndef VIV_FRONTENDS_SESSION_H
 #define VIV_FRONTENDS_SESSION_H
 
 #include "frontends/options.h"
-#include "machine/machine.h"
+#include "replay/log_reader.h"
+#include "replay/log_writer.h"
+
+// What the machine boots, and boots again after a reset.
+struct session_boot {
+    u8 *kernel, *initrd, *tree;
+    size_t kernel_size, initrd_size, tree_size;
+    char *kernel_path, *initrd_path; // for messages; initrd_path is NULL without one
+};
 
 struct session {
     struct machine *machine;
     struct posix_door *door;
     struct posix_block *disks[DISKS_MAX];
+    struct session_boot boot;
+    struct input_log *log;      // NULL: nobody wants one (options.h: log_inputs)
+    struct log_reader *reader;  // the recording that is replayed or went live; else NULL
+    struct recording recording; // what this machine is, if there is a log
+    bool reset_ends;            // the guest's reset ends the run instead of booting again
 };
 
-// Builds and loads the machine. On an error nothing is left behind but what session_close()
-// releases.
+// Builds and loads the machine: a new one, or with o->replay that of a recording, with its inputs.
+// On an error nothing is left behind but what session_close() releases.
 struct status session_open(struct session *s, const struct run_options *o);
 
-// After the guest's reset: reads the same files again and boots them, with empty memory, the same
-// disks, and time going on.
-struct status session_reboot(struct session *s, const struct run_options *o);
+// After the guest's reset: boots the same files again, with empty memory, the same disks, and time
+// going on.
+struct status session_reboot(struct session *s);
+// The same for timeline_set_boot(): ctx is the session.
+struct status session_reboot_ctx(void *ctx);
+
+// Begins a recording file for a session that has a log. STATUS_BAD_INPUT: it cannot be written.
+// self_contained: images are embedded (those up to SESSION_EMBED_MAX bytes; a line on stderr names
+// the others).
+#define SESSION_EMBED_MAX (UINT64_C(256) << 20)
+struct status session_begin_recording(struct session *s, const char *path, bool self_contained,
+                                      struct log_writer **out);
+
+// Writes all of the log so far, up to the furthest state of its history, as a recording (without
+// hashes between): what a debugger has made, branches included.
+struct status session_save_recording(struct session *s, const char *path);
 
 // Ends the machine, writes what is buffered, restores the terminal.
 void session_close(struct session *s);

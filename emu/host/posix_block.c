@@ -40,6 +40,11 @@ static bool block_read(void *ctx, u64 offset, void *bytes, size_t size)
     return true;
 }
 
+bool posix_block_read_base(struct posix_block *block, u64 offset, void *bytes, size_t size)
+{
+    return block_read(block, offset, bytes, size);
+}
+
 static bool block_write(void *ctx, u64 offset, const void *bytes, size_t size)
 {
     struct posix_block *block = ctx;
@@ -175,4 +180,9 @@ struct host_block posix_block_host(struct posix_block *block)
         .size_bytes = block->size_bytes,
         .read_only = block->mode == POSIX_BLOCK_READ,
     };
+}
+
+struct overlay *posix_block_overlay(const struct posix_block *block)
+{
+    return block->overlay;
 }

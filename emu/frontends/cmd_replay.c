@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: MIT
+// "viv replay": repeats a recorded run, and says whether it was the same.
+#include "frontends/cmd_replay.h"
+
+#include "base/memory.h"
+#include "frontends/outcome.h"
+#include "replay/player.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define COPY_PIECE (1u << 20)
+
+// Runs the recording; resets boot again as they did.
+static struct machine_result play(struct session *s, struct player *player, u64 until_step,
+                                  struct status *error)
+{
+    struct machine_result result = player_run(player, until_step);
+    while (result.exit == MACHINE_EXIT_RESET && !s->reset_ends && !player_is_at_end(player)) {
+        *error = session_reboot(s);
+        if (!status_ok(error)) {
+            break;
+        }
+        result = player_run(player, until_step);
+    }
+    return result;
+}
+
+static struct status copy_disk(const struct host_block *disk, int fd, const char *path)
+{
+    struct status s = status_success();
+    u8 *piece = xcalloc(1, COPY_PIECE);
+    for (u64 at = 0; at < disk->size_bytes && status_ok(&s); at += COPY_PIECE) {
+        u64 left = disk->size_bytes - at;
+        size_t part = left < COPY_PIECE ? (size_t)left : COPY_PIECE;
+        if (!disk->ops->read(disk->ctx, at, piece, part)) {
+            s = status_error(STATUS_BAD_INPUT, "cannot read the disk at byte %llu",
+                             (unsigned long long)at);
+        } else if (pwrite(fd, piece, part, (off_t)at) != (ssize_t)part) {
+            s = status_error(STATUS_BAD_INPUT, "cannot write %s: %s", path, strerror(errno));
+        }
+    }
+    free(piece);
+    return s;
+}
+
+// The first disk as the guest left it. An existing file is not replaced.
+static struct status write_disk(const struct session *s, const char *path)
+{
+    unsigned n = 0;
+    while (n < DISKS_MAX && !s->disks[n]) {
+        n++;
+    }
+    if (n == DISKS_MAX) {
+        return status_error(STATUS_BAD_INPUT, "--write-disk %s: the machine has no disk", path);
+    }
+    int fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+    if (fd < 0) {
+        return status_error(STATUS_BAD_INPUT, "cannot create %s: %s", path, strerror(errno));
+    }
+    struct host_block disk = posix_block_host(s->disks[n]);
+    struct status result = copy_disk(&disk, fd, path);
+    if (close(fd) != 0 && status_ok(&result)) {
+        result = status_error(STATUS_BAD_INPUT, "cannot write %s: %s", path, strerror(errno));
+    }
+    return result;
+}
+
+// How a replay ended, when it was not cut short by its user: as the recorded run did.
+static int replay_status(const struct session *s, const struct player *player,
+                         const struct machine_result *r, char line[OUTCOME_LINE])
+{
+    if (!player_is_at_end(player) || r->exit != MACHINE_EXIT_HOST) {
+        return outcome_status(s, r, line);
+    }
+    struct log_position last = log_reader_last(s->reader);
+    if (!log_reader_end(s->reader)) {
+        snprintf(line, OUTCOME_LINE,
+                 "the recording was cut off; it goes as far as step %llu (vtime %.3f s)",
+                 (unsigned long long)last.step, (double)last.vtime_ns / 1e9);
+    } else {
+        snprintf(line, OUTCOME_LINE, "the recording ends at step %llu: its run was ended there",
+                 (unsigned long long)last.step);
+    }
+    return 0;
+}
+
+static int replay(struct session *s, const struct run_options *o, struct outcome_watch *w)
+{
+    struct status error = status_success();
+    struct player *player = player_create(s->reader, s->log, s->machine);
+    input_log_mute(s->log, o->verify);
+    outcome_watch_begin(w, s);
+    struct machine_result result = play(s, player, o->until_step, &error);
+    posix_door_flush(s->door);
+    char line[OUTCOME_LINE] = "", why[300];
+    int status = replay_status(s, player, &result, line);
+    if (status_ok(&error) && player_diverged(player, why, sizeof(why))) {
+        error = status_error(STATUS_BAD_INPUT, "%s: %s", o->replay, why);
+    }
+    if (status_ok(&error) && o->write_disk) {
+        error = write_disk(s, o->write_disk);
+    }
+    outcome_report(s, o, w);
+    if (status_ok(&error) && o->verify) {
+        fprintf(stderr, "viv: %s: %llu hashes are right, up to step %llu\n", o->replay,
+                (unsigned long long)player_checked(player),
+                (unsigned long long)machine_clock(s->machine)->step);
+        status = 0;
+    }
+    player_destroy(player);
+    if (!status_ok(&error)) {
+        return outcome_fail(&error);
+    }
+    if (*line) {
+        fprintf(stderr, "viv: %s\n", line);
+    }
+    return status;
+}
+
+static struct status check_options(struct run_options *o)
+{
+    if (o->machine_option) {
+        return status_error(STATUS_USAGE, "%s: the machine is that of the recording; leave it out",
+                            o->machine_option);
+    }
+    if (o->record || o->from) {
+        return status_error(STATUS_USAGE, "%s belongs to viv run",
+                            o->record ? "--record" : "--from");
+    }
+    if (o->file_count + (o->replay != NULL) != 1) {
+        return status_error(STATUS_USAGE, "usage: viv replay FILE [OPTION]...");
+    }
+    o->replay = o->replay ? o->replay : o->files[0];
+    o->log_inputs = true;
+    return status_success();
+}
+
+int cmd_replay(int argc, char **argv)
+{
+    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
+        puts("usage: viv replay FILE [OPTION]...   (options that describe a machine: see viv run)");
+        options_help();
+        return 0;
+    }
+    struct run_options o;
+    struct outcome_watch w = {0};
+    struct session session = {0};
+    int status = 0;
+    struct status s = options_parse(&o, argc, argv);
+    if (status_ok(&s)) {
+        s = check_options(&o);
+    }
+    if (status_ok(&s)) {
+        s = outcome_watch_open(&w, &o);
+    }
+    if (status_ok(&s)) {
+        s = session_open(&session, &o);
+    }
+    if (status_ok(&s)) {
+        status = replay(&session, &o, &w);
+    }
+    session_close(&session);
+    outcome_watch_close(&w);
+    options_free(&o);
+    return status_ok(&s) ? status : outcome_fail(&s);
+}
