@@ -65,38 +65,35 @@ static inline size_t clamp_count(size_t n)
     return min(n, (size_t)MAX_RW);
 }
 
-SYSCALL_DEFINE(read)
+static __always_inline ssize_t rw_here(struct file *f, struct iov_iter *it, bool reading)
 {
-    struct fd f = fdget_pos(ARG_UINT(0));
-    struct iov_iter it;
-    if (!f.file) {
-        return -EBADF;
-    }
-    void __user *buf = ARG_PTR(1);
-    ssize_t n = -EFAULT;
-    if (access_ok(buf, ARG_ULONG(2))) {
-        iov_iter_init_user(&it, true, buf, clamp_count(ARG_ULONG(2)));
-        n = vfs_read(f.file, &it, &f.file->f_pos);
-    }
-    fdput_pos(f);
-    return n;
+    return reading ? vfs_read(f, it, &f->f_pos) : vfs_write(f, it, &f->f_pos);
 }
 
-SYSCALL_DEFINE(write)
+// read(2) and write(2): at the file's own position. Inline, for they are what programs call most.
+static __always_inline ssize_t sequential(unsigned fd, void __user *buf, size_t n, bool reading)
 {
-    struct fd f = fdget_pos(ARG_UINT(0));
+    struct fd f = fdget_pos(fd);
     struct iov_iter it;
     if (!f.file) {
         return -EBADF;
     }
-    void __user *buf = ARG_PTR(1);
-    ssize_t n = -EFAULT;
-    if (access_ok(buf, ARG_ULONG(2))) {
-        iov_iter_init_user(&it, false, buf, clamp_count(ARG_ULONG(2)));
-        n = vfs_write(f.file, &it, &f.file->f_pos);
+    ssize_t result = -EFAULT;
+    if (access_ok(buf, n)) {
+        iov_iter_init_user(&it, reading, buf, clamp_count(n));
+        result = rw_here(f.file, &it, reading);
     }
     fdput_pos(f);
-    return n;
+    return result;
+}
+
+SYSCALL_DEFINE(read)
+{
+    return sequential(ARG_UINT(0), ARG_PTR(1), ARG_ULONG(2), true);
+}
+SYSCALL_DEFINE(write)
+{
+    return sequential(ARG_UINT(0), ARG_PTR(1), ARG_ULONG(2), false);
 }
 
 static ssize_t rw_at(struct file *f, struct iov_iter *it, loff_t pos, bool reading)
@@ -189,12 +186,7 @@ static ssize_t vectored(unsigned fd, const void __user *uvec, unsigned long nr, 
     ssize_t n = import_iovec(uvec, nr, near, &vec);
     if (n >= 0) {
         iov_iter_init_iovec(&it, reading, vec, (unsigned)nr, (size_t)n);
-        if (pos) {
-            n = rw_at(f.file, &it, *pos, reading);
-        } else {
-            n = reading ? vfs_read(f.file, &it, &f.file->f_pos)
-                        : vfs_write(f.file, &it, &f.file->f_pos);
-        }
+        n = pos ? rw_at(f.file, &it, *pos, reading) : rw_here(f.file, &it, reading);
     }
     if (vec != near) {
         kfree(vec);

@@ -126,7 +126,38 @@ static ktime_t deadline_after(u64 ns)
     return ns > KTIME_MAX - 1 - now ? KTIME_MAX : now + ns;
 }
 
+// Looks at everything with `scan` until something is ready or fails, the deadline has passed
+// (0: look once) or a signal comes. `scan` returns how many are ready or an error, and queues us on
+// what it looks at only while pt is not NULL.
+static int wait_for_ready(int (*scan)(const void *what, struct poll_table *pt), const void *what,
+                          ktime_t deadline)
+{
+    struct poll_waiters w;
+    waiters_init(&w);
+    int ready = scan(what, deadline ? &w.table : NULL);
+    while (!ready) {
+        ready = w.error;
+        if (!ready && signal_pending(current)) {
+            ready = -EINTR;
+        }
+        if (ready || !deadline) {
+            break;
+        }
+        if (!waiters_sleep(&w, deadline)) {
+            deadline = 0; // one last look
+        }
+        ready = scan(what, NULL);
+    }
+    waiters_free(&w);
+    return ready;
+}
+
 // --- poll
+
+struct poll_set {
+    struct linux_pollfd *fds;
+    unsigned n;
+};
 
 static short poll_one(struct linux_pollfd *p, struct poll_table *pt)
 {
@@ -146,39 +177,21 @@ static short poll_one(struct linux_pollfd *p, struct poll_table *pt)
     return (short)mask;
 }
 
-// deadline 0: look once. Number of ready descriptors, 0 at the end of the time, -EINTR, -ENOMEM.
-static int poll_loop(struct linux_pollfd *fds, unsigned n, ktime_t deadline)
+static int poll_scan(const void *what, struct poll_table *pt)
 {
-    struct poll_waiters w;
-    struct poll_table *pt = deadline ? &w.table : NULL;
+    const struct poll_set *s = what;
     int ready = 0;
-    waiters_init(&w);
-    for (;;) {
-        for (unsigned k = 0; k < n; k++) {
-            fds[k].revents = poll_one(&fds[k], pt);
-            if (fds[k].revents) {
-                ready++;
-                pt = NULL; // somebody is ready: no need to be woken any more
-            }
-        }
-        pt = NULL;
-        if (!ready) {
-            ready = w.error;
-            if (!ready && signal_pending(current)) {
-                ready = -EINTR;
-            }
-        }
-        if (ready || !deadline) {
-            break;
-        }
-        if (!waiters_sleep(&w, deadline)) {
-            deadline = 0;
+    for (unsigned k = 0; k < s->n; k++) {
+        s->fds[k].revents = poll_one(&s->fds[k], pt);
+        if (s->fds[k].revents) {
+            ready++;
+            pt = NULL; // somebody is ready: no need to be woken any more
         }
     }
-    waiters_free(&w);
     return ready;
 }
 
+// Number of ready descriptors, 0 at the end of the time, -EINTR, -ENOMEM, -EFAULT, -EINVAL.
 static int do_poll(struct linux_pollfd __user *ufds, unsigned n, ktime_t deadline)
 {
     struct linux_pollfd near[16], *fds = near;
@@ -193,7 +206,7 @@ static int do_poll(struct linux_pollfd __user *ufds, unsigned n, ktime_t deadlin
     }
     int result = -EFAULT;
     if (!copy_from_user(fds, ufds, n * sizeof(*fds))) {
-        result = poll_loop(fds, n, deadline);
+        result = wait_for_ready(poll_scan, &(struct poll_set){fds, n}, deadline);
         for (unsigned k = 0; k < n && result != -EFAULT; k++) {
             if (put_user(fds[k].revents, &ufds[k].revents)) {
                 result = -EFAULT;
@@ -319,41 +332,22 @@ static int select_one(const struct fd_sets *s, unsigned fd, struct poll_table *p
     return count;
 }
 
-static int select_loop(const struct fd_sets *s, ktime_t deadline)
+static int select_scan(const void *what, struct poll_table *pt)
 {
-    struct poll_waiters w;
-    struct poll_table *pt = deadline ? &w.table : NULL;
+    const struct fd_sets *s = what;
     int ready = 0;
-    waiters_init(&w);
-    for (;;) {
-        for (unsigned word = 0; word * 64 < s->n && ready >= 0; word++) {
-            u64 bits = s->in[0][word] | s->in[1][word] | s->in[2][word];
-            for (; bits; bits &= bits - 1) {
-                unsigned fd = word * 64 + ctz64(bits);
-                int got = fd < s->n ? select_one(s, fd, pt) : 0;
-                if (got < 0) {
-                    ready = got;
-                    break;
-                }
-                ready += got;
-                pt = got ? NULL : pt;
+    for (unsigned word = 0; word * 64 < s->n; word++) {
+        u64 bits = s->in[0][word] | s->in[1][word] | s->in[2][word];
+        for (; bits; bits &= bits - 1) {
+            unsigned fd = word * 64 + ctz64(bits);
+            int got = fd < s->n ? select_one(s, fd, pt) : 0;
+            if (got < 0) {
+                return got;
             }
-        }
-        pt = NULL;
-        if (!ready) {
-            ready = w.error;
-            if (!ready && signal_pending(current)) {
-                ready = -ERESTARTNOHAND;
-            }
-        }
-        if (ready || !deadline) {
-            break;
-        }
-        if (!waiters_sleep(&w, deadline)) {
-            deadline = 0;
+            ready += got;
+            pt = got ? NULL : pt;
         }
     }
-    waiters_free(&w);
     return ready;
 }
 
@@ -382,7 +376,10 @@ static int do_select(int n, unsigned long __user *const user_sets[3], ktime_t de
         }
     }
     if (!result) {
-        result = select_loop(&s, deadline);
+        result = wait_for_ready(select_scan, &s, deadline);
+    }
+    if (result == -EINTR) {
+        result = -ERESTARTNOHAND;
     }
     for (int k = 0; k < 3 && result >= 0; k++) {
         if (user_sets[k] && copy_to_user(user_sets[k], s.out[k], words * 8)) {

@@ -79,6 +79,19 @@ void futex_key_put(struct futex_key *k)
         iput(k->inode);
 }
 
+// Both keys or neither.
+static int key_get_two(u32 __user *uaddr1, u32 __user *uaddr2, bool shared, struct futex_key *k1,
+                       struct futex_key *k2)
+{
+    int error = futex_key_get(uaddr1, shared, k1);
+    if (error)
+        return error;
+    error = futex_key_get(uaddr2, shared, k2);
+    if (error)
+        futex_key_put(k1);
+    return error;
+}
+
 static int read_value(u32 __user *uaddr, u32 *value)
 {
     pagefault_disable();
@@ -281,14 +294,9 @@ int futex_requeue(u32 __user *uaddr1, u32 __user *uaddr2, bool shared, int nr_wa
     if (nr_wake < 0 || nr_requeue < 0)
         return -EINVAL;
     for (;;) {
-        int result = futex_key_get(uaddr1, shared, &k1);
+        int result = key_get_two(uaddr1, uaddr2, shared, &k1, &k2);
         if (result)
             return result;
-        result = futex_key_get(uaddr2, shared, &k2);
-        if (result) {
-            futex_key_put(&k1);
-            return result;
-        }
         struct futex_bucket *b1 = bucket_of(&k1), *b2 = bucket_of(&k2);
         u32 value = 0;
         lock_two(b1, b2);
@@ -345,14 +353,9 @@ int futex_wake_op(u32 __user *uaddr1, u32 __user *uaddr2, bool shared, int nr_wa
 {
     struct futex_key k1, k2;
     for (;;) {
-        int result = futex_key_get(uaddr1, shared, &k1);
+        int result = key_get_two(uaddr1, uaddr2, shared, &k1, &k2);
         if (result)
             return result;
-        result = futex_key_get(uaddr2, shared, &k2);
-        if (result) {
-            futex_key_put(&k1);
-            return result;
-        }
         struct futex_bucket *b1 = bucket_of(&k1), *b2 = bucket_of(&k2);
         lock_two(b1, b2);
         int holds = apply_op(op, uaddr2);
