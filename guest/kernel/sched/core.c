@@ -159,7 +159,8 @@ static void schedule_locked(bool preempted)
     this_cpu_write(need_resched, 0);
     update_clock(rq);
     unsigned state = prev->state;
-    if (!preempted && state != TASK_RUNNING) {
+    bool voluntary = !preempted && state != TASK_RUNNING;
+    if (voluntary) {
         if (wait_interrupted(state)) {
             prev->state = TASK_RUNNING;
         } else {
@@ -167,9 +168,6 @@ static void schedule_locked(bool preempted)
             if (state & TASK_UNINTERRUPTIBLE)
                 rq->nr_uninterruptible++;
         }
-        prev->nvcsw++;
-    } else {
-        prev->nivcsw++;
     }
     class_of(prev)->put_prev(rq, prev);
     next = pick_next(rq);
@@ -181,6 +179,7 @@ static void schedule_locked(bool preempted)
     }
     tick_follow(rq, next);
     rq->nr_switches++;
+    *(voluntary ? &prev->nvcsw : &prev->nivcsw) += 1;
     rq->curr = next;
     rq->prev = prev;
     next->on_cpu = true;
