@@ -52,6 +52,8 @@ struct super_operations {
                                               // free on disk; clear_inode
     void (*put_super)(struct super_block *sb);
     int (*sync_fs)(struct super_block *sb, bool wait);
+    // Optional. In a sync: when the device's buffers are written, and again when flushed.
+    void (*synced)(struct super_block *sb);
     int (*statfs)(struct dentry *d, struct linux_statfs *st);
     int (*remount_fs)(struct super_block *sb, unsigned flags, const char *data);
     int (*show_options)(struct seq_file *m, struct dentry *root);

@@ -74,6 +74,13 @@ static int write_bdev(struct block_device *bdev)
     return writeback_single_inode(bdev->inode, &wbc);
 }
 
+static void tell_synced(struct super_block *sb)
+{
+    if (sb->s_op->synced) {
+        sb->s_op->synced(sb);
+    }
+}
+
 int sync_filesystem(struct super_block *sb)
 {
     if (!sb->s_writeback || (sb->s_flags & MS_RDONLY)) {
@@ -85,8 +92,10 @@ int sync_filesystem(struct super_block *sb)
     if (sb->s_bdev) {
         late = write_bdev(sb->s_bdev);
         error = error ? error : late;
+        tell_synced(sb);
         late = blkdev_issue_flush(sb->s_bdev);
         error = error ? error : late;
+        tell_synced(sb);
     }
     return error;
 }

@@ -282,7 +282,7 @@ int drop_caches(int what)
         count_vm_event(DROP_PAGECACHE);
     }
     if (what & 2) {
-        while (shrink_all(GFP_KERNEL, 1024) > 16)
+        while (shrink_all(GFP_KERNEL, 1024))
             cond_resched();
     }
     return 0;

@@ -57,6 +57,14 @@ static void settle(struct ext2_sb *s)
     }
 }
 
+void ext2_pending_reap(struct super_block *sb)
+{
+    struct ext2_sb *s = ext2_sb(sb);
+    mutex_lock(&s->alloc);
+    reap(s);
+    mutex_unlock(&s->alloc);
+}
+
 void ext2_pending_drop_all(struct ext2_sb *s)
 {
     while (!list_empty(&s->pending)) {

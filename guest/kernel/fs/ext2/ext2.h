@@ -113,6 +113,8 @@ void ext2_error(struct super_block *sb, const char *fmt, ...)
 // with *error.
 u32 ext2_new_blocks(struct inode *i, u32 goal, unsigned *count, int *error);
 void ext2_free_blocks(struct inode *i, u32 block, unsigned count, u32 holder);
+// Frees the notes of blocks whose holders have become durable; takes `alloc`.
+void ext2_pending_reap(struct super_block *sb);
 void ext2_pending_drop_all(struct ext2_sb *s);
 // ialloc.c
 struct inode *ext2_new_inode(struct inode *dir,

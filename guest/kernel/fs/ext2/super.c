@@ -179,6 +179,7 @@ static const struct super_operations sops = {
     .evict_inode = ext2_evict_inode,
     .put_super = put_super,
     .sync_fs = sync_fs,
+    .synced = ext2_pending_reap,
     .statfs = statfs,
     .remount_fs = remount,
 };
