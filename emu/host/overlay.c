@@ -287,15 +287,15 @@ static struct block *block_for(struct overlay *o, const struct overlay_copy *cop
 
 void overlay_restore(struct overlay *o, struct overlay_copy *copy)
 {
-    if (o->same == copy) {
+    if (copy && o->same == copy) {
         return;
     }
     forget_same(o);
     drop_blocks(o);
-    for (size_t i = 0; i < copy->count; i++) {
+    for (size_t i = 0; copy && i < copy->count; i++) {
         insert(o, copy->slots[i].number, block_for(o, copy, i));
     }
-    if (copy->of == o) {
+    if (copy && copy->of == o) {
         copy->users++;
         o->same = copy;
     }

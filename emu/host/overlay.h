@@ -22,7 +22,8 @@ u64 overlay_held_bytes(const struct overlay *o);
 
 // The written blocks as they are now; restoring brings exactly them back. Copies share blocks with
 // the overlay and each other, and are one object while nothing is written. Each save needs an
-// overlay_copy_free(), before the overlay's end. Restoring into another overlay is allowed.
+// overlay_copy_free(), before the overlay's end. Restoring into another overlay is allowed;
+// restoring NULL forgets all that was written.
 struct overlay_copy;
 struct overlay_copy *overlay_save(struct overlay *o);
 void overlay_restore(struct overlay *o, struct overlay_copy *copy);

@@ -75,6 +75,7 @@ void snapshot_free(struct snapshot *s);
 // for a machine, for those who keep RAM themselves. Loading it takes RAM to be as it was then; whoever
 // changed RAM did so through physmem_write_page(). in: saved by a machine of the same tree.
 size_t machine_state_size(const struct machine *m);
+u64 machine_state_layout(const struct machine *m); // a hash of what stands where in it
 void machine_state_save(const struct machine *m, u8 *out);
 void machine_state_load(struct machine *m, const u8 *in);
 

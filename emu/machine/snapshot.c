@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Saving and loading the whole state in host memory.
 #include "base/check.h"
+#include "base/hash.h"
 #include "base/memory.h"
 #include "machine/machine_internal.h"
 
@@ -31,6 +32,30 @@ size_t machine_state_size(const struct machine *m)
         size += fields_size(m->devices[i]->class->fields);
     }
     return size;
+}
+
+static void add_layout(struct hash *h, const char *name, const struct field *fields)
+{
+    hash_bytes(h, name, strlen(name) + 1);
+    for (const struct field *f = fields; f->name; f++) {
+        hash_bytes(h, f->name, strlen(f->name) + 1);
+        hash_u64(h, (u64)f->elem_size << 32 | f->count);
+    }
+}
+
+u64 machine_state_layout(const struct machine *m)
+{
+    struct hash *h = hash_create();
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        add_layout(h, "cpu", cpu_fields());
+    }
+    for (unsigned i = 0; i < m->device_count; i++) {
+        add_layout(h, m->devices[i]->path, m->devices[i]->class->fields);
+    }
+    hash_u64(h, pci_state_size(m->pci));
+    u64 value = hash_value(h);
+    hash_destroy(h);
+    return value;
 }
 
 void machine_state_save(const struct machine *m, u8 *out)

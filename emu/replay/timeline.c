@@ -225,7 +225,6 @@ static bool run_piece(struct timeline *t, const struct movement *move, u64 *dens
 
 static struct machine_result move_forward(struct timeline *t, struct movement *move)
 {
-    bool first = true;
     u64 here = t->clock->step;
     u64 dense_at = here + (move->until > here ? (move->until - here) / 2 : 0);
     while (!t->ended && t->clock->step < move->until) {
@@ -233,11 +232,6 @@ static struct machine_result move_forward(struct timeline *t, struct movement *m
             move->cancelled = true;
             return (struct machine_result){.exit = MACHINE_EXIT_HOST};
         }
-        if (!first) {
-            machine_watch_first(
-                t->m); // only where the movement begins is a breakpoint gone on from
-        }
-        first = false;
         if (!run_piece(t, move, &dense_at)) {
             return t->result;
         }
@@ -255,7 +249,6 @@ struct machine_result timeline_scan(struct timeline *t, u64 until_step)
 {
     struct movement move = {.until = until_step};
     input_log_mute(t->log, true);
-    machine_watch_first(t->m);
     struct machine_result result = move_forward(t, &move);
     input_log_mute(t->log, false);
     return result;

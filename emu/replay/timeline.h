@@ -44,7 +44,8 @@ bool timeline_is_at_step(const struct timeline *t);
 // Forward, as machine_run(): plays the log as far as it goes, then takes live input (or, in a
 // replay, ends with MACHINE_EXIT_HOST; timeline_at_end() tells). Output of steps that ran before is
 // not shown again. Past the guest's power-off or the like it does not go: the result is the same
-// again. Leaves checkpoints behind.
+// again. Leaves checkpoints behind. WATCH_EXECUTE is told at the state it begins in, too: who goes
+// on from a breakpoint answers false there.
 struct machine_result timeline_run(struct timeline *t, u64 until_step);
 bool timeline_at_end(const struct timeline *t);
 
@@ -54,8 +55,7 @@ bool timeline_at_end(const struct timeline *t);
 bool timeline_seek(struct timeline *t, u64 step, bool (*cancel)(void *ctx), void *ctx);
 
 // Like timeline_run() for a range that has been run before: watches and probes are on, nothing is
-// shown; a scan of history. Executions are watched at the state it begins in, too. Stops where a
-// watch stops or machine_stop_soon() was called.
+// shown; a scan of history. Stops where a watch stops or machine_stop_soon() was called.
 struct machine_result timeline_scan(struct timeline *t, u64 until_step);
 
 // The nearest checkpoint at or before step: from where a scan of [.., step) begins.
