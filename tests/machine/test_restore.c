@@ -1,94 +1,16 @@
 // SPDX-License-Identifier: MIT
-// test_restore KERNEL DISK|- [INITRD [APPEND]]: record = restore over a boot of a real kernel. At several
-// points a snapshot is taken, the run goes on, and is repeated from the snapshot, in the same
-// machine and in a second one: the state hashes and the output are the same.
+// test_restore KERNEL DISK|- [INITRD [APPEND]]: record = restore over a boot of a real kernel. At
+// several points a snapshot is taken, the run goes on, and is repeated from the snapshot, in the
+// same machine and in a second one: the state hashes and the output are the same.
 #include "base/check.h"
-#include "base/memory.h"
-#include "host/overlay.h"
-#include "host/posix_block.h"
-#include "machine/boot_elf.h"
-#include "machine/machine.h"
-#include "machine/tree.h"
+#include "boot_guest.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #define POINTS 12
 
-struct blob {
-    u8 *bytes;
-    size_t size;
-};
-
-struct guest {
-    struct machine *m;
-    struct overlay *disk;
-    u64 output_hash, output_bytes; // of all serial output
-};
-
-static struct blob kernel, initrd;
-static struct posix_block *image;
-static const char *append = "console=ttyS2";
-
-static void take_output(void *ctx, const u8 *bytes, size_t size)
-{
-    struct guest *g = ctx;
-    for (size_t i = 0; i < size; i++) {
-        g->output_hash = (g->output_hash ^ bytes[i]) * UINT64_C(1099511628211);
-        g->output_bytes++;
-    }
-}
-
-static long no_input(void *ctx, u8 *bytes, size_t room)
-{
-    return -1;
-}
-
-static void no_ready(void *ctx, void (*ready)(void *dev), void *dev)
-{
-}
-
-static const struct host_serial_ops serial_ops = {
-    .write = take_output, .read = no_input, .set_ready = no_ready};
-
-static void must(struct status s)
-{
-    if (!status_ok(&s)) {
-        fprintf(stderr, "test_restore: %s\n", s.text);
-        exit(1);
-    }
-}
-
-static void open_guest(struct guest *g, enum tlb_geometry tlb)
-{
-    memset(g, 0, sizeof(*g));
-    void *tree;
-    struct tree_changes changes = {.mem_bytes = 256 << 20,
-                                   .exec = "ls -lR / | wc -l; sleep 1; ps; true | cat",
-                                   .bootargs = append};
-    must(tree_prepare(&tree, tree_builtin, tree_builtin_size, "built-in", &changes));
-    struct host host = {.serial = {{&serial_ops, g}, {&serial_ops, g}, {&serial_ops, g}}};
-    if (image) {
-        struct host_block below = posix_block_host(image);
-        g->disk = overlay_create(&below);
-        host.disk[0] = overlay_host(g->disk);
-    }
-    struct machine_config config = {.tree = tree, .host = &host, .cpu_model = "v2", .tlb = tlb};
-    must(machine_create(&g->m, &config));
-    struct boot_params params = {.kernel = {kernel.bytes, kernel.size, "kernel"},
-                                 .initrd = {initrd.bytes, initrd.size, "initrd"},
-                                 .tree = {tree, tree_size(tree), "tree"},
-                                 .command_line = tree_bootargs(tree)};
-    must(boot_elf(g->m, &params));
-    free(tree);
-}
-
-static void close_guest(struct guest *g)
-{
-    machine_destroy(g->m);
-    overlay_destroy(g->disk);
-}
+static struct boot_files files;
 
 struct point {
     struct snapshot *machine;
@@ -129,20 +51,6 @@ static int compare(const char *what, u64 step, struct guest *g, u64 hash, u64 ou
     return 1;
 }
 
-static struct blob read_file(const char *path)
-{
-    struct blob b = {0};
-    FILE *f = fopen(path, "rb");
-    if (!f) {
-        fprintf(stderr, "test_restore: cannot read %s\n", path);
-        exit(1);
-    }
-    b.bytes = xcalloc(1, 256 << 20);
-    b.size = fread(b.bytes, 1, 256 << 20, f);
-    fclose(f);
-    return b;
-}
-
 // From the point on to its end, twice more: here and in a fresh machine with another TLB.
 static int repeat(struct guest *a, struct point *p, u64 start, u64 end, u64 hash, u64 output_hash)
 {
@@ -152,7 +60,7 @@ static int repeat(struct guest *a, struct point *p, u64 start, u64 end, u64 hash
     machine_run(a->m, end);
     failed += compare("the repeated run", start, a, hash, output_hash);
     struct guest b;
-    open_guest(&b, TLB_TINY);
+    open_guest(&b, &files, TLB_TINY);
     machine_run(b.m, start / 3);
     load(&b, p);
     failed += compare("the state in another machine", start, &b, p->hash, p->output_hash);
@@ -165,25 +73,18 @@ static int repeat(struct guest *a, struct point *p, u64 start, u64 end, u64 hash
 int main(int argc, char **argv)
 {
     CHECK(argc >= 3);
-    kernel = read_file(argv[1]);
-    if (strcmp(argv[2], "-") != 0) {
-        must(posix_block_open(&image, argv[2], POSIX_BLOCK_READ));
-    }
-    if (argc > 3) {
-        initrd = read_file(argv[3]);
-    }
-    if (argc > 4) {
-        append = argv[4];
-    }
+    boot_files_read(&files, argv[1], argv[2], argc > 3 ? argv[3] : NULL);
+    files.append = argc > 4 ? argv[4] : files.append;
+    files.exec = "ls -lR / | wc -l; sleep 1; ps; true | cat";
     struct guest whole;
-    open_guest(&whole, TLB_FULL);
+    open_guest(&whole, &files, TLB_FULL);
     struct machine_result result = machine_run(whole.m, UINT64_MAX);
     u64 steps = machine_clock(whole.m)->step;
     u64 final = machine_hash(whole.m);
     printf("%llu steps, end %d, %llu bytes of output\n", (unsigned long long)steps,
            (int)result.exit, (unsigned long long)whole.output_bytes);
     struct guest a;
-    open_guest(&a, TLB_FULL);
+    open_guest(&a, &files, TLB_FULL);
     int failed = 0;
     for (u64 i = 1; i <= POINTS; i++) {
         u64 start = steps * i / (POINTS + 1) + i * 31;
@@ -200,9 +101,7 @@ int main(int argc, char **argv)
     failed += compare("the end", steps, &a, final, whole.output_hash);
     close_guest(&a);
     close_guest(&whole);
-    posix_block_close(image);
-    free(kernel.bytes);
-    free(initrd.bytes);
+    boot_files_free(&files);
     printf("%s\n", failed ? "FAILED" : "passed");
     return failed != 0;
 }
