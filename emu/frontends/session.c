@@ -46,7 +46,8 @@ static struct status connect_serials(struct session *s, const struct run_options
     bool exec = s->reset_ends;
     host->serial[0] = first_serial(s, o, &result);
     if (status_ok(&result) && exec) {
-        host->serial[1] = posix_serial_stream(s->door, -1, STDERR_FILENO);
+        host->serial[1] =
+            o->outside ? o->outside->serial[1] : posix_serial_stream(s->door, -1, STDERR_FILENO);
     }
     if (status_ok(&result) && o->log) {
         result = posix_serial_file(s->door, o->log, &host->serial[2]);
@@ -145,9 +146,24 @@ struct status session_reboot(struct session *s)
     return load(s);
 }
 
-struct status session_reboot_ctx(void *ctx)
+static struct status boot_again(void *ctx)
 {
     return session_reboot(ctx);
+}
+
+struct timeline *session_timeline(struct session *s, u64 memory_bytes)
+{
+    struct timeline *t = timeline_create(s->machine, s->log, memory_bytes);
+    for (unsigned i = 0; i < DISKS_MAX; i++) {
+        struct overlay *overlay = s->disks[i] ? posix_block_overlay(s->disks[i]) : NULL;
+        if (overlay) {
+            timeline_add_disk(t, overlay);
+        }
+    }
+    if (!s->reset_ends) {
+        timeline_set_boot(t, boot_again, s);
+    }
+    return t;
 }
 
 void session_close(struct session *s)

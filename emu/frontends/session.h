@@ -7,6 +7,7 @@
 #include "frontends/options.h"
 #include "replay/log_reader.h"
 #include "replay/log_writer.h"
+#include "replay/timeline.h"
 
 // What the machine boots, and boots again after a reset.
 struct session_boot {
@@ -33,8 +34,9 @@ struct status session_open(struct session *s, const struct run_options *o);
 // After the guest's reset: boots the same files again, with empty memory, the same disks, and time
 // going on.
 struct status session_reboot(struct session *s);
-// The same for timeline_set_boot(): ctx is the session.
-struct status session_reboot_ctx(void *ctx);
+// The session's machine in time (replay/timeline.h), with its disks and what a reset boots. The
+// session needs a log. timeline_destroy() before session_close().
+struct timeline *session_timeline(struct session *s, u64 memory_bytes);
 
 // Begins a recording file for a session that has a log. STATUS_BAD_INPUT: it cannot be written.
 // self_contained: images are embedded (those up to SESSION_EMBED_MAX bytes; a line on stderr names
