@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define LIST_STEPS_MAX 100000u
+#define LIST_STEPS_MAX 70000u // more than there are pids
 #define CR0_PG (UINT64_C(1) << 31)
 #define EFER_LMA (UINT64_C(1) << 10)
 #define KERNEL_HALF (UINT64_C(1) << 63)
@@ -109,6 +109,24 @@ u64 guest_member(struct guest *g, u64 object, enum guest_member_id id)
     return value;
 }
 
+struct guest_list guest_list_begin(u64 head)
+{
+    return (struct guest_list){.head = head, .node = head, .mark = head};
+}
+
+u64 guest_list_next(struct guest *g, struct guest_list *list)
+{
+    list->node = guest_step(g) ? guest_member(g, list->node, LIST_NEXT) : 0;
+    if (list->node == list->head || list->node == list->mark) {
+        return 0;
+    }
+    list->count++;
+    if ((list->count & (list->count - 1)) == 0) {
+        list->mark = list->node;
+    }
+    return list->node;
+}
+
 struct walk_space guest_space(struct guest *g, const struct guest_task *task)
 {
     guest_begin(g);
@@ -197,23 +215,19 @@ static int compare_tasks(const void *a, const void *b)
     return x->pid < y->pid ? -1 : x->pid > y->pid;
 }
 
-// The next element of a circular list, 0 at its end.
-static u64 list_next(struct guest *g, u64 head, u64 node)
-{
-    u64 next = guest_step(g) ? guest_member(g, node, LIST_NEXT) : 0;
-    return next == head ? 0 : next;
-}
-
 // Calls fn for each task but the idle ones; stops when it returns false.
 static void each_task(struct guest *g, bool (*fn)(struct guest *g, u64 task, void *ctx), void *ctx)
 {
-    u64 head = guest_member_address(g, g->symbol[INIT_TASK], TASK_TASKS), node = head;
-    while ((node = list_next(g, head, node)) != 0) {
+    u64 node, thread;
+    struct guest_list leaders =
+        guest_list_begin(guest_member_address(g, g->symbol[INIT_TASK], TASK_TASKS));
+    while ((node = guest_list_next(g, &leaders)) != 0) {
         u64 leader = guest_container(g, node, TASK_TASKS);
         u64 signal = guest_member(g, leader, TASK_SIGNAL);
-        u64 threads = guest_member_address(g, signal, SIGNAL_THREAD_HEAD), thread = threads;
+        struct guest_list threads =
+            guest_list_begin(guest_member_address(g, signal, SIGNAL_THREAD_HEAD));
         bool met_leader = false;
-        while (signal && (thread = list_next(g, threads, thread)) != 0) {
+        while (signal && (thread = guest_list_next(g, &threads)) != 0) {
             u64 task = guest_container(g, thread, TASK_THREAD_NODE);
             met_leader |= task == leader;
             if (!fn(g, task, ctx)) {
@@ -331,9 +345,10 @@ unsigned guest_run_queue(struct guest *g, unsigned cpu, struct guest_queued *out
     queue_task(g, running, true, out, room, &count);
     u64 queues = g->members[RQ_RT_QUEUES].size / g->size[SIZE_LIST_HEAD];
     for (u64 i = 0; i < queues && i < RT_PRIORITIES_MAX; i++) {
-        u64 head = guest_member_address(g, rq, RQ_RT_QUEUES) + i * g->size[SIZE_LIST_HEAD];
-        u64 node = head;
-        while ((node = list_next(g, head, node)) != 0) {
+        struct guest_list queue = guest_list_begin(guest_member_address(g, rq, RQ_RT_QUEUES) +
+                                                   i * g->size[SIZE_LIST_HEAD]);
+        u64 node;
+        while ((node = guest_list_next(g, &queue)) != 0) {
             u64 task = guest_container(g, node, TASK_RT_NODE);
             if (task != running) {
                 queue_task(g, task, false, out, room, &count);

@@ -108,6 +108,16 @@ static inline u64 guest_container(const struct guest *g, u64 member, enum guest_
     return member - g->members[id].offset;
 }
 
+// A walk along a circular list (struct list_head). Each call of guest_list_next gives the next
+// element's link, 0 at the end: back at the head, in a loop that misses it (a damaged list), or out
+// of memory.
+struct guest_list {
+    u64 head, node, mark; // mark: a node passed before, moved up at powers of two (Brent)
+    u32 count;
+};
+struct guest_list guest_list_begin(u64 head);
+u64 guest_list_next(struct guest *g, struct guest_list *list);
+
 // The task at an address. False: no task can stand there.
 bool guest_read_task(struct guest *g, u64 address, struct guest_task *out);
 // Path of a struct file as /proc shows it; "?" where memory makes no sense.

@@ -145,8 +145,9 @@ unsigned guest_areas(struct guest *g, const struct guest_task *task, struct gues
 {
     unsigned count = 0;
     u64 mm = guest_begin(g) ? guest_member(g, task->address, TASK_MM) : 0;
-    u64 head = guest_member_address(g, mm, MM_AREAS), node = head;
-    while (mm && guest_step(g) && (node = guest_member(g, node, LIST_NEXT)) != 0 && node != head) {
+    struct guest_list list = guest_list_begin(guest_member_address(g, mm, MM_AREAS));
+    u64 node;
+    while (mm && (node = guest_list_next(g, &list)) != 0) {
         u64 area = guest_container(g, node, AREA_LIST);
         u64 flags = guest_member(g, area, AREA_FLAGS);
         if (count < room) {
