@@ -44,6 +44,10 @@ void guest_program(struct guest *g, const struct guest_task *task, char *path, u
 // moment.
 struct walk_space guest_space(struct guest *g, const struct guest_task *task);
 
+// Makes the symbols those of the program that the task executes and of what it has mapped
+// (symbols_set_program, symbols_map); of all programs for a kernel thread.
+void guest_follow(struct guest *g, const struct guest_task *task);
+
 struct guest_area {
     u64 begin, end, offset;
     char rights[5]; // "rw-p"

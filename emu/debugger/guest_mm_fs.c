@@ -7,6 +7,7 @@
 
 #define PATH_DEPTH_MAX 64
 #define NAME_MAX_BYTES 255
+#define AREAS_FOLLOWED 64u
 
 // Bits of vm_area_struct.vm_flags (guest/kernel/mm/mm.h), macros there.
 enum { AREA_READ = 1, AREA_WRITE = 2, AREA_EXEC = 4, AREA_MAYSHARE = 0x80 };
@@ -162,6 +163,23 @@ unsigned guest_areas(struct guest *g, const struct guest_task *task, struct gues
         count++;
     }
     return count;
+}
+
+void guest_follow(struct guest *g, const struct guest_task *task)
+{
+    char path[160];
+    guest_program(g, task, path, sizeof(path));
+    symbols_set_program(g->symbols, *path ? path : NULL);
+    if (!*path || !symbols_need_maps(g->symbols)) {
+        return;
+    }
+    struct guest_area areas[AREAS_FOLLOWED];
+    unsigned count = guest_areas(g, task, areas, AREAS_FOLLOWED);
+    for (unsigned i = 0; i < count && i < AREAS_FOLLOWED; i++) {
+        if (areas[i].name[0] == '/' && !areas[i].offset) {
+            symbols_map(g->symbols, areas[i].name, areas[i].begin);
+        }
+    }
 }
 
 // --- files

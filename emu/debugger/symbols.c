@@ -187,6 +187,8 @@ struct status symbols_add(struct symbols *s, const char *path, u64 bias, bool ke
     o->name = strrchr(o->path, '/') ? strrchr(o->path, '/') + 1 : o->path;
     o->bias = bias;
     o->kernel = kernel;
+    GElf_Ehdr header;
+    o->relocatable = gelf_getehdr(o->elf, &header) && header.e_type == ET_DYN && !bias && !kernel;
     read_segments(o);
     read_symbol_tables(o);
     o->dwarf = dwarf_begin_elf(o->elf, DWARF_C_READ, NULL);
@@ -199,11 +201,37 @@ void symbols_set_program(struct symbols *s, const char *path)
 {
     const char *base = path ? strrchr(path, '/') : NULL;
     base = base ? base + 1 : path;
-    if (base && s->program && !strcmp(base, s->program)) {
-        return;
+    if (!base || !s->program || strcmp(base, s->program)) {
+        free(s->program);
+        s->program = base ? xstrdup(base) : NULL;
     }
-    free(s->program);
-    s->program = base ? xstrdup(base) : NULL;
+    for (unsigned i = 0; i < s->object_count; i++) {
+        s->objects[i]->mapped = base && !strcmp(base, s->objects[i]->name);
+    }
+}
+
+bool symbols_map(struct symbols *s, const char *path, u64 begin)
+{
+    const char *base = strrchr(path, '/') ? strrchr(path, '/') + 1 : path;
+    for (unsigned i = 0; i < s->object_count; i++) {
+        struct symbol_object *o = s->objects[i];
+        if (!o->kernel && o->relocatable && !strcmp(base, o->name)) {
+            o->mapped = true;
+            o->bias = o->segment_count ? begin - (o->segments[0].begin & ~UINT64_C(0xFFF)) : 0;
+            return true;
+        }
+    }
+    return false;
+}
+
+bool symbols_need_maps(const struct symbols *s)
+{
+    for (unsigned i = 0; i < s->object_count; i++) {
+        if (!s->objects[i]->kernel && s->objects[i]->relocatable) {
+            return true;
+        }
+    }
+    return false;
 }
 
 // --- names of addresses
@@ -221,7 +249,7 @@ static bool object_covers(const struct symbol_object *o, u64 address)
 // Whether the object's addresses mean it now: a program's only while it runs.
 static bool object_counts(const struct symbols *s, const struct symbol_object *o, u64 address)
 {
-    return o->kernel || (address < USER_END && (!s->program || !strcmp(s->program, o->name)));
+    return o->kernel || (address < USER_END && (!s->program || o->mapped));
 }
 
 struct symbol_object *symbols_object(struct symbols *s, u64 address)
@@ -339,8 +367,7 @@ static bool find_among(struct symbols *s, const char *name, u64 length, bool wan
 {
     for (unsigned i = 0; i < s->object_count; i++) {
         const struct symbol_object *o = s->objects[i];
-        bool current = s->program && !strcmp(s->program, o->name);
-        if (o->kernel != want_kernel || (!want_kernel && current != want_current)) {
+        if (o->kernel != want_kernel || (!want_kernel && o->mapped != want_current)) {
             continue;
         }
         const struct name_row *row = find_name(o, name, length);

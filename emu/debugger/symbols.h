@@ -22,6 +22,11 @@ struct status symbols_add(struct symbols *s, const char *path, u64 bias, bool ke
 // Which program's names hold for user addresses: only files of this base name count ("/bin/ls"
 // picks an added ".../ls"). NULL: all do, in the order added.
 void symbols_set_program(struct symbols *s, const char *path);
+// After symbols_set_program: the program that runs has the file of this base name mapped, its first
+// page at begin. Files loaded anywhere (shared objects, PIE, added with bias 0) move there and
+// count. False: no such file was added.
+bool symbols_map(struct symbols *s, const char *path, u64 begin);
+bool symbols_need_maps(const struct symbols *s); // a file was added that symbols_map is for
 
 struct symbol_place {
     const char *name; // function or object; NULL: unknown

@@ -36,7 +36,9 @@ struct symbol_object {
     char *path, *name; // as given; its base name
     u64 bias;
     bool kernel;
-    int fd; // -1: the file is wholly in memory
+    bool relocatable; // loaded where the kernel likes (a shared object or PIE)
+    bool mapped;      // by the program that runs now
+    int fd;           // -1: the file is wholly in memory
     Elf *elf;
     struct address_range *segments;
     unsigned segment_count;
@@ -68,7 +70,7 @@ struct path_row {
 struct symbols {
     struct symbol_object **objects;
     unsigned object_count;
-    char *program; // base name, NULL: any
+    char *program; // base name of the one that runs, NULL: all programs count
     struct path_row *paths;
     size_t path_count;
 };

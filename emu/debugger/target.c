@@ -106,9 +106,7 @@ static void choose_program(struct target *t)
     if (!t->symbols || !t->guest || !guest_current(t->guest, t->cpu, &task)) {
         return;
     }
-    char path[256];
-    guest_program(t->guest, &task, path, sizeof(path));
-    symbols_set_program(t->symbols, *path ? path : NULL);
+    guest_follow(t->guest, &task);
 }
 
 const struct target_stop *target_set_stop(struct target *t, enum target_stop_kind kind,
