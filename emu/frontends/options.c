@@ -293,6 +293,34 @@ static struct status set_write_disk(struct run_options *o, const char *value)
     return status_success();
 }
 
+static struct status set_gdb(struct run_options *o, const char *value)
+{
+    o->gdb = value;
+    o->log_inputs = true;
+    return status_success();
+}
+
+static struct status set_script(struct run_options *o, const char *value)
+{
+    o->script = value;
+    return status_success();
+}
+
+static struct status set_symbols(struct run_options *o, const char *value)
+{
+    if (o->symbol_count == SYMBOL_FILES_MAX) {
+        return status_error(STATUS_USAGE, "--symbols: at most %u files", SYMBOL_FILES_MAX);
+    }
+    o->symbols[o->symbol_count++] = value;
+    return status_success();
+}
+
+static struct status set_gdb_any(struct run_options *o, const char *value)
+{
+    o->gdb_any = true;
+    return status_success();
+}
+
 struct option_row {
     const char *name, *argument;
     struct status (*set)(struct run_options *o, const char *value);
@@ -306,7 +334,7 @@ static const struct option_row rows[] = {
 };
 
 // Options that DESIGN.md promises for later versions get a line of their own.
-static const char *const later[] = {"--perfetto", "--gdb", "--bios", "--screenshot"};
+static const char *const later[] = {"--perfetto", "--bios", "--screenshot"};
 
 // Options that describe a machine.
 static const char *const machine_options[] = {"--machine", "--kernel", "--initrd", "--append",
@@ -349,10 +377,19 @@ static const struct option_row *find_row(const char *arg, const char **value)
 struct status options_parse(struct run_options *o, int argc, char **argv)
 {
     *o = (struct run_options){.rtc_s = RTC_DEFAULT, .until_step = UINT64_MAX};
+    strace_options_init(&o->strace_options);
     for (int i = 0; i < argc; i++) {
         const char *value = NULL;
         if (argv[i][0] != '-' && o->file_count < FILES_MAX) {
             o->files[o->file_count++] = argv[i];
+            continue;
+        }
+        struct status strace;
+        if (strace_options_take(&o->strace_options, argc, argv, &i, &strace)) {
+            if (!status_ok(&strace)) {
+                return strace;
+            }
+            o->strace = o->strace ? o->strace : "";
             continue;
         }
         const struct option_row *row = find_row(argv[i], &value);
@@ -392,4 +429,5 @@ void options_help(void)
         printf("  %-34s %s\n", left, rows[i].help);
         free(left);
     }
+    strace_options_help();
 }

@@ -7,9 +7,11 @@
 #include "host/posix_block.h"
 #include "host/posix_door.h"
 #include "mmu/mmu.h"
+#include "trace/strace_options.h"
 
 #define DISKS_MAX 4
 #define FILES_MAX 2
+#define SYMBOL_FILES_MAX 16
 
 struct disk_option {
     char *path;
@@ -32,6 +34,7 @@ struct run_options {
     bool stats;
     // Watching: lists and files, "" where the option came without a file.
     const char *trace, *strace;
+    struct strace_options strace_options; // any of its letters stands for --strace
     // Recordings.
     const char *record, *replay, *write_disk;
     char *from; // --from FILE@STEP: the file; set together with from_step
@@ -41,6 +44,11 @@ struct run_options {
     bool goes_live;  // a replayed recording takes input and idle time from here once it is cut
     // A front end that has its own console: its serial line 0 and door, instead of the terminal's.
     const struct host *outside;
+    const char *gdb; // where to wait for a gdb; NULL: nowhere
+    bool gdb_any;
+    const char *script;                   // commands of viv debug, "-": standard input
+    const char *symbols[SYMBOL_FILES_MAX]; // more ELF files with names and lines: FILE or FILE@BIAS
+    unsigned symbol_count;
     // The first option that describes a machine, NULL: none. A recording has its own.
     const char *machine_option;
     const char *files[FILES_MAX]; // what is no option

@@ -40,7 +40,9 @@ struct status outcome_watch_open(struct outcome_watch *w, const struct run_optio
         }
     }
     if (status_ok(&s) && o->strace) {
-        s = open_output(o->strace, &w->strace);
+        const struct strace_options *so = &o->strace_options;
+        s = open_output(so->output ? so->output : o->strace, &w->strace);
+        w->strace_options = *so;
     }
     return s;
 }
@@ -52,7 +54,8 @@ void outcome_watch_begin(struct outcome_watch *w, struct session *s)
         tracer_add_text(w->tracer, w->kinds, w->text);
     }
     if (w->strace) {
-        tracer_add_strace(w->tracer, w->strace);
+        w->strace_options.rtc_base_s = s->recording.rtc_base_s;
+        tracer_add_strace(w->tracer, &w->strace_options, w->strace);
     }
     w->begin_host_ns = posix_monotonic_ns();
 }

@@ -19,6 +19,7 @@ int outcome_fail(const struct status *s);
 struct outcome_watch {
     FILE *text, *strace;
     unsigned kinds;
+    struct strace_options strace_options;
     struct tracer *tracer;
     u64 begin_host_ns;
 };

@@ -6,8 +6,6 @@
 #include "base/bits.h"
 #include "trace/syscalls.h"
 
-#define STRING_MAX 32 // characters of a buffer that are shown, as in strace
-
 struct flag_name {
     u64 value;
     const char *name;
@@ -46,6 +44,10 @@ bool decode_buffer(const struct syscall_view *v, u64 address, u64 size, struct t
 bool decode_string(const struct syscall_view *v, u64 address, size_t max, struct text *out);
 bool decode_memory_kind(const struct syscall_view *v, unsigned i, struct text *out);
 
+// A descriptor, with its path if the style asks for it; AT_FDCWD by name (decode_fd.c).
+void decode_fd(const struct syscall_view *v, int fd, struct text *out);
+void decode_dirfd(const struct syscall_view *v, int fd, struct text *out);
+
 void decode_pointer(struct text *out, u64 address); // NULL or 0x...
 void decode_signal(struct text *out, int number);   // SIGINT
 void decode_signal_set(struct text *out, u64 set);  // [INT CHLD], ~[]
@@ -54,6 +56,12 @@ void decode_file_mode(struct text *out, u32 mode);  // S_IFREG|0644
 
 extern const struct flag_name decode_open_flags[];
 const char *decode_errno_name(int number); // NULL: unknown
+
+// Bytes of a string or buffer that are shown.
+static inline u64 decode_string_max(const struct syscall_view *v)
+{
+    return v->style ? v->style->string_max : 32;
+}
 
 // argument i read as int
 static inline int decode_int(const struct syscall_view *v, unsigned i)

@@ -2,8 +2,9 @@
 // Strings, buffers, vectors of them, and arrays of small numbers.
 #include "trace/decode.h"
 
-#include <string.h>
-#include <sys/uio.h>
+#include "base/memory.h"
+
+#include <stdlib.h>
 
 #define PATH_MAX_SHOWN 4095
 #define ARRAY_MAX_SHOWN 32
@@ -33,12 +34,24 @@ void decode_bytes(struct text *out, const u8 *bytes, size_t size, bool cut)
     text_add(out, cut ? "\"..." : "\"");
 }
 
+// The part of a buffer that is shown, in new memory; NULL: not mapped.
+static u8 *read_part(const struct syscall_view *v, u64 address, u64 size, u64 *part)
+{
+    *part = size < decode_string_max(v) ? size : decode_string_max(v);
+    u8 *bytes = xcalloc(1, *part + 1);
+    if (!v->read(v->ctx, address, bytes, *part)) {
+        free(bytes);
+        return NULL;
+    }
+    return bytes;
+}
+
 // Random bytes are shown in hexadecimal throughout.
 static bool hex_buffer(const struct syscall_view *v, u64 address, u64 size, struct text *out)
 {
-    u8 bytes[STRING_MAX];
-    u64 part = size < STRING_MAX ? size : STRING_MAX;
-    if (!v->read(v->ctx, address, bytes, part)) {
+    u64 part;
+    u8 *bytes = read_part(v, address, size, &part);
+    if (!bytes) {
         return false;
     }
     text_char(out, '"');
@@ -46,35 +59,39 @@ static bool hex_buffer(const struct syscall_view *v, u64 address, u64 size, stru
         text_add(out, "\\x%02x", bytes[i]);
     }
     text_add(out, size > part ? "\"..." : "\"");
+    free(bytes);
     return true;
 }
 
 bool decode_buffer(const struct syscall_view *v, u64 address, u64 size, struct text *out)
 {
-    u8 bytes[STRING_MAX];
-    u64 part = size < STRING_MAX ? size : STRING_MAX;
-    if (!v->read(v->ctx, address, bytes, part)) {
+    u64 part;
+    u8 *bytes = read_part(v, address, size, &part);
+    if (!bytes) {
         return false;
     }
-    decode_bytes(out, bytes, part, size > STRING_MAX);
+    decode_bytes(out, bytes, part, size > part);
+    free(bytes);
     return true;
 }
 
 bool decode_string(const struct syscall_view *v, u64 address, size_t max, struct text *out)
 {
-    u8 bytes[PATH_MAX_SHOWN + 1];
+    u8 *bytes = xcalloc(1, max + 1);
     size_t n = 0;
-    while (n <= max) {
-        if (!v->read(v->ctx, address + n, &bytes[n], 1)) {
-            return false;
-        }
-        if (!bytes[n]) {
+    bool ok = true;
+    while (ok && n <= max) {
+        ok = v->read(v->ctx, address + n, &bytes[n], 1);
+        if (!ok || !bytes[n]) {
             break;
         }
         n++;
     }
-    decode_bytes(out, bytes, n < max ? n : max, n > max);
-    return true;
+    if (ok) {
+        decode_bytes(out, bytes, n < max ? n : max, n > max);
+    }
+    free(bytes);
+    return ok;
 }
 
 static bool string_vector(const struct syscall_view *v, u64 address, struct text *out)
@@ -92,7 +109,7 @@ static bool string_vector(const struct syscall_view *v, u64 address, struct text
             text_add(&all, "...");
             break;
         }
-        ok = decode_string(v, pointer, STRING_MAX, &all);
+        ok = decode_string(v, pointer, decode_string_max(v), &all);
     }
     if (ok) {
         text_add(out, "[%s]", text_get(&all));
@@ -185,7 +202,11 @@ static bool fd_pair(const struct syscall_view *v, u64 address, struct text *out)
     if (!v->read(v->ctx, address, fds, 8)) {
         return false;
     }
-    text_add(out, "[%d, %d]", fds[0], fds[1]);
+    text_char(out, '[');
+    decode_fd(v, fds[0], out);
+    text_add(out, ", ");
+    decode_fd(v, fds[1], out);
+    text_char(out, ']');
     return true;
 }
 
@@ -198,7 +219,7 @@ bool decode_memory_kind(const struct syscall_view *v, unsigned i, struct text *o
     case KIND_PATH:
         return decode_string(v, address, PATH_MAX_SHOWN, out);
     case KIND_STR:
-        return decode_string(v, address, STRING_MAX, out);
+        return decode_string(v, address, decode_string_max(v), out);
     case KIND_STR_OUT:
         return decode_string(v, address, PATH_MAX_SHOWN, out);
     case KIND_STRV:

@@ -34,7 +34,9 @@ static struct line *line_at(struct line_queue *q, u64 ticket)
 static void write_head(struct line_queue *q)
 {
     struct line *line = line_at(q, q->head++);
-    fprintf(q->out, "%s\n", line->text);
+    if (line->text) {
+        fprintf(q->out, "%s\n", line->text);
+    }
     free(line->text);
     line->text = NULL;
 }
@@ -53,7 +55,7 @@ static u64 push(struct line_queue *q, const char *text, bool open)
         write_head(q);
         drain(q);
     }
-    *line_at(q, q->tail) = (struct line){xstrdup(text), open};
+    *line_at(q, q->tail) = (struct line){text ? xstrdup(text) : NULL, open};
     return q->tail++;
 }
 
@@ -90,7 +92,7 @@ void line_queue_finish(struct line_queue *q, u64 ticket, const char *text)
     }
     struct line *line = line_at(q, ticket);
     free(line->text);
-    line->text = xstrdup(text);
+    line->text = text ? xstrdup(text) : NULL;
     line->open = false;
     drain(q);
 }

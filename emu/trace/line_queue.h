@@ -17,7 +17,7 @@ void line_queue_destroy(struct line_queue *q);
 void line_queue_add(struct line_queue *q, const char *text);
 // An open line. If too many lines wait behind it, it is written as fallback. Returns its ticket.
 u64 line_queue_reserve(struct line_queue *q, const char *fallback);
-// Finishes an open line. Without effect if it has been written.
+// Finishes an open line; text NULL drops it. Without effect if it has been written.
 void line_queue_finish(struct line_queue *q, u64 ticket, const char *text);
 void line_queue_flush(struct line_queue *q); // the FILE's buffer
 

@@ -9,6 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+// SDM 3A 6.15: #DF #TS #NP #SS #GP #PF #AC #CP
+#define VECTORS_WITH_ERROR_CODE                                                                    \
+    (BIT(EXC_DF) | BIT(EXC_TS) | BIT(EXC_NP) | BIT(EXC_SS) | BIT(EXC_GP) | BIT(EXC_PF) |           \
+     BIT(EXC_AC) | BIT(EXC_CP))
+
 #define TICKETS 1024 // faults whose outcome may be open at once; a power of two
 
 struct sink_text {
@@ -71,7 +76,10 @@ static void add_cause(struct text *line, const struct probe_event *e)
                                                               [TRANSITION_SYSENTER] = "sysenter",
                                                               [TRANSITION_SYSEXIT] = "sysexit"};
     if (e->cause == TRANSITION_EXCEPTION) {
-        text_add(line, "%s error=0x%x", exception_name(e->vector), e->error_code);
+        text_add(line, "%s", exception_name(e->vector));
+        if (VECTORS_WITH_ERROR_CODE >> e->vector & 1) {
+            text_add(line, " error=0x%x", e->error_code);
+        }
     } else if (e->cause == TRANSITION_INTERRUPT || e->cause == TRANSITION_SOFT_INT) {
         text_add(line, "%s 0x%02x", names[e->cause], e->vector);
     } else {

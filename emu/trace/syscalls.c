@@ -54,11 +54,20 @@ enum {
     NR_POLL = 7,
     NR_RT_SIGRETURN = 15,
     NR_SELECT = 23,
+    NR_PAUSE = 34,
+    NR_NANOSLEEP = 35,
     NR_CLONE = 56,
+    NR_SEMOP = 65,
     NR_FCNTL = 72,
+    NR_RT_SIGTIMEDWAIT = 128,
+    NR_RT_SIGSUSPEND = 130,
     NR_PRCTL = 157,
+    NR_SEMTIMEDOP = 220,
+    NR_CLOCK_NANOSLEEP = 230,
+    NR_EPOLL_WAIT = 232,
     NR_PSELECT6 = 270,
     NR_PPOLL = 271,
+    NR_EPOLL_PWAIT = 281,
 };
 
 // struct ucontext on the stack at rt_sigreturn: flags, link, stack, registers, fpregs, reserved;
@@ -251,8 +260,10 @@ static bool show_number(const struct syscall_view *v, unsigned i, struct text *o
 {
     u64 value = v->arg[i];
     switch ((enum syscall_kind)v->row->args[i]) {
-    case KIND_INT:
     case KIND_FD:
+        decode_fd(v, (int)(u32)value, out);
+        return true;
+    case KIND_INT:
     case KIND_PID:
         text_add(out, "%d", (int)(u32)value);
         return true;
@@ -288,11 +299,7 @@ static bool show_number(const struct syscall_view *v, unsigned i, struct text *o
                  (u32)((value & 0xFF) | (value >> 12 & 0xFFF00)));
         return true;
     case KIND_DIRFD:
-        if ((int)(u32)value == AT_FDCWD) {
-            text_add(out, "AT_FDCWD");
-        } else {
-            text_add(out, "%d", (int)(u32)value);
-        }
+        decode_dirfd(v, (int)(u32)value, out);
         return true;
     case KIND_SIGNAL:
         decode_signal(out, (int)(u32)value);
@@ -341,9 +348,38 @@ bool syscall_show_arg(const struct syscall_view *v, unsigned i, bool last, struc
     return true;
 }
 
+// What the kernel means by EINTR until the handler has run (strace(1): the ERESTART codes).
+static const char *restart_text(u64 number)
+{
+    switch (number) {
+    case NR_PAUSE:
+    case NR_RT_SIGSUSPEND:
+    case NR_SELECT:
+    case NR_PSELECT6:
+    case NR_PPOLL:
+        return "? ERESTARTNOHAND (To be restarted if no handler)";
+    case NR_POLL:
+    case NR_NANOSLEEP:
+    case NR_CLOCK_NANOSLEEP:
+        return "? ERESTART_RESTARTBLOCK (Interrupted by signal)";
+    case NR_EPOLL_WAIT:
+    case NR_EPOLL_PWAIT:
+    case NR_RT_SIGTIMEDWAIT:
+    case NR_SEMOP:
+    case NR_SEMTIMEDOP:
+        return NULL;
+    default:
+        return "? ERESTARTSYS (To be restarted if SA_RESTART is set)";
+    }
+}
+
 static void show_failure(const struct syscall_view *v, struct text *out)
 {
     int error = (int)-v->result;
+    if (error == EINTR && v->interrupted && restart_text(v->number)) {
+        text_add(out, "%s", restart_text(v->number));
+        return;
+    }
     const char *name = decode_errno_name(error);
     if (name) {
         text_add(out, "-1 %s (%s)", name, strerror(error));
@@ -366,6 +402,9 @@ void syscall_show_result(const struct syscall_view *v, struct text *out)
     u64 value = (u64)v->result;
     if (kind == KIND_HEX || (v->number == NR_FCNTL && decode_int(v, 1) == F_GETFL)) {
         text_add(out, value ? "0x%llx" : "0", (unsigned long long)value);
+    } else if (kind == KIND_FD || (v->number == NR_FCNTL && (decode_int(v, 1) == F_DUPFD ||
+                                                             decode_int(v, 1) == F_DUPFD_CLOEXEC))) {
+        decode_fd(v, (int)value, out);
     } else if (kind == KIND_MODE) {
         decode_mode(out, (u32)value);
     } else {

@@ -27,13 +27,24 @@ const struct syscall_row *syscall_row(u64 number);
 const struct syscall_row *syscall_row_unknown(void);
 enum syscall_direction syscall_direction(enum syscall_kind kind);
 
+// How arguments are shown. NULL in a view: strace's defaults.
+struct syscall_style {
+    unsigned string_max; // bytes of a string or buffer
+    // The path behind a descriptor of the task that makes the call (AT_FDCWD: its directory);
+    // false: not known. NULL: descriptors are shown as numbers.
+    bool (*fd_path)(void *ctx, int fd, char *path, size_t size);
+    void *ctx;
+};
+
 // One call in the making.
 struct syscall_view {
+    const struct syscall_style *style;
     const struct syscall_row *row;
     u64 number, arg[6];
     u64 rsp;    // the caller's stack pointer
     bool done;  // the result is known
     s64 result; // -errno .. -1: failed
+    bool interrupted; // by a handler: the kernel's own code is shown, as a tracer inside sees it
     bool (*read)(void *ctx, u64 address, void *out,
                  u64 size); // the task's memory; false where unmapped
     void *ctx;

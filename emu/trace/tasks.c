@@ -5,57 +5,18 @@
 #include "trace/tasks.h"
 
 #include "base/memory.h"
-#include "trace/guest_view.h"
+#include "trace/tasks_internal.h"
 
 #include <stdlib.h>
-
-enum {
-    NR_RT_SIGRETURN = 15,
-    NR_GETPID = 39,
-    NR_CLONE = 56,
-    NR_FORK = 57,
-    NR_VFORK = 58,
-    NR_EXECVE = 59,
-    NR_EXIT = 60,
-    NR_ARCH_PRCTL = 158,
-    NR_GETTID = 186,
-    NR_SET_TID_ADDRESS = 218,
-    NR_EXIT_GROUP = 231,
-    NR_EXECVEAT = 322,
-    NR_CLONE3 = 435,
-};
 
 #define CLONE_VM 0x100u
 #define CLONE_PARENT_SETTID 0x100000u
 #define CLONE_CHILD_SETTID 0x1000000u
-#define LISTENERS_MAX 2
-#define BIRTHS_MAX 64
 
 // Where gregs[] lies in struct ucontext, and two of its indices (sys/ucontext.h).
 #define UCONTEXT_GREGS 40
 #define GREG_RAX 13
 #define GREG_RIP 16
-
-// A child whose parent's fork has returned before the child was seen.
-struct birth {
-    u64 rip, rsp;
-    u64 tid_address; // where the kernel stored the pid in the child's memory; 0: nowhere
-    int pid;         // 0: free
-};
-
-struct tasks {
-    struct machine *m;
-    enum guest_task_identity identity;
-    struct task all[TASKS_MAX];
-    unsigned live;
-    u64 clock;
-    bool any; // a task was seen before
-    struct birth births[BIRTHS_MAX];
-    unsigned next_birth;
-    struct task_listener listeners[LISTENERS_MAX];
-    unsigned listener_count;
-    unsigned cpu; // of the event at hand
-};
 
 static bool read_current(void *ctx, u64 address, void *out, u64 size)
 {
@@ -63,10 +24,18 @@ static bool read_current(void *ctx, u64 address, void *out, u64 size)
     return cpu_debug_read(machine_cpu(ts->m, ts->cpu), address, out, size);
 }
 
+bool tasks_read(struct tasks *ts, u64 address, void *out, u64 size)
+{
+    return read_current(ts, address, out, size);
+}
+
 struct tasks *tasks_create(struct machine *m)
 {
     struct tasks *ts = xcalloc(1, sizeof(*ts));
     ts->m = m;
+    for (unsigned i = 0; i < CPUS_MAX; i++) {
+        ts->cpus[i].task = -1;
+    }
     return ts;
 }
 
@@ -87,6 +56,16 @@ struct task *tasks_get(struct tasks *ts, unsigned index)
     return &ts->all[index];
 }
 
+struct machine *tasks_machine(const struct tasks *ts)
+{
+    return ts->m;
+}
+
+struct task *tasks_current(struct tasks *ts, unsigned cpu)
+{
+    return cpu < CPUS_MAX && ts->cpus[cpu].task >= 0 ? &ts->all[ts->cpus[cpu].task] : NULL;
+}
+
 unsigned tasks_live(const struct tasks *ts)
 {
     return ts->live;
@@ -97,7 +76,7 @@ unsigned tasks_live(const struct tasks *ts)
 static struct task *find(struct tasks *ts, u64 key)
 {
     struct task *found = NULL;
-    for (unsigned i = 0; i < TASKS_MAX; i++) {
+    for (unsigned i = 0; i < ts->top; i++) {
         struct task *t = &ts->all[i];
         if (t->used && t->key == key &&
             (!found || found->ended > t->ended ||
@@ -116,6 +95,17 @@ static void end_task(struct tasks *ts, struct task *t)
     }
 }
 
+void tasks_end(struct tasks *ts, struct task *t, const struct task_end *end)
+{
+    for (unsigned i = 0; !t->ended && i < ts->listener_count; i++) {
+        if (ts->listeners[i].ended) {
+            ts->listeners[i].ended(ts->listeners[i].ctx, t, end);
+        }
+    }
+    t->in_call = false;
+    end_task(ts, t);
+}
+
 // A slot for a task with this key: that of an ended one with it, a free one, or the one that was
 // seen longest ago.
 static struct task *add(struct tasks *ts, u64 key)
@@ -123,13 +113,10 @@ static struct task *add(struct tasks *ts, u64 key)
     struct task *t = find(ts, key);
     t = t && (t->ended || ts->identity == GUEST_TASK_BY_STACK) ? t : NULL;
     struct task *stalest = &ts->all[0];
-    for (unsigned i = 0; !t && i < TASKS_MAX; i++) {
-        if (!ts->all[i].used) {
-            t = &ts->all[i];
-        } else if (ts->all[i].seen < stalest->seen) {
-            stalest = &ts->all[i];
-        }
+    for (unsigned i = 0; !t && i < ts->top; i++) {
+        stalest = ts->all[i].seen < stalest->seen ? &ts->all[i] : stalest;
     }
+    t = t || ts->top == TASKS_MAX ? t : &ts->all[ts->top];
     t = t ? t : stalest;
     if (t->used) {
         end_task(ts, t);
@@ -137,8 +124,11 @@ static struct task *add(struct tasks *ts, u64 key)
     *t = (struct task){.used = true,
                        .key = key,
                        .child = -1,
+                       .parent = -1,
                        .index = (unsigned)(t - ts->all),
+                       .leader = (unsigned)(t - ts->all),
                        .born = ++ts->clock};
+    ts->top = t->index >= ts->top ? t->index + 1 : ts->top;
     ts->live++;
     for (unsigned i = 0; i < ts->listener_count; i++) {
         ts->listeners[i].born(ts->listeners[i].ctx, t);
@@ -146,7 +136,7 @@ static struct task *add(struct tasks *ts, u64 key)
     return t;
 }
 
-static void set_pid(struct tasks *ts, struct task *t, int pid)
+void tasks_set_pid(struct tasks *ts, struct task *t, int pid)
 {
     if (t->pid || pid <= 0) {
         return;
@@ -157,7 +147,7 @@ static void set_pid(struct tasks *ts, struct task *t, int pid)
     }
 }
 
-static bool is_fork(u64 number)
+bool tasks_is_fork(u64 number)
 {
     return number == NR_FORK || number == NR_VFORK || number == NR_CLONE || number == NR_CLONE3;
 }
@@ -198,9 +188,9 @@ static int stored_pid(struct tasks *ts, u64 address)
 
 static struct task *find_parent(struct tasks *ts, u64 rip, u64 rsp)
 {
-    for (unsigned i = 0; i < TASKS_MAX; i++) {
+    for (unsigned i = 0; i < ts->top; i++) {
         struct task *t = &ts->all[i];
-        if (t->used && t->in_call && !t->claimed && is_fork(t->call.number) &&
+        if (t->used && t->in_call && !t->claimed && tasks_is_fork(t->call.number) &&
             t->return_rip == rip && child_rsp(ts, t) == rsp) {
             return t;
         }
@@ -229,15 +219,20 @@ static void new_task(struct tasks *ts, u64 key, const struct cpu_regs *regs)
     ts->any = true;
     struct task *t = add(ts, key);
     t->seen = ++ts->clock;
+    t->cpu = ts->cpu;
+    ts->cpus[ts->cpu].task = (int)t->index;
     if (parent) {
         parent->claimed = true;
         parent->child = (int)t->index;
-        set_pid(ts, t, stored_pid(ts, tid_address(&parent->call)));
+        family_born(ts, t, parent, family_clone_flags(ts, &parent->call));
+        tasks_set_pid(ts, t, stored_pid(ts, tid_address(&parent->call)));
     } else if (birth) {
-        set_pid(ts, t, birth->pid);
+        const struct task *maker = &ts->all[birth->parent];
+        family_born(ts, t, maker->born == birth->parent_born ? maker : NULL, birth->flags);
+        tasks_set_pid(ts, t, birth->pid);
         birth->pid = 0;
     } else if (first) {
-        set_pid(ts, t, 1);
+        tasks_set_pid(ts, t, 1);
     }
 }
 
@@ -247,12 +242,17 @@ static void fork_returned(struct tasks *ts, struct task *t)
         return;
     }
     if (t->child >= 0) {
-        set_pid(ts, &ts->all[t->child], (int)t->call.result);
+        tasks_set_pid(ts, &ts->all[t->child], (int)t->call.result);
     } else {
         struct birth *b = &ts->births[ts->next_birth];
         ts->next_birth = (ts->next_birth + 1) % BIRTHS_MAX;
-        *b = (struct birth){t->return_rip, child_rsp(ts, t), tid_address(&t->call),
-                            (int)t->call.result};
+        *b = (struct birth){.rip = t->return_rip,
+                            .rsp = child_rsp(ts, t),
+                            .tid_address = tid_address(&t->call),
+                            .pid = (int)t->call.result,
+                            .parent = (int)t->index,
+                            .parent_born = t->born,
+                            .flags = family_clone_flags(ts, &t->call)};
     }
 }
 
@@ -275,12 +275,13 @@ static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 expe
 }
 
 static void tell_leave(struct tasks *ts, struct task *t, const struct probe_event *event, u64 rip,
-                       u64 rax)
+                       u64 rax, bool handler)
 {
     u64 number = t->call.number;
     bool exec = number == NR_EXECVE || number == NR_EXECVEAT;
     enum task_return how = TASK_RETURN;
     t->call.done = true;
+    t->call.interrupted = handler && number != NR_RT_SIGRETURN;
     t->call.result = (s64)rax;
     if (rip == t->return_rip - 2 && number != NR_RT_SIGRETURN) { // back at the SYSCALL instruction
         how = TASK_RESTART;
@@ -290,12 +291,14 @@ static void tell_leave(struct tasks *ts, struct task *t, const struct probe_even
     }
     t->in_call = false;
     if (number == NR_GETTID || number == NR_SET_TID_ADDRESS || number == NR_GETPID) {
-        set_pid(ts, t, (int)t->call.result);
+        tasks_set_pid(ts, t, (int)t->call.result);
     }
+    family_before_leave(ts, t);
     for (unsigned i = 0; i < ts->listener_count; i++) {
         ts->listeners[i].leave(ts->listeners[i].ctx, t, event, how);
     }
-    if (is_fork(number)) {
+    family_after_leave(ts, t);
+    if (tasks_is_fork(number)) {
         fork_returned(ts, t);
     }
 }
@@ -304,7 +307,7 @@ static void tell_leave(struct tasks *ts, struct task *t, const struct probe_even
 static struct task *find_rekeyed(struct tasks *ts, const struct cpu_regs *regs)
 {
     struct task *found = NULL;
-    for (unsigned i = 0; ts->identity == GUEST_TASK_BY_MEMORY && i < TASKS_MAX; i++) {
+    for (unsigned i = 0; ts->identity == GUEST_TASK_BY_MEMORY && i < ts->top; i++) {
         struct task *t = &ts->all[i];
         u64 number = t->call.number;
         bool here = t->return_rip == regs->rip && t->user_rsp == regs->gpr[CPU_RSP];
@@ -324,7 +327,7 @@ static void came_back(struct tasks *ts, const struct probe_event *event)
     cpu_get_regs(machine_cpu(ts->m, event->cpu), &regs);
     u64 key = guest_task_key(ts->m, event->cpu, &ts->identity);
     struct task *t = find(ts, key);
-    bool child = t && t->in_call && is_fork(t->call.number) && regs.gpr[CPU_RAX] == 0;
+    bool child = t && t->in_call && tasks_is_fork(t->call.number) && regs.gpr[CPU_RAX] == 0;
     if (!t || t->ended) {
         struct task *rekeyed =
             find_parent(ts, regs.rip, regs.gpr[CPU_RSP]) ? NULL : find_rekeyed(ts, &regs);
@@ -340,19 +343,23 @@ static void came_back(struct tasks *ts, const struct probe_event *event)
         new_task(ts, key, &regs);
         return;
     }
+    ts->cpus[event->cpu].task = (int)t->index;
     t->seen = ++ts->clock;
     t->cpu = event->cpu;
     u64 rax = regs.gpr[CPU_RAX], rip = regs.rip;
     bool exec = t->in_call && (t->call.number == NR_EXECVE || t->call.number == NR_EXECVEAT);
     bool handler = rip != expected && !exec && signal_frame(ts, &regs, expected, &rax, &rip);
     if (t->in_call) {
-        tell_leave(ts, t, event, rip, rax);
+        tell_leave(ts, t, event, rip, rax, handler);
     }
     if (handler) {
-        struct task_signal signal = {(int)regs.gpr[CPU_RDI], regs.gpr[CPU_RSI]};
+        struct task_signal signal = {.number = (int)regs.gpr[CPU_RDI],
+                                     .siginfo = regs.gpr[CPU_RSI]};
         for (unsigned i = 0; i < ts->listener_count; i++) {
             ts->listeners[i].signal(ts->listeners[i].ctx, t, &signal);
         }
+    } else {
+        family_in_user_mode(ts, t);
     }
 }
 
@@ -371,6 +378,8 @@ static void fill_call(struct tasks *ts, struct task *t, const struct cpu_regs *r
     t->in_call = true;
     t->claimed = false;
     t->child = -1;
+    t->call_steps = 0;
+    t->entered_ns = vclock_ns(machine_clock(ts->m));
     t->return_rip = regs->gpr[CPU_RCX];
     t->user_rsp = regs->gpr[CPU_RSP];
 }
@@ -385,6 +394,9 @@ static void went_in(struct tasks *ts, const struct probe_event *event)
     }
     t->seen = ++ts->clock;
     t->cpu = event->cpu;
+    ts->cpus[event->cpu].task = (int)t->index;
+    ts->cpus[event->cpu].since = event->step;
+    ts->cpus[event->cpu].call = event->cause == TRANSITION_SYSCALL;
     if (event->cause != TRANSITION_SYSCALL) {
         t->in_call = false;
         t->entry_rip = event->rip;
@@ -397,17 +409,31 @@ static void went_in(struct tasks *ts, const struct probe_event *event)
         ts->listeners[i].enter(ts->listeners[i].ctx, t, event);
     }
     if (t->call.number == NR_EXIT || t->call.number == NR_EXIT_GROUP) {
-        t->in_call = false;
-        end_task(ts, t);
+        family_exits(ts, t, t->call.number == NR_EXIT_GROUP, (int)t->call.arg[0] & 255);
+    }
+}
+
+// The kernel worked since the last ring crossing: for the call that was entered.
+static void charge(struct tasks *ts, const struct probe_event *event)
+{
+    if (ts->cpus[event->cpu].call) {
+        struct task *t = &ts->all[ts->cpus[event->cpu].task];
+        t->call_steps += event->step - ts->cpus[event->cpu].since;
+        ts->cpus[event->cpu].call = false;
     }
 }
 
 void tasks_transition(struct tasks *ts, const struct probe_event *event)
 {
     ts->cpu = event->cpu;
+    ts->step = event->step;
+    if (event->cpu >= CPUS_MAX) {
+        return;
+    }
     if (event->from_cpl == 3 && event->to_cpl < 3) {
         went_in(ts, event);
     } else if (event->to_cpl == 3 && event->from_cpl < 3) {
+        charge(ts, event);
         came_back(ts, event);
     }
 }

@@ -9,9 +9,28 @@
 
 #define TASKS_MAX 1024
 
+// SIGCHLD for a parent without a handler, which no frame in its memory will show.
+struct child_signal {
+    bool waits;
+    bool killed; // value is a signal, else an exit status
+    int pid, value;
+    u32 uid;
+};
+
 struct task {
     bool used, in_call, ended, claimed; // claimed: the child of the running fork has been seen
+    bool ignores_children;              // SIGCHLD is ignored or handled: nothing to infer
+    bool child_ignored;                 // SIGCHLD is SIG_IGN, which survives an execve
     unsigned index;
+    unsigned leader; // index of its process's first task
+    int parent;      // index of the process that made its own; -1: not known
+    u64 parent_born; // whether that slot is still the same task
+    u32 uid;
+    u64 blocked; // signal mask, as far as its calls tell
+    struct child_signal child_signal; // leader only
+    int sent, sent_by;                // the last signal that kill() sent it, and who
+    u64 call_steps;                   // the kernel's work for the running call, so far
+    u64 entered_ns;                   // vtime at which it began
     u64 key;                  // its identity (guest_view.h)
     int pid;                  // 0: not known yet
     int child;                // index of the task the running fork made, -1
@@ -30,7 +49,16 @@ enum task_return {
 
 struct task_signal {
     int number;
-    u64 siginfo; // address
+    u64 siginfo;                      // address; 0: none was written, or see child
+    const struct child_signal *child; // inferred
+    int sender;                       // of a signal that killed, 0: not known
+};
+
+// How a task ended.
+struct task_end {
+    bool killed; // value is a signal, else an exit status
+    bool other;  // by another thread's exit_group
+    int value;
 };
 
 struct task_listener {
@@ -39,6 +67,8 @@ struct task_listener {
     void (*signal)(void *ctx, struct task *t, const struct task_signal *signal);
     void (*named)(void *ctx, struct task *t); // its pid is known now
     void (*born)(void *ctx, struct task *t);
+    // NULL, or:
+    void (*ended)(void *ctx, struct task *t, const struct task_end *end);
     void *ctx;
 };
 
@@ -46,9 +76,12 @@ struct tasks;
 
 struct tasks *tasks_create(struct machine *m);
 void tasks_destroy(struct tasks *t);
-void tasks_listen(struct tasks *t, const struct task_listener *listener); // copied; at most two
+void tasks_listen(struct tasks *t, const struct task_listener *listener); // copied; at most four
 void tasks_transition(struct tasks *t, const struct probe_event *event);
 
+struct machine *tasks_machine(const struct tasks *t);
+// Who runs, or is served by the kernel, on a CPU as far as ring crossings tell; NULL: not known.
+struct task *tasks_current(struct tasks *t, unsigned cpu);
 struct task *tasks_get(struct tasks *t, unsigned index);
 unsigned tasks_live(const struct tasks *t);
 

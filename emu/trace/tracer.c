@@ -47,6 +47,9 @@ static void on_fault_ended(void *ctx, u64 number, enum fault_outcome outcome)
     if (t->text && row) {
         sink_text_fault_ended(t->text, &row->event, number, outcome);
     }
+    if (t->strace && row) {
+        strace_fault(t->strace, &row->event, outcome);
+    }
 }
 
 struct tracer *tracer_create(struct machine *m)
@@ -89,9 +92,10 @@ void tracer_add_text(struct tracer *t, unsigned kinds, FILE *out)
     t->text = sink_text_create(kinds & TRACE_SYSCALLS ? need_tasks(t) : NULL, kinds, out);
 }
 
-void tracer_add_strace(struct tracer *t, FILE *out)
+struct strace *tracer_add_strace(struct tracer *t, const struct strace_options *options, FILE *out)
 {
-    t->strace = strace_create(need_tasks(t), out);
+    t->strace = strace_create(need_tasks(t), options, out);
+    return t->strace;
 }
 
 const struct ledger *tracer_ledger(const struct tracer *t)

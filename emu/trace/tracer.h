@@ -5,6 +5,7 @@
 
 #include "machine/machine.h"
 #include "trace/ledger.h"
+#include "trace/strace.h"
 
 #include <stdio.h>
 
@@ -16,7 +17,8 @@ struct tracer *tracer_create(struct machine *m);
 void tracer_destroy(struct tracer *t);
 
 void tracer_add_text(struct tracer *t, unsigned kinds, FILE *out); // TRACE_* of sink_text.h
-void tracer_add_strace(struct tracer *t, FILE *out);
+// System calls in strace's format; NULL options: strace's defaults.
+struct strace *tracer_add_strace(struct tracer *t, const struct strace_options *options, FILE *out);
 
 const struct ledger *tracer_ledger(const struct tracer *t);
 

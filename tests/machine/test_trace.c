@@ -46,7 +46,7 @@ static void open_fixture(struct fixture *f)
     free(tree);
     f->tasks = tasks_create(f->m);
     f->file = open_memstream(&f->text, &f->size);
-    f->strace = strace_create(f->tasks, f->file);
+    f->strace = strace_create(f->tasks, NULL, f->file);
 }
 
 // Ends strace and compares what it wrote.
@@ -182,7 +182,9 @@ static void test_fork(void **state)
         "[pid     1] wait4(-1,  <unfinished ...>\n"
         "[pid    17] exit_group(3)                           = ?\n"
         "[pid    17] +++ exited with 3 +++\n"
-        "[pid     1] <... wait4 resumed>[{WIFEXITED(s) && WEXITSTATUS(s) == 3}], 0, NULL) = 17\n");
+        "[pid     1] <... wait4 resumed>[{WIFEXITED(s) && WEXITSTATUS(s) == 3}], 0, NULL) = 17\n"
+        "[pid     1] --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=17, si_uid=0, "
+        "si_status=3, si_utime=0, si_stime=0} ---\n");
 }
 
 static void test_exec_and_restart(void **state)
