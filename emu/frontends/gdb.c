@@ -3,6 +3,7 @@
 #include "frontends/gdb.h"
 
 #include "base/memory.h"
+#include "frontends/debug_target.h"
 #include "gdbstub/server.h"
 #include "host/posix_socket.h"
 
@@ -61,42 +62,16 @@ static bool link_write(void *ctx, const u8 *bytes, size_t size)
 
 static const struct gdb_link_ops link_ops = {.read = link_read, .write = link_write};
 
-bool gdb_face_cancel(void *face)
+// For target_config and the door: true while somebody wants the guest to stand still.
+static bool cancel(void *face)
 {
     struct gdb_face *f = face;
     return f->running ? posix_listener_waiting(f->listener) : gdb_server_cancel(f->server);
 }
 
-struct status gdb_face_open(struct gdb_face **out, const char *where, bool any,
-                            struct posix_door *door)
-{
-    struct gdb_face *f = xcalloc(1, sizeof(*f));
-    f->peer = -1;
-    f->door = door;
-    struct status s = posix_listen(&f->listener, where, any);
-    if (!status_ok(&s)) {
-        free(f);
-        return s;
-    }
-    f->server = gdb_server_create();
-    *out = f;
-    return s;
-}
-
-void gdb_face_close(struct gdb_face *f)
-{
-    if (f) {
-        posix_door_set_attention(f->door, NULL);
-        posix_socket_close(f->peer);
-        posix_listener_close(f->listener);
-        gdb_server_destroy(f->server);
-        free(f);
-    }
-}
-
 static void attend(struct gdb_face *f, int fd)
 {
-    struct posix_attention attention = {.fd = fd, .asked = gdb_face_cancel, .ctx = f};
+    struct posix_attention attention = {.fd = fd, .asked = cancel, .ctx = f};
     posix_door_set_attention(f->door, &attention);
 }
 
@@ -136,7 +111,7 @@ static bool run_alone(struct gdb_face *f, struct target *t)
     return stop->kind == TARGET_STOP_CANCELLED && posix_listener_waiting(f->listener);
 }
 
-struct machine_result gdb_face_run(struct gdb_face *f, struct target *t)
+static struct machine_result serve_all(struct gdb_face *f, struct target *t)
 {
     const struct machine_result by_outside = {.exit = MACHINE_EXIT_HOST};
     const char *name = posix_listener_name(f->listener);
@@ -162,4 +137,45 @@ struct machine_result gdb_face_run(struct gdb_face *f, struct target *t)
         }
     }
     return by_outside;
+}
+
+static struct machine_result run_session(struct gdb_face *f, struct session *s,
+                                         const struct run_options *o)
+{
+    struct debug_target debug;
+    debug_target_open(&debug, s, o, cancel, f);
+    struct machine_result result = serve_all(f, debug.target);
+    posix_door_set_attention(s->door, NULL);
+    debug_target_close(&debug);
+    return result;
+}
+
+// The file is begun before the run, so that one that cannot be written is known then.
+static struct status write_recording(struct session *s, struct log_writer *writer)
+{
+    struct log_end end = {.exit = MACHINE_EXIT_HOST};
+    input_log_end(s->log, &end.position.step, &end.position.vtime_ns);
+    log_writer_inputs(writer, s->log, 0, input_log_count(s->log), &end.position);
+    return log_writer_finish(writer, &end);
+}
+
+struct machine_result gdb_run(struct session *s, const struct run_options *o, struct status *error)
+{
+    struct machine_result result = {.exit = MACHINE_EXIT_HOST};
+    struct gdb_face f = {.door = s->door, .peer = -1};
+    struct log_writer *writer = NULL;
+    *error = posix_listen(&f.listener, o->gdb, o->gdb_any);
+    if (status_ok(error) && o->record) {
+        *error = session_begin_recording(s, o->record, o->self_contained, &writer);
+    }
+    if (status_ok(error)) {
+        f.server = gdb_server_create();
+        result = run_session(&f, s, o);
+        gdb_server_destroy(f.server);
+    }
+    if (writer && status_ok(error)) {
+        *error = write_recording(s, writer);
+    }
+    posix_listener_close(f.listener);
+    return result;
 }

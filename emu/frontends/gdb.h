@@ -4,23 +4,12 @@
 #define VIV_FRONTENDS_GDB_H
 
 #include "base/status.h"
-#include "debugger/target.h"
-#include "host/posix_door.h"
+#include "frontends/session.h"
 
-struct gdb_face;
-
-// Listens at where (posix_listen()). The door, which outlives the face, wakes up
-// for it.
-struct status gdb_face_open(struct gdb_face **out, const char *where, bool any,
-                            struct posix_door *door);
-void gdb_face_close(struct gdb_face *f);
-
-// For target_config: cancel, with the face as ctx.
-bool gdb_face_cancel(void *face);
-
-// Says where it listens and waits, the machine halted, for a gdb; runs until the guest has ended,
-// gdb killed it or the door ended the run. Returns how the machine's run ended; MACHINE_EXIT_HOST
-// for the latter two.
-struct machine_result gdb_face_run(struct gdb_face *f, struct target *t);
+// Runs the session's machine under whoever connects to o->gdb, halted at first, until the guest has
+// ended, gdb killed it or the door ended the run (MACHINE_EXIT_HOST for the latter two). With
+// o->record, what happened is a recording in the end, a debugger's writes included. The session
+// needs a log of its inputs.
+struct machine_result gdb_run(struct session *s, const struct run_options *o, struct status *error);
 
 #endif

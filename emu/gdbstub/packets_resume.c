@@ -105,6 +105,7 @@ static void stop_reason(struct gdb_server *s, const struct target_stop *stop)
 static void stop_thread(struct gdb_server *s, const struct target_stop *stop)
 {
     struct gdb_thread thread = thread_of_cpu(s->target, stop->cpu);
+    s->general = thread.tid; // gdb takes it so, without another Hg
     reply_text(s, "thread:");
     reply_thread(s, thread.tid);
     reply_text(s, ";core:%x;", stop->cpu);
