@@ -22,11 +22,12 @@ struct guest {
     struct input_log *log;
     struct timeline *time; // not created by guest_open()
     void *tree;
-    // The outside: types one byte of text at every typing_polls-th look at the door.
+    // The outside: types one byte of text at every typing_polls-th look at the door; after each
+    // line it waits until the guest has nothing to do.
     const char *text;
     size_t typed;
     unsigned polls, typing_polls;
-    bool has_byte;
+    bool has_byte, waits;
     void (*ready)(void *dev);
     void *ready_dev;
     u64 shown_bytes, shown_hash;
