@@ -170,4 +170,7 @@ bool target_command(struct target *t, const char *line, FILE *out);
 // Completions of the line's last word, one a line.
 void target_complete(struct target *t, const char *line, FILE *out);
 
+// The quit command was given.
+bool target_quit_wanted(const struct target *t);
+
 #endif
