@@ -203,6 +203,7 @@ static void list_hits(struct watcher *w, const struct reference *ref, enum tlb_g
     struct random r = {seed};
     struct guest g;
     open_guest(&g, &files, tlb);
+    machine_run(g.m, ref->steps / 3); // translations and code are cached by then
     begin(w, &g, ref);
     struct machine_result result = {.exit = MACHINE_EXIT_UNTIL};
     while (result.exit == MACHINE_EXIT_UNTIL) {
@@ -269,6 +270,32 @@ static unsigned stop_at_hits(const struct reference *ref, u64 seed, const u64 ex
     return stops;
 }
 
+// Watches that begin on what is in use at that moment: translations to it are cached already.
+static void watch_late(const struct reference *ref, u64 seed)
+{
+    struct random r = {seed};
+    struct guest g;
+    struct watcher w;
+    unsigned useful = 0;
+    open_guest(&g, &files, TLB_FULL);
+    for (unsigned n = 1; n < 40; n++) { // not to its end
+        struct reference now = *ref;
+        machine_run(g.m, ref->steps * n / 60);
+        for (unsigned i = EXECUTES; i < RANGES; i++) {
+            choose_range(&now.ranges[i], i, &g, &r);
+        }
+        begin(&w, &g, &now);
+        machine_run(g.m, machine_clock(g.m)->step + 3000);
+        check_shadow(&w);
+        useful += w.hits[WATCH_PHYSICAL] != 0;
+        machine_set_watch(g.m, NULL, 0, NULL, NULL);
+    }
+    check(useful > 10, "nothing was written where late watches were", 0);
+    machine_run(g.m, UINT64_MAX);
+    check(machine_hash(g.m) == ref->hash, "late watches changed something", 0);
+    close_guest(&g);
+}
+
 static void try_seed(u64 seed)
 {
     static const struct {
@@ -297,6 +324,7 @@ static void try_seed(u64 seed)
             failed = 1;
         }
     }
+    watch_late(&ref, seed);
     unsigned kinds[WATCH_PHYSICAL + 1] = {0}, stops = stop_at_hits(&ref, seed, first.hits, kinds);
     printf("# %u stops: %u executions, %u reads, %u writes, %u physical\n", stops,
            kinds[WATCH_EXECUTE], kinds[WATCH_READ], kinds[WATCH_WRITE], kinds[WATCH_PHYSICAL]);
