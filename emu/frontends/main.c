@@ -2,6 +2,8 @@
 // viv: picks the command.
 #include "base/bits.h"
 #include "base/status.h"
+#include "frontends/cmd_debug.h"
+#include "frontends/cmd_diff.h"
 #include "frontends/cmd_replay.h"
 #include "frontends/cmd_run.h"
 
@@ -16,6 +18,8 @@ struct command {
 
 static const struct command commands[] = {
     {"run", cmd_run, "run a machine (viv run --help)"},
+    {"debug", cmd_debug, "the debugger: forwards, backwards, on a terminal, for gdb (viv debug --help)"},
+    {"diff", cmd_diff, "where two recorded runs part: viv diff A B"},
     {"replay", cmd_replay, "repeat a recorded run exactly (viv replay --help)"},
 };
 

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: MIT
+#ifndef VIV_FRONTENDS_CMD_DEBUG_H
+#define VIV_FRONTENDS_CMD_DEBUG_H
+
+int cmd_debug(int argc, char **argv);
+
+#endif
