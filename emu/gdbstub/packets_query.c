@@ -14,14 +14,14 @@
 
 void packet_supported(struct gdb_server *s, struct packet_args *a)
 {
-    args_skip(a, ':');
-    while (!args_end(a)) {
+    packet_skip(a, ':');
+    while (!packet_end(a)) {
         const u8 *semicolon = memchr(a->at, ';', (size_t)(a->end - a->at));
         const u8 *end = semicolon ? semicolon : a->end;
         struct packet_args feature = {a->at, end};
-        if (args_word(&feature, "multiprocess+")) {
+        if (packet_word(&feature, "multiprocess+")) {
             s->multiprocess = true;
-        } else if (args_word(&feature, "swbreak+")) {
+        } else if (packet_word(&feature, "swbreak+")) {
             s->swbreak = true;
         }
         a->at = semicolon ? end + 1 : end;
@@ -82,7 +82,7 @@ void packet_thread_info(struct gdb_server *s, struct packet_args *a)
     s64 tid;
     struct gdb_thread thread;
     char text[128];
-    if (!args_skip(a, ',') || !args_thread(a, &tid) || !args_end(a)) {
+    if (!packet_skip(a, ',') || !packet_thread(a, &tid) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
     } else if (!thread_find(s->target, tid, s->cpu, &thread)) {
         reply_error(s, GDB_ERROR_UNKNOWN_THREAD);
@@ -171,17 +171,17 @@ static void transfer_siginfo(struct gdb_server *s, u64 offset, u64 length)
 // "object:read:annex:offset,length".
 void packet_transfer(struct gdb_server *s, struct packet_args *a)
 {
-    bool features = args_word(a, ":features:read:target.xml:");
-    bool threads = !features && args_word(a, ":threads:read::");
-    bool siginfo = !features && !threads && args_word(a, ":siginfo:read::");
+    bool features = packet_word(a, ":features:read:target.xml:");
+    bool threads = !features && packet_word(a, ":threads:read::");
+    bool siginfo = !features && !threads && packet_word(a, ":siginfo:read::");
     if (!features && !threads && !siginfo) {
-        if (args_word(a, ":features:read:")) {
+        if (packet_word(a, ":features:read:")) {
             reply_text(s, "E00"); // no such annex
         }
         return;
     }
     u64 offset, length;
-    if (!args_address_length(a, &offset, &length) || !args_end(a)) {
+    if (!args_address_length(a, &offset, &length) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }
@@ -226,7 +226,7 @@ void packet_monitor(struct gdb_server *s, struct packet_args *a)
 {
     char line[COMMAND_MAX + 1] = "";
     size_t size;
-    if (!args_skip(a, ',') || !args_bytes(a, (u8 *)line, COMMAND_MAX, &size)) {
+    if (!packet_skip(a, ',') || !packet_bytes(a, (u8 *)line, COMMAND_MAX, &size)) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }

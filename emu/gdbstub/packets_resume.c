@@ -317,7 +317,7 @@ static void no_signals(struct gdb_server *s)
 // "c [addr]", "s [addr]": another address would be a write nobody sees.
 static bool without_address(struct gdb_server *s, struct packet_args *a)
 {
-    if (!args_end(a)) {
+    if (!packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
         return false;
     }
@@ -334,7 +334,7 @@ void packet_continue(struct gdb_server *s, struct packet_args *a)
 static bool take_signal(struct gdb_server *s, struct packet_args *a)
 {
     u64 signal;
-    if (!args_hex(a, &signal)) {
+    if (!packet_hex(a, &signal)) {
         reply_error(s, GDB_ERROR_INVALID);
         return false;
     }
@@ -388,17 +388,17 @@ static bool parse_action(struct gdb_server *s, struct packet_args *a, struct act
 {
     u64 signal;
     *out = (struct action){.tid = THREAD_ALL};
-    if (args_skip(a, 'C') || args_skip(a, 'S')) {
+    if (packet_skip(a, 'C') || packet_skip(a, 'S')) {
         out->kind = a->at[-1] == 'C' ? 'c' : 's';
-        if (!args_hex(a, &signal)) {
+        if (!packet_hex(a, &signal)) {
             return false;
         }
         if (signal) {
             no_signals(s);
         }
-    } else if (args_skip(a, 'c') || args_skip(a, 's')) {
+    } else if (packet_skip(a, 'c') || packet_skip(a, 's')) {
         out->kind = (char)a->at[-1];
-    } else if (args_skip(a, 'r')) {
+    } else if (packet_skip(a, 'r')) {
         out->kind = 'r';
         if (!args_address_length(a, &out->begin, &out->end)) {
             return false;
@@ -406,8 +406,8 @@ static bool parse_action(struct gdb_server *s, struct packet_args *a, struct act
     } else {
         return false;
     }
-    if (args_skip(a, ':')) {
-        return args_thread(a, &out->tid);
+    if (packet_skip(a, ':')) {
+        return packet_thread(a, &out->tid);
     }
     return true;
 }
@@ -416,15 +416,15 @@ static bool parse_action(struct gdb_server *s, struct packet_args *a, struct act
 void packet_vcont(struct gdb_server *s, struct packet_args *a)
 {
     struct action chosen = {0}, action;
-    while (args_skip(a, ';')) {
-        if (args_end(a) || !parse_action(s, a, &action)) {
+    while (packet_skip(a, ';')) {
+        if (packet_end(a) || !parse_action(s, a, &action)) {
             chosen.kind = 0;
             break;
         }
         bool first = !chosen.kind || (chosen.kind == 'c' && action.kind != 'c');
         chosen = first ? action : chosen;
     }
-    if (!args_end(a) || !chosen.kind) {
+    if (!packet_end(a) || !chosen.kind) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }

@@ -51,7 +51,7 @@ void packet_read_register(struct gdb_server *s, struct packet_args *a)
     struct gdb_thread thread;
     struct register_file file;
     u64 number;
-    if (!args_hex(a, &number) || !args_end(a) || number >= registers_count()) {
+    if (!packet_hex(a, &number) || !packet_end(a) || number >= registers_count()) {
         reply_error(s, GDB_ERROR_INVALID);
     } else if (read_file(s, &thread, &file)) {
         reply_register(s, &file, (unsigned)number);
@@ -82,8 +82,8 @@ void packet_write_register(struct gdb_server *s, struct packet_args *a)
     u8 bytes[REGISTER_BYTES_MAX] = {0};
     u64 number;
     size_t size;
-    if (!args_hex(a, &number) || !args_skip(a, '=') || number >= registers_count() ||
-        !args_bytes(a, bytes, sizeof(bytes), &size) ||
+    if (!packet_hex(a, &number) || !packet_skip(a, '=') || number >= registers_count() ||
+        !packet_bytes(a, bytes, sizeof(bytes), &size) ||
         size != registers_row((unsigned)number)->bits / 8) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
@@ -107,11 +107,11 @@ void packet_write_registers(struct gdb_server *s, struct packet_args *a)
         return;
     }
     struct register_file before = file;
-    for (unsigned i = 0; i < registers_count() && !args_end(a); i++) {
+    for (unsigned i = 0; i < registers_count() && !packet_end(a); i++) {
         u8 bytes[REGISTER_BYTES_MAX] = {0};
         size_t wanted = registers_row(i)->bits / 8, size;
         struct packet_args one = {a->at, a->at + 2 * wanted};
-        if ((size_t)(a->end - a->at) < 2 * wanted || !args_bytes(&one, bytes, wanted, &size)) {
+        if ((size_t)(a->end - a->at) < 2 * wanted || !packet_bytes(&one, bytes, wanted, &size)) {
             reply_error(s, GDB_ERROR_INVALID);
             return;
         }
@@ -129,7 +129,7 @@ static void read_memory(struct gdb_server *s, struct packet_args *a, bool binary
 {
     struct gdb_thread thread;
     u64 address, length;
-    if (!args_address_length(a, &address, &length) || !args_end(a)) {
+    if (!args_address_length(a, &address, &length) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }
@@ -188,8 +188,8 @@ void packet_write_memory(struct gdb_server *s, struct packet_args *a)
     u64 address, length;
     size_t size;
     u8 *bytes = xcalloc(1, GDB_PACKET_MAX);
-    if (args_address_length(a, &address, &length) && args_skip(a, ':') &&
-        args_bytes(a, bytes, GDB_PACKET_MAX, &size) && size == length) {
+    if (args_address_length(a, &address, &length) && packet_skip(a, ':') &&
+        packet_bytes(a, bytes, GDB_PACKET_MAX, &size) && size == length) {
         write_memory(s, address, bytes, size);
     } else {
         reply_error(s, GDB_ERROR_INVALID);
@@ -200,7 +200,7 @@ void packet_write_memory(struct gdb_server *s, struct packet_args *a)
 void packet_write_memory_binary(struct gdb_server *s, struct packet_args *a)
 {
     u64 address, length;
-    if (args_address_length(a, &address, &length) && args_skip(a, ':') &&
+    if (args_address_length(a, &address, &length) && packet_skip(a, ':') &&
         (u64)(a->end - a->at) == length) {
         write_memory(s, address, a->at, length);
     } else {
@@ -211,10 +211,10 @@ void packet_write_memory_binary(struct gdb_server *s, struct packet_args *a)
 // "g" for the packets that look, "c" for those that run.
 void packet_set_thread(struct gdb_server *s, struct packet_args *a)
 {
-    bool run = args_skip(a, 'c');
+    bool run = packet_skip(a, 'c');
     s64 tid;
     struct gdb_thread thread;
-    if ((!run && !args_skip(a, 'g')) || !args_thread(a, &tid) || !args_end(a)) {
+    if ((!run && !packet_skip(a, 'g')) || !packet_thread(a, &tid) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }
@@ -230,7 +230,7 @@ void packet_thread_alive(struct gdb_server *s, struct packet_args *a)
 {
     s64 tid;
     struct gdb_thread thread;
-    if (!args_thread(a, &tid) || !args_end(a)) {
+    if (!packet_thread(a, &tid) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
     } else if (thread_find(s->target, tid, s->cpu, &thread)) {
         reply_ok(s);

@@ -39,7 +39,7 @@ static struct gdb_point *find_same(struct gdb_server *s, const struct gdb_point 
 
 static bool parse(struct packet_args *a, struct gdb_point *out)
 {
-    return args_hex(a, &out->type) && args_skip(a, ',') &&
+    return packet_hex(a, &out->type) && packet_skip(a, ',') &&
            args_address_length(a, &out->address, &out->length);
 }
 
@@ -124,16 +124,16 @@ static bool add_catch(struct gdb_server *s, s64 number)
 void packet_catch_syscalls(struct gdb_server *s, struct packet_args *a)
 {
     clear_catches(s);
-    bool fine = args_skip(a, ':');
-    if (fine && args_word(a, "0")) {
-        fine = args_end(a);
-    } else if (fine && args_word(a, "1")) {
-        if (args_end(a)) {
+    bool fine = packet_skip(a, ':');
+    if (fine && packet_word(a, "0")) {
+        fine = packet_end(a);
+    } else if (fine && packet_word(a, "1")) {
+        if (packet_end(a)) {
             fine = add_catch(s, -1);
         }
         u64 number;
-        while (fine && !args_end(a)) {
-            fine = args_skip(a, ';') && args_hex(a, &number) && number <= INT32_MAX &&
+        while (fine && !packet_end(a)) {
+            fine = packet_skip(a, ';') && packet_hex(a, &number) && number <= INT32_MAX &&
                    add_catch(s, (s64)number);
         }
     } else {

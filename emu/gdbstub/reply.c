@@ -6,21 +6,21 @@
 #include <stdio.h>
 #include <string.h>
 
-bool args_end(const struct packet_args *a)
+bool packet_end(const struct packet_args *a)
 {
     return a->at == a->end;
 }
 
-bool args_skip(struct packet_args *a, char c)
+bool packet_skip(struct packet_args *a, char c)
 {
-    if (args_end(a) || *a->at != (u8)c) {
+    if (packet_end(a) || *a->at != (u8)c) {
         return false;
     }
     a->at++;
     return true;
 }
 
-bool args_word(struct packet_args *a, const char *word)
+bool packet_word(struct packet_args *a, const char *word)
 {
     size_t size = strlen(word);
     if ((size_t)(a->end - a->at) < size || memcmp(a->at, word, size) != 0) {
@@ -30,11 +30,11 @@ bool args_word(struct packet_args *a, const char *word)
     return true;
 }
 
-bool args_hex(struct packet_args *a, u64 *value)
+bool packet_hex(struct packet_args *a, u64 *value)
 {
     unsigned digits = 0;
     *value = 0;
-    while (!args_end(a) && packet_hex_digit(*a->at) >= 0) {
+    while (!packet_end(a) && packet_hex_digit(*a->at) >= 0) {
         if (*value >> 60) {
             return false;
         }
@@ -46,17 +46,17 @@ bool args_hex(struct packet_args *a, u64 *value)
 
 bool args_address_length(struct packet_args *a, u64 *address, u64 *length)
 {
-    return args_hex(a, address) && args_skip(a, ',') && args_hex(a, length);
+    return packet_hex(a, address) && packet_skip(a, ',') && packet_hex(a, length);
 }
 
 static bool thread_number(struct packet_args *a, s64 *number)
 {
     u64 value;
-    if (args_word(a, "-1")) {
+    if (packet_word(a, "-1")) {
         *number = THREAD_ALL;
         return true;
     }
-    if (!args_hex(a, &value) || value > INT32_MAX) {
+    if (!packet_hex(a, &value) || value > INT32_MAX) {
         return false;
     }
     *number = (s64)value;
@@ -64,9 +64,9 @@ static bool thread_number(struct packet_args *a, s64 *number)
 }
 
 // "TID" or "pPID.TID" or "pPID" (all of its threads).
-bool args_thread(struct packet_args *a, s64 *tid)
+bool packet_thread(struct packet_args *a, s64 *tid)
 {
-    if (!args_skip(a, 'p')) {
+    if (!packet_skip(a, 'p')) {
         return thread_number(a, tid);
     }
     s64 pid;
@@ -74,10 +74,10 @@ bool args_thread(struct packet_args *a, s64 *tid)
         return false;
     }
     *tid = THREAD_ALL;
-    return !args_skip(a, '.') || thread_number(a, tid);
+    return !packet_skip(a, '.') || thread_number(a, tid);
 }
 
-bool args_bytes(struct packet_args *a, u8 *out, size_t room, size_t *size)
+bool packet_bytes(struct packet_args *a, u8 *out, size_t room, size_t *size)
 {
     *size = 0;
     while (a->end - a->at >= 2 && *size < room) {
@@ -88,7 +88,7 @@ bool args_bytes(struct packet_args *a, u8 *out, size_t room, size_t *size)
         out[(*size)++] = (u8)(high << 4 | low);
         a->at += 2;
     }
-    return args_end(a);
+    return packet_end(a);
 }
 
 void reply_raw(struct gdb_server *s, const void *bytes, size_t size)

@@ -63,14 +63,14 @@ struct packet_args {
 };
 
 // Reading arguments; false or NULL leaves the packet malformed.
-bool args_end(const struct packet_args *a);
-bool args_skip(struct packet_args *a, char c); // takes c if it is next
-bool args_hex(struct packet_args *a, u64 *value);
+bool packet_end(const struct packet_args *a);
+bool packet_skip(struct packet_args *a, char c); // takes c if it is next
+bool packet_hex(struct packet_args *a, u64 *value);
 bool args_address_length(struct packet_args *a, u64 *address, u64 *length); // "addr,length"
-bool args_thread(struct packet_args *a, s64 *tid);
+bool packet_thread(struct packet_args *a, s64 *tid);
 // Hexadecimal byte pairs, at most room; false if they are none or more.
-bool args_bytes(struct packet_args *a, u8 *out, size_t room, size_t *size);
-bool args_word(struct packet_args *a, const char *word); // takes word if it is next
+bool packet_bytes(struct packet_args *a, u8 *out, size_t room, size_t *size);
+bool packet_word(struct packet_args *a, const char *word); // takes word if it is next
 
 // Building the reply; what does not fit is dropped.
 void reply_text(struct gdb_server *s, const char *format, ...)
