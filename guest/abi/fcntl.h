@@ -77,6 +77,11 @@
 #define RENAME_EXCHANGE 2
 #define RENAME_WHITEOUT 4
 #define POSIX_FADV_NORMAL 0
+#define POSIX_FADV_RANDOM 1
+#define POSIX_FADV_SEQUENTIAL 2
+#define POSIX_FADV_WILLNEED 3
+#define POSIX_FADV_DONTNEED 4
+#define POSIX_FADV_NOREUSE 5
 
 struct linux_flock {
     int16_t l_type, l_whence;

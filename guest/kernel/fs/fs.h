@@ -344,6 +344,7 @@ struct file {
     } f_owner;
     u32 f_wb_err;
     unsigned long ra_next, ra_size; // read-ahead window, pages
+    int ra_advice;                  // POSIX_FADV_NORMAL, _RANDOM or _SEQUENTIAL
     struct list_head f_ep_links;    // epoll items
     struct task_work f_task_work;
 };

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 // File operations over the page cache: read with read-ahead, write, mmap's fault handlers.
+#include "abi/fcntl.h"
 #include "fs/fs.h"
 #include "mm/mm_internal.h"
 #include "mm/writeback.h"
@@ -17,7 +18,7 @@ static unsigned long file_pages(const struct address_space *m)
 
 // Starts reading the missing pages of [index, index + nr). Errors show when somebody waits for the
 // page.
-static void start_reads(struct file *file, struct address_space *m, unsigned long index,
+static void start_batch(struct file *file, struct address_space *m, unsigned long index,
                         unsigned long nr)
 {
     unsigned long end = min(index + nr, file_pages(m));
@@ -54,6 +55,22 @@ static bool wants_readahead(const struct address_space *m)
     return !test_bit(AS_UNEVICTABLE, &m->flags) && m->a_ops->readpage;
 }
 
+void start_reads(struct file *file, struct address_space *m, unsigned long index, unsigned long nr)
+{
+    unsigned long end = min(index + nr, file_pages(m));
+
+    if (!wants_readahead(m))
+        return; // all there is lives in memory already
+    for (; index < end; index += READAHEAD_MAX)
+        start_batch(file, m, index, min(end - index, READAHEAD_MAX));
+}
+
+// Pages that one reader may have read ahead at most: twice as many where it promised to read on.
+static unsigned long readahead_limit(const struct file *file)
+{
+    return file->ra_advice == POSIX_FADV_SEQUENTIAL ? 2 * READAHEAD_MAX : READAHEAD_MAX;
+}
+
 // The page at index is missing.
 static void readahead_miss(struct file *file, struct address_space *m, unsigned long index)
 {
@@ -63,8 +80,10 @@ static void readahead_miss(struct file *file, struct address_space *m, unsigned 
         start_reads(file, m, index, 1);
         return;
     }
-    if (index == 0 || index == file->ra_next)
-        size = file->ra_size ? min(file->ra_size * 2, READAHEAD_MAX) : READAHEAD_FIRST;
+    if (file->ra_advice == POSIX_FADV_RANDOM)
+        size = 1;
+    else if (index == 0 || index == file->ra_next)
+        size = file->ra_size ? min(file->ra_size * 2, readahead_limit(file)) : READAHEAD_FIRST;
     else if (file->ra_size == 0 || index < file->ra_next || index > file->ra_next + READAHEAD_FIRST)
         size = 1; // random: what is asked for
     file->ra_size = size;
@@ -79,7 +98,7 @@ static void readahead_hit(struct file *file, struct address_space *m, unsigned l
 
     if (size < READAHEAD_FIRST || index >= from || index + size / 2 < from || from >= file_pages(m))
         return;
-    file->ra_size = min(size * 2, READAHEAD_MAX);
+    file->ra_size = min(size * 2, readahead_limit(file));
     file->ra_next = from + file->ra_size;
     start_reads(file, m, from, file->ra_size);
 }

@@ -57,16 +57,11 @@ static int advise_flags(struct vm_area_struct **vma, u64 start, u64 end, int adv
 
 static int advise_willneed(struct vm_area_struct *vma, u64 start, u64 end)
 {
-    struct address_space *m = vma->vm_file ? vma->vm_file->f_mapping : NULL;
-
-    if (!m || !m->a_ops || !m->a_ops->readahead)
-        return 0; // nothing to read from: anonymous memory without swap is there or is zero
     unsigned long first = linear_index(vma, start), last = linear_index(vma, end - 1) + 1;
-    unsigned long pages = ((unsigned long)i_size_read(m->host) + PAGE_SIZE - 1) >> PAGE_SHIFT;
 
-    last = min(last, pages);
-    for (; first < last; first += 32)
-        m->a_ops->readahead(m, first, (unsigned)min(32UL, last - first));
+    // Anonymous memory without swap is there or is zero.
+    if (vma->vm_file && vma->vm_file->f_mapping->a_ops)
+        start_reads(vma->vm_file, vma->vm_file->f_mapping, first, last - first);
     return 0;
 }
 

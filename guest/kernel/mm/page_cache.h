@@ -78,6 +78,8 @@ unsigned find_get_pages_marked(struct address_space *m, unsigned long *index, un
 // Page comes locked by the caller, fresh; 0, -EEXIST or -ENOMEM. Takes a cache reference and puts it on the LRU.
 int add_to_page_cache(struct page *p, struct address_space *m, unsigned long index, gfp_t gfp);
 void delete_from_page_cache(struct page *p); // page locked; drops the cache reference
+// Starts reading those of nr pages from index on that are missing and within the file; waits for none of them.
+void start_reads(struct file *file, struct address_space *m, unsigned long index, unsigned long nr);
 // Uptodate page, reading it if needed: referenced, unlocked. ERR_PTR(-EIO...). Sleeps.
 struct page *read_mapping_page(struct address_space *m, unsigned long index, struct file *file);
 
