@@ -5,9 +5,9 @@ import subprocess
 
 import vivtest as t
 
-# The first priority of the ABI without sockets, and the scheduling, epoll and waitid calls; 334 (rseq) may be ENOSYS.
+# The first priority of the ABI without sockets, and the scheduling, epoll and waitid calls.
 WANTED = ("0-25 28 32-35 37-40 56-63 72 74 75 77 79-84 86-93 95 96 98-100 102-112 115 116 121 124 127-131 137 140-147 157 158 "
-          "161 162 165 166 169 170 186 200-204 217-219 228 230-234 247 257 259 262 270 273 280 281 285 291-293 302 318 332")
+          "161 162 165 166 169 170 186 200-204 217-219 228 230-234 247 221 257 259 262 270 273 280 281 285 291-293 302 318 332 334")
 OPTIONAL = {85, 94, 101, 113, 114, 117, 118, 119, 120, 229}
 UNKNOWN = """
 #include <errno.h>

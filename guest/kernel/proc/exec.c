@@ -13,6 +13,7 @@
 #include "mm/slab.h"
 #include "proc/exec_internal.h"
 #include "proc/proc_internal.h"
+#include "proc/rseq.h"
 #include "sched/sched.h"
 #include "signal/sigqueue.h"
 #include "signal/sigset.h"
@@ -265,6 +266,7 @@ static void reset_task_for_exec(struct exec *e)
     t->mm->dumpable = e->secure ? 0 : 1;
     t->sas_sp = t->sas_size = 0;
     t->robust_list = NULL;
+    rseq_forget(t);
     t->restart_block.fn = NULL;
     if (e->secure)
         t->pdeath_signal = 0;

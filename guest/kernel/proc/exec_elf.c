@@ -3,6 +3,7 @@
 // (ET_DYN). elf(5).
 #include "abi/auxv.h"
 #include "abi/elf.h"
+#include "abi/rseq.h"
 #include "arch/x86_64/fpu.h"
 #include "arch/x86_64/io.h"
 #include "arch/x86_64/thread.h"
@@ -229,6 +230,8 @@ static void fill_auxv(u64 *auxv, const struct exec *e, const struct elf_image *i
     const struct cred *c = e->cred;
     const u64 values[AUXV_WORDS] = {
         AT_MINSIGSTKSZ, min_sigstack_size(),
+        AT_RSEQ_FEATURE_SIZE, RSEQ_FEATURE_SIZE,
+        AT_RSEQ_ALIGN, RSEQ_ALIGN,
         AT_HWCAP, cpuid(1, 0).edx,
         AT_PAGESZ, PAGE_SIZE,
         AT_CLKTCK, USER_HZ,

@@ -8,6 +8,7 @@
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "proc/proc_internal.h"
+#include "proc/rseq.h"
 #include "sched/sched.h"
 #include "sched/wait.h"
 #include "signal/sigqueue.h"
@@ -159,6 +160,7 @@ static int copy_mm(u64 flags, struct task_struct *p)
         return 0;
     }
     if (flags & CLONE_VM) {
+        rseq_forget(p); // the area is its parent's
         mmget(p->mm);
     } else {
         struct mm_struct *mm = mm_dup(current->mm);

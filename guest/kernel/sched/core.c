@@ -6,6 +6,7 @@
 #include "lib/string.h"
 #include "mm/slab.h"
 #include "mm/vmalloc.h"
+#include "proc/rseq.h"
 #include "sched/kthread.h"
 #include "sched/sched_internal.h"
 
@@ -180,6 +181,8 @@ static void schedule_locked(bool preempted)
     tick_follow(rq, next);
     rq->nr_switches++;
     *(voluntary ? &prev->nvcsw : &prev->nivcsw) += 1;
+    if (!voluntary) // one who sleeps is in a system call, where no sequence may be
+        rseq_preempted(prev);
     rq->curr = next;
     rq->prev = prev;
     next->on_cpu = true;

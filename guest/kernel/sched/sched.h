@@ -39,6 +39,7 @@
 // task->work: atomic bits, any nonzero bit sends the return to user mode through the slow loop
 #define TW_SIGPENDING 0
 #define TW_TASK_WORK 2 // task_work list is not empty
+#define TW_RSEQ 3      // it was preempted with an rseq area registered, or has just registered it
 
 // Scheduling policies: SCHED_NORMAL.. in abi/sched.h.
 #define MAX_RT_PRIO 100
@@ -61,6 +62,14 @@ struct sched_rt_entity {
     struct list_head node;
     u64 slice_left; // ns, SCHED_RR
     bool on_rq;
+};
+
+// rseq(2); self
+struct linux_rseq;
+struct rseq_registration {
+    struct linux_rseq __user *area; // NULL: none
+    u32 size, signature;
+    u32 told_cpu; // the CPU that the area names
 };
 
 struct mm_struct;
@@ -175,6 +184,7 @@ struct task_struct {
     struct list_head dead_entry; // exit.c: to be released
     void __user *robust_list;
     u64 robust_list_len;
+    struct rseq_registration rseq;
     void *futex_wait;             // the futex entry it sleeps on; futex.c
     struct task_work *task_works; // atomic list head
     struct task_work fork_work;   // CLONE_CHILD_SETTID, written by the child itself

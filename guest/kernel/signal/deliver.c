@@ -4,6 +4,7 @@
 #include "abi/wait.h"
 #include "arch/x86_64/uaccess.h"
 #include "proc/proc_internal.h"
+#include "proc/rseq.h"
 #include "sched/sched.h"
 #include "signal/sigqueue.h"
 #include "signal/sigset.h"
@@ -252,6 +253,7 @@ void do_signal(struct pt_regs *regs)
             current->restart_pending = false;
             restart_for_handler(regs, &k);
         }
+        rseq_signal(regs);
         if (setup_rt_frame(&k, regs, mask_to_save()) == 0)
             signal_delivered(&k);
         else

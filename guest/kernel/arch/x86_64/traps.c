@@ -10,6 +10,7 @@
 #include "lib/string.h"
 #include "mm/mm.h"
 #include "mm/vmalloc.h"
+#include "proc/rseq.h"
 #include "proc/signal.h"
 #include "sched/kthread.h"
 #include "sched/sched.h"
@@ -211,6 +212,8 @@ void return_to_user_work(struct pt_regs *regs)
             schedule();
         if (work & BIT(TW_TASK_WORK))
             task_work_run();
+        if (work & BIT(TW_RSEQ))
+            rseq_resume(regs);
         if (work & BIT(TW_SIGPENDING))
             do_signal(regs);
         local_irq_disable();
