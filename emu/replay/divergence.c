@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: MIT
+// Hashes give an interval, bisection the step.
+#include "replay/divergence.h"
+
+#include "base/bits.h"
+
+#include <ctype.h>
+#include <stdio.h>
+#include <string.h>
+
+struct divergence_range divergence_of_hashes(const struct log_reader *a, const struct log_reader *b)
+{
+    const struct log_hash *ha, *hb;
+    size_t na = log_reader_hashes(a, &ha), nb = log_reader_hashes(b, &hb);
+    struct divergence_range range = {.differs_step = UINT64_MAX};
+    for (size_t i = 0, j = 0; i < na && j < nb;) {
+        if (ha[i].step != hb[j].step || ha[i].kind != hb[j].kind) {
+            bool a_first =
+                ha[i].step != hb[j].step ? ha[i].step < hb[j].step : ha[i].kind < hb[j].kind;
+            i += a_first;
+            j += !a_first;
+            continue;
+        }
+        if (ha[i].value != hb[j].value) {
+            range.differs_step = ha[i].step;
+            break;
+        }
+        if (ha[i].kind == LOG_HASH_MEMORY) {
+            range.equal_step = ha[i].step; // the state's hash, which comes first, was equal too
+        }
+        i++;
+        j++;
+    }
+    return range;
+}
+
+static bool equal_at(struct timeline *a, struct timeline *b, u64 step)
+{
+    timeline_seek(a, step, NULL, NULL);
+    timeline_seek(b, step, NULL, NULL);
+    return machine_hash(timeline_machine(a)) == machine_hash(timeline_machine(b));
+}
+
+u64 divergence_find(struct timeline *a, struct timeline *b, const struct divergence_range *range,
+                    u64 last_step)
+{
+    u64 low = range->equal_step < last_step ? range->equal_step : last_step;
+    u64 high = range->differs_step < last_step ? range->differs_step : last_step;
+    if (!equal_at(a, b, low)) { // the hashes were wrong about it
+        high = low;
+        low = 0;
+        if (!high || !equal_at(a, b, 0)) {
+            equal_at(a, b, 0);
+            return 0;
+        }
+    }
+    if (equal_at(a, b, high)) {
+        return UINT64_MAX;
+    }
+    while (high - low > 1) {
+        u64 middle = low + (high - low) / 2;
+        if (equal_at(a, b, middle)) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    equal_at(a, b, high);
+    return high;
+}
+
+static int describe_input(const struct input_record *r, char *text, size_t size)
+{
+    if (r->kind == INPUT_SERIAL && r->size == 1 && isprint(r->bytes[0])) {
+        return snprintf(text, size, "'%c' on line %u at step %llu", r->bytes[0], r->line,
+                        (unsigned long long)r->step);
+    }
+    char bytes[32] = "";
+    for (u32 i = 0; i < r->size && i < 8 && r->kind == INPUT_SERIAL; i++) {
+        snprintf(bytes + 3 * i, sizeof(bytes) - 3 * i, " %02x", r->bytes[i]);
+    }
+    return snprintf(text, size, "%s%s of line %u at step %llu", input_kind_name(r->kind), bytes,
+                    r->line, (unsigned long long)r->step);
+}
+
+static bool same_input(const struct input_record *a, const struct input_record *b)
+{
+    return a->kind == b->kind && a->line == b->line && a->step == b->step &&
+           a->vtime_ns == b->vtime_ns && a->size == b->size &&
+           (!a->size || memcmp(a->bytes, b->bytes, a->size) == 0);
+}
+
+bool divergence_of_inputs(const struct input_log *a, const struct input_log *b, u64 last_step,
+                          char *text, size_t size)
+{
+    u64 na = input_log_count(a), nb = input_log_count(b), seq = 0;
+    while (seq < na && seq < nb && same_input(input_log_get(a, seq), input_log_get(b, seq))) {
+        seq++;
+    }
+    const struct input_record *ra = seq < na ? input_log_get(a, seq) : NULL;
+    const struct input_record *rb = seq < nb ? input_log_get(b, seq) : NULL;
+    if ((!ra || ra->step > last_step) && (!rb || rb->step > last_step)) {
+        return false;
+    }
+    char in_a[100] = "none", in_b[100] = "none";
+    if (ra) {
+        describe_input(ra, in_a, sizeof(in_a));
+    }
+    if (rb) {
+        describe_input(rb, in_b, sizeof(in_b));
+    }
+    snprintf(text, size, "input %llu differs: %s / %s", (unsigned long long)seq, in_a, in_b);
+    return true;
+}
