@@ -373,6 +373,7 @@ void cpu_probe(struct cpu *cpu, enum probe_kind kind, u64 rip, u64 address, u64 
         .cause = cause,
         .from_cpl = cpu->cpl,
         .to_cpl = cpu->cpl,
+        .vector = kind == PROBE_irq ? (u8)value : 0,
         .size = size,
     };
     probe_emit(cpu->config.probes, &event);

@@ -187,12 +187,21 @@ static bool lmsw(struct cpu *cpu, const struct insn *insn)
 BIND_ONE(lmsw, lmsw)
 
 // Model-specific registers.
+static void probe_msr(struct cpu *cpu, const struct insn *insn, u64 value, bool is_write)
+{
+    if (probe_on(cpu->config.probes, PROBE_msr)) {
+        cpu_probe(cpu, PROBE_msr, insn_rip(cpu, insn), (u32)cpu->gpr[CPU_RCX], value, 0, 8,
+                  is_write);
+    }
+}
+
 static bool rdmsr(struct cpu *cpu, const struct insn *insn)
 {
     u64 value;
     if (!require_cpl0(cpu) || !cpu_read_msr(cpu, (u32)cpu->gpr[CPU_RCX], &value)) {
         return false;
     }
+    probe_msr(cpu, insn, value, false);
     cpu->gpr[CPU_RAX] = (u32)value;
     cpu->gpr[CPU_RDX] = value >> 32;
     return true;
@@ -202,7 +211,11 @@ BIND_ONE(rdmsr, rdmsr)
 static bool wrmsr(struct cpu *cpu, const struct insn *insn)
 {
     u64 value = (u32)cpu->gpr[CPU_RAX] | cpu->gpr[CPU_RDX] << 32;
-    return require_cpl0(cpu) && cpu_write_msr(cpu, (u32)cpu->gpr[CPU_RCX], value);
+    if (!require_cpl0(cpu) || !cpu_write_msr(cpu, (u32)cpu->gpr[CPU_RCX], value)) {
+        return false;
+    }
+    probe_msr(cpu, insn, value, true);
+    return true;
 }
 BIND_ONE(wrmsr, wrmsr)
 
