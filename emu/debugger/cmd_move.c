@@ -38,7 +38,7 @@ void print_place(struct target *t, FILE *out)
     fprintf(out, "  ring %u", regs.cpl);
     print_task(t, out);
     fputs(regs.halted ? "  halted\n" : "\n", out);
-    bool wide = regs.seg[CPU_CS].attributes & 0x200, big = regs.seg[CPU_CS].attributes & 0x400;
+    bool wide = regs.seg[CPU_CS].attributes & 0x2000, big = regs.seg[CPU_CS].attributes & 0x4000;
     unsigned bits = wide ? 64 : big ? 32 : 16;
     u64 at = regs.rip + (bits == 64 ? 0 : regs.seg[CPU_CS].base);
     disas_print(out, t->disas, bits, target_read_all, t, at, 1, at, DISAS_SOURCE);

@@ -22,7 +22,7 @@ bool insn_at(struct target *t, u64 address, struct disas_insn *out)
     struct cpu_regs regs;
     target_regs(t, &regs);
     u64 got = target_read(t, address, bytes, sizeof(bytes));
-    bool wide = regs.seg[CPU_CS].attributes & 0x200, big = regs.seg[CPU_CS].attributes & 0x400;
+    bool wide = regs.seg[CPU_CS].attributes & 0x2000, big = regs.seg[CPU_CS].attributes & 0x4000;
     return got && disas_insn(t->disas, wide ? 64 : big ? 32 : 16, address, bytes, got, out);
 }
 
