@@ -28,6 +28,12 @@ def test_kernel_stack_overflow():
     t.expect("RIP 0010:" in report and "overflow+0x" in report and "CR2 " in report, report)
 
 
+def test_kernel_null_jump():
+    log = panic_log("n")
+    report = log[log.index("Kernel panic: "):]
+    t.expect("RIP 0010:0000000000000000" in report and "CR2 0000000000000000" in report and "trigger+0x" in report, report)
+
+
 def test_selftest():
     with tempfile.TemporaryDirectory() as work:
         log = pathlib.Path(work) / "log"

@@ -52,6 +52,8 @@ int main(void)
     TRY("int 0x42", __asm__ volatile("int $0x42"));
     TRY("in", __asm__ volatile("inb $0x60, %%al" ::: "rax"));
     TRY("mov cr0", __asm__ volatile("mov %%cr0, %%rax" ::: "rax"));
+    void (*volatile nowhere)(void) = NULL;
+    TRY("jump to null", nowhere());
     wanted = (void *)0x10;
     TRY("read near null", zero = *(volatile int *)0x10);
     wanted = NULL;

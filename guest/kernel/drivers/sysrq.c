@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /proc/sysrq-trigger, by Linux's letters (Documentation of the magic SysRq key): b c f o s, and x
-// for a stack overflow.
+// /proc/sysrq-trigger, by Linux's letters (Documentation of the magic SysRq key): b c f o s; and n
+// for a jump to address 0, x for a stack overflow.
 #include "drivers/power.h"
 #include "fs/seq_file.h"
 #include "init/init.h"
@@ -11,6 +11,7 @@
 #define FRAME_BYTES 512
 
 static volatile u64 depth_limit = ~0UL;
+static int (*volatile nowhere)(void);
 
 static __noinline u64 overflow(u64 depth)
 {
@@ -29,6 +30,8 @@ static int trigger(const char *text, size_t len)
     case 'f':
         out_of_memory(GFP_KERNEL, 0);
         return 0;
+    case 'n':
+        return nowhere();
     case 'o':
         machine_power_off();
     case 's':

@@ -11,6 +11,7 @@
 #define PANIC_EXIT 0x100
 
 void backtrace_print(u64 frame, u64 ip); // arch
+u64 backtrace_start(const struct pt_regs *regs);
 void regs_print(const struct pt_regs *regs);
 
 static bool panicking;
@@ -61,7 +62,7 @@ void panic_regs(const struct pt_regs *regs, const char *fmt, ...)
     va_end(ap);
     regs_print(regs);
     if (!user_mode(regs))
-        backtrace_print(regs->bp, regs->ip);
+        backtrace_print(regs->bp, backtrace_start(regs));
     panic_end();
 }
 

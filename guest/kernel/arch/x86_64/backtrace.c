@@ -10,6 +10,7 @@
 
 void backtrace_print(u64 frame, u64 ip);
 void regs_print(const struct pt_regs *regs);
+u64 backtrace_start(const struct pt_regs *regs);
 extern char boot_stack[], boot_stack_top[];
 
 static void line(u64 ip)
@@ -29,6 +30,13 @@ static bool frame_ok(u64 frame)
     if (stack && frame >= stack && frame <= stack + KERNEL_STACK_SIZE - 16)
         return true;
     return frame >= KERNEL_IMAGE_BASE && frame < KERNEL_IMAGE_BASE + (64UL << 20);
+}
+
+// Where the trace of a trapped context starts. After a call to somewhere wild, as through a null
+// pointer, that is the caller: its return address is on top of the stack.
+u64 backtrace_start(const struct pt_regs *r)
+{
+    return r->ip < KERNEL_IMAGE_BASE && frame_ok(r->sp) ? *(const u64 *)r->sp : r->ip;
 }
 
 void backtrace_print(u64 frame, u64 ip)
