@@ -63,7 +63,7 @@ void backtrace_print(FILE *out, struct symbols *symbols, const struct backtrace_
         if (i > 0 && f->rip < KERNEL_HALF && frames[i - 1].rip >= KERNEL_HALF) {
             fputs("     --- user mode ---\n", out);
         }
-        fprintf(out, "#%-3u %#018llx ", i, (unsigned long long)f->rip);
+        fprintf(out, "#%-3u 0x%016llx ", i, (unsigned long long)f->rip);
         if (found && place.name) {
             fprintf(out, "%s+0x%llx", place.name, (unsigned long long)(f->rip - place.start));
         } else {

@@ -166,7 +166,7 @@ static void print_heading(FILE *out, struct disas *d, u64 address, unsigned flag
 
 static void print_insn(FILE *out, const struct disas_insn *insn, u64 mark, unsigned flags)
 {
-    fprintf(out, "%s %#018llx  ", insn->address == mark ? "=>" : "  ",
+    fprintf(out, "%s 0x%016llx  ", insn->address == mark ? "=>" : "  ",
             (unsigned long long)insn->address);
     if (flags & DISAS_BYTES) {
         for (unsigned i = 0; i < 8; i++) {
@@ -193,7 +193,7 @@ u64 disas_print(FILE *out, struct disas *d, unsigned bits, symbols_read_fn read,
         }
         struct disas_insn insn;
         if (!disas_insn(d, bits, address, bytes, size, &insn)) {
-            fprintf(out, "   %#018llx  not mapped\n", (unsigned long long)address);
+            fprintf(out, "   0x%016llx  not mapped\n", (unsigned long long)address);
             break;
         }
         print_heading(out, d, address, flags, &last);

@@ -30,40 +30,81 @@ static struct cpu_regs regs_of(const struct machine *m, unsigned cpu)
 
 // --- interrupt gates
 
-static void print_gate(FILE *out, const u8 *gate, unsigned vector, bool is_long,
-                       struct symbols *symbols)
+struct gate {
+    u64 offset;
+    u16 attributes, selector;
+};
+
+static struct gate gate_of(const u8 *bytes, bool is_long)
 {
-    unsigned attributes = (unsigned)field_of(gate, 4, 2);
-    u64 offset = field_of(gate, 0, 2) | field_of(gate, 6, 2) << 16;
-    if (is_long) {
-        offset |= field_of(gate, 8, 4) << 32;
-    }
-    if (!(attributes & 0x8000)) {
+    u64 high = is_long ? field_of(bytes, 8, 4) << 32 : 0;
+    return (struct gate){
+        .offset = field_of(bytes, 0, 2) | field_of(bytes, 6, 2) << 16 | high,
+        .attributes = (u16)(field_of(bytes, 4, 2) & (is_long ? 0xFF07 : 0xFF00)),
+        .selector = (u16)field_of(bytes, 2, 2),
+    };
+}
+
+static void print_gates(FILE *out, const struct gate *gates, unsigned first, unsigned last,
+                        struct symbols *symbols)
+{
+    const struct gate *g = &gates[first];
+    char name[80] = "", range[16], hex[16];
+    if (!(g->attributes & 0x8000)) {
         return;
     }
-    char name[80];
-    symbols_format(symbols, offset, name, sizeof(name));
-    fprintf(out, "%3u %#04x  %-9s DPL %u IST %u  %04x:%#018llx %s\n", vector, vector,
-            system_types[attributes >> 8 & 15], attributes >> 13 & 3, is_long ? attributes & 7 : 0,
-            (unsigned)field_of(gate, 2, 2), (unsigned long long)offset, symbols ? name : "");
+    if (symbols) {
+        symbols_format(symbols, g->offset, name, sizeof(name));
+    }
+    if (first == last) {
+        snprintf(range, sizeof(range), "%u", first);
+        snprintf(hex, sizeof(hex), "0x%02x", first);
+    } else {
+        snprintf(range, sizeof(range), "%u-%u", first, last);
+        snprintf(hex, sizeof(hex), "0x%02x-%02x", first & 0xFF, last & 0xFF);
+    }
+    fprintf(out, "%7s %-7s %-9s DPL %u IST %u  %04x:0x%016llx %s", range, hex,
+            system_types[g->attributes >> 8 & 15], g->attributes >> 13 & 3, g->attributes & 7,
+            g->selector, (unsigned long long)g->offset, name);
+    if (first != last) {
+        fprintf(out, ", %#llx apart", (unsigned long long)(gates[first + 1].offset - g->offset));
+    }
+    fputc('\n', out);
+}
+
+static bool run_goes_on(const struct gate *gates, unsigned first, unsigned next)
+{
+    const struct gate *a = &gates[first], *b = &gates[next];
+    return a->attributes == b->attributes && a->selector == b->selector &&
+           b->offset - gates[next - 1].offset == gates[first + 1].offset - a->offset;
 }
 
 void tables_idt(FILE *out, const struct machine *m, unsigned cpu, struct symbols *symbols)
 {
     struct cpu_regs regs = regs_of(m, cpu);
     struct walk_space space = walk_space_of_cpu(m, cpu);
+    struct gate gates[256];
     bool is_long = regs.efer >> 10 & 1;
-    unsigned size = is_long ? 16 : 8;
+    unsigned size = is_long ? 16 : 8, count = (regs.idtr_limit + 1u) / size;
+    count = count < 256 ? count : 256;
     fprintf(out, "IDT of CPU %u at %#llx, limit %#x\n", cpu, (unsigned long long)regs.idtr_base,
             regs.idtr_limit);
-    for (unsigned vector = 0; vector < 256 && (vector + 1) * size <= regs.idtr_limit + 1u;
-         vector++) {
-        u8 gate[16];
-        if (walk_read(&space, regs.idtr_base + (u64)vector * size, gate, size) != size) {
-            fprintf(out, "%3u: not mapped\n", vector);
-            return;
+    for (unsigned vector = 0; vector < count; vector++) {
+        u8 bytes[16];
+        if (walk_read(&space, regs.idtr_base + (u64)vector * size, bytes, size) != size) {
+            fprintf(out, "from gate %u on not mapped\n", vector);
+            count = vector;
+            break;
         }
-        print_gate(out, gate, vector, is_long, symbols);
+        gates[vector] = gate_of(bytes, is_long);
+    }
+    for (unsigned first = 0, last; first < count; first = last + 1) {
+        last = first;
+        while (last + 1 < count && run_goes_on(gates, first, last + 1)) {
+            last++;
+        }
+        last = last - first < 3 ? first : last;
+        print_gates(out, gates, first, last, symbols);
     }
 }
 
@@ -144,10 +185,10 @@ void tables_tss(FILE *out, const struct machine *m, unsigned cpu)
         return;
     }
     for (unsigned i = 0; i < 3; i++) {
-        fprintf(out, "RSP%u %#018llx\n", i, (unsigned long long)field_of(tss, 4 + 8 * i, 8));
+        fprintf(out, "RSP%u 0x%016llx\n", i, (unsigned long long)field_of(tss, 4 + 8 * i, 8));
     }
     for (unsigned i = 1; i < 8; i++) {
-        fprintf(out, "IST%u %#018llx\n", i, (unsigned long long)field_of(tss, 0x1C + 8 * i, 8));
+        fprintf(out, "IST%u 0x%016llx\n", i, (unsigned long long)field_of(tss, 0x1C + 8 * i, 8));
     }
     unsigned map = (unsigned)field_of(tss, 102, 2);
     fprintf(out, "I/O map base %#x%s\n", map, map > regs.tr.limit ? " (none)" : "");
@@ -162,7 +203,7 @@ struct bit_name {
 
 static void print_bits(FILE *out, const char *name, u64 value, const struct bit_name *bits)
 {
-    fprintf(out, "%-16s %#018llx", name, (unsigned long long)value);
+    fprintf(out, "%-16s 0x%016llx", name, (unsigned long long)value);
     for (; bits && bits->name; bits++) {
         if (value >> bits->bit & 1) {
             fprintf(out, " %s", bits->name);
@@ -234,16 +275,18 @@ static void print_msr_field(FILE *out, const struct field *f, const u8 *bytes)
 
 static void print_address(FILE *out, const char *name, u64 value, struct symbols *symbols)
 {
-    char text[80];
-    symbols_format(symbols, value, text, sizeof(text));
-    fprintf(out, "%-16s %#018llx %s\n", name, (unsigned long long)value, symbols ? text : "");
+    char text[80] = "";
+    if (symbols && value) {
+        symbols_format(symbols, value, text, sizeof(text));
+    }
+    fprintf(out, "%-16s 0x%016llx %s\n", name, (unsigned long long)value, text);
 }
 
 void tables_msrs(FILE *out, const struct machine *m, unsigned cpu, struct symbols *symbols)
 {
     struct cpu_regs regs = regs_of(m, cpu);
     print_bits(out, "EFER", regs.efer, efer_bits);
-    fprintf(out, "%-16s %#018llx SYSCALL CS %04x, SYSRET CS %04x\n", "STAR",
+    fprintf(out, "%-16s 0x%016llx SYSCALL CS %04x, SYSRET CS %04x\n", "STAR",
             (unsigned long long)regs.star, (unsigned)(regs.star >> 32 & 0xFFFC),
             (unsigned)((regs.star >> 48) + 16) | 3);
     print_address(out, "LSTAR", regs.lstar, symbols);
@@ -273,7 +316,11 @@ static void print_number(FILE *out, const struct field *f, const u8 *bytes)
     unsigned long long value = field_of(bytes, 0, f->elem_size);
     switch (f->format) {
     case FIELD_DECIMAL:
-        fprintf(out, "%llu", value);
+        if (value == UINT64_MAX) {
+            fputs("never", out); // a deadline that is not set
+        } else {
+            fprintf(out, "%llu", value);
+        }
         break;
     case FIELD_BOOL:
         fputs(value ? "yes" : "no", out);
@@ -309,7 +356,7 @@ static void print_field(FILE *out, const struct field *f, const u8 *bytes)
     for (u32 i = 0; i < f->count; i++) {
         const u8 *element = bytes + (size_t)i * f->elem_size;
         u32 zeroes = 0;
-        while (f->count > 8 && i + zeroes < f->count &&
+        while (i + zeroes < f->count &&
                all_zero(element + (size_t)zeroes * f->elem_size, f->elem_size)) {
             zeroes++;
         }
@@ -337,6 +384,33 @@ void tables_cpu_fields(FILE *out, const struct machine *m, unsigned cpu)
     each_cpu_field(m, cpu, print_field, out);
 }
 
+// The length of "name[n]." at a field's name: structures in an array; 0 for other fields.
+static size_t group_length(const struct field *f)
+{
+    const char *end = strstr(f->name, "].");
+    return end ? (size_t)(end + 2 - f->name) : 0;
+}
+
+// Prints the fields of one group, or of a single one, and returns the first behind it.
+static const struct field *print_group(FILE *out, const struct field *f, const u8 *state)
+{
+    size_t length = group_length(f);
+    const struct field *end = f + 1;
+    bool zero = length && all_zero(state + f->offset, (u64)f->elem_size * f->count);
+    while (length && end->name && !strncmp(end->name, f->name, length)) {
+        zero &= all_zero(state + end->offset, (u64)end->elem_size * end->count);
+        end++;
+    }
+    if (zero) {
+        fprintf(out, "  %-22.*s all zero\n", (int)length - 1, f->name);
+        return end;
+    }
+    for (; f < end; f++) {
+        print_field(out, f, state + f->offset);
+    }
+    return end;
+}
+
 void tables_devices(FILE *out, const struct machine *m)
 {
     for (unsigned i = 0; i < machine_device_count(m); i++) {
@@ -355,8 +429,9 @@ bool tables_device(FILE *out, const struct machine *m, const char *name)
         }
         found = true;
         fprintf(out, "%s %s\n", d->class->name, d->path);
-        for (const struct field *f = d->class->fields; f && f->name; f++) {
-            print_field(out, f, (const u8 *)d->state + f->offset);
+        const struct field *f = d->class->fields;
+        while (f && f->name) {
+            f = print_group(out, f, d->state);
         }
     }
     return found;

@@ -8,8 +8,8 @@
 
 #include <stdio.h>
 
-// Interrupt descriptor table (SDM 3A 6.10-6.14); runs of gates alike but for the handler's offset
-// are shown singly all the same, absent ones are left out. symbols may be NULL.
+// Interrupt descriptor table (SDM 3A 6.10-6.14). A run of gates alike whose handlers stand at equal
+// distances is one line, absent gates are left out. symbols may be NULL.
 void tables_idt(FILE *out, const struct machine *m, unsigned cpu, struct symbols *symbols);
 // Global descriptor table (SDM 3A 3.4.5).
 void tables_gdt(FILE *out, const struct machine *m, unsigned cpu);

@@ -200,13 +200,13 @@ static void print_flags(FILE *out, const struct walk_step *step)
 
 static void print_step(FILE *out, const struct walk_step *step)
 {
-    fprintf(out, "  %-5s [%3llu] at %#011llx", step->name, (unsigned long long)step->index,
+    fprintf(out, "  %-5s [%3llu] at 0x%09llx", step->name, (unsigned long long)step->index,
             (unsigned long long)step->entry_gpa);
     if (!step->in_ram) {
         fputs(": outside RAM\n", out);
         return;
     }
-    fprintf(out, " = %#018llx  ", (unsigned long long)step->entry);
+    fprintf(out, " = 0x%016llx  ", (unsigned long long)step->entry);
     if (!step->present && step->entry) {
         fputs("not present, not empty", out); // what it means is the kernel's affair
     } else if (!step->present) {
@@ -264,9 +264,13 @@ void walk_print(FILE *out, const struct walk_space *space, u64 linear, unsigned 
         print_step(out, &walk.steps[i]);
     }
     if (walk.mapped) {
-        fprintf(out, "  physical %#llx, page of %llu KiB, %s%s%s\n", (unsigned long long)walk.gpa,
-                (unsigned long long)walk.page_size >> 10, walk.user ? "user " : "supervisor ",
-                walk.writable ? "writable" : "read-only", walk.executable ? ", executable" : "");
+        fprintf(out, "  physical %#llx, page of %s, %s%s%s\n", (unsigned long long)walk.gpa,
+                walk.page_size >> 30   ? "1 GiB"
+                : walk.page_size >> 22 ? "4 MiB"
+                : walk.page_size >> 21 ? "2 MiB"
+                                       : "4 KiB",
+                walk.user ? "user " : "supervisor ", walk.writable ? "writable" : "read-only",
+                walk.executable ? ", executable" : "");
     } else {
         fprintf(out, "  %s\n", walk.canonical ? "not mapped" : "not canonical");
     }

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: MIT
+// What the gdb test looks at: a byte on the stack with one writer, a system call, two tasks that
+// compete for the CPU until the tick switches between them.
+#include <fcntl.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define SPIN 3000000
+
+static __attribute__((noinline)) void fill(volatile char *bytes, int count)
+{
+    for (int i = 0; i < count; i++) {
+        bytes[i] = (char)(i + 1);
+    }
+}
+
+static __attribute__((noinline)) void spin(volatile unsigned *turns)
+{
+    while (*turns < SPIN) {
+        ++*turns;
+    }
+}
+
+static __attribute__((noinline)) void compete(void)
+{
+    volatile unsigned turns = 0;
+    int pid = fork();
+    spin(&turns);
+    if (!pid) {
+        _exit(3);
+    }
+    int status = 0;
+    waitpid(pid, &status, 0);
+}
+
+int main(void)
+{
+    volatile char bytes[64];
+    fill(bytes, sizeof(bytes));
+    int fd = open("/etc/passwd", O_RDONLY);
+    compete();
+    return fd == 3 && bytes[5] == 6 ? 0 : 1;
+}
