@@ -194,7 +194,6 @@ static void draw_console(struct tui *t, struct tui_rect r)
 
 static void draw_panel(struct tui *t, enum tui_panel panel, struct tui_rect r)
 {
-    char command[64];
     switch (panel) {
     case TUI_PANEL_timeline:
         tui_draw_timeline(t, r);
@@ -209,18 +208,16 @@ static void draw_panel(struct tui *t, enum tui_panel panel, struct tui_rect r)
         tui_draw_memory(t, r);
         break;
     case TUI_PANEL_walk:
-        snprintf(command, sizeof(command), "walk 0x%llx",
-                 (unsigned long long)(t->memory_chosen ? t->memory_address : t->regs.cr2));
-        tui_draw_command(t, r, command);
+        tui_draw_walk(t, r);
         break;
     case TUI_PANEL_syscalls:
         tui_draw_syscalls(t, r);
         break;
     case TUI_PANEL_tables:
-        tui_draw_command(t, r, "info system");
+        tui_draw_command(t, r, "cr;idt;gdt;tss;msr");
         break;
     case TUI_PANEL_points:
-        tui_draw_command(t, r, "info points");
+        tui_draw_command(t, r, "points;bookmark");
         break;
     case TUI_PANEL_tasks:
         tui_draw_command(t, r, "tasks");

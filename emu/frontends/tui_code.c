@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define TWO_SIDES_WIDTH 100
+#define TWO_SIDES_WIDTH 80
 #define USER_TOP UINT64_C(0x0000800000000000)
 
 static bool read_all(void *ctx, u64 linear, void *out, u64 size)

@@ -73,8 +73,9 @@ struct tui {
 void tui_draw_registers(struct tui *t, struct tui_rect r);
 void tui_draw_stack(struct tui *t, struct tui_rect r);
 void tui_draw_memory(struct tui *t, struct tui_rect r);
-// The output of a command, kept as long as the machine stands where it was asked.
-void tui_draw_command(struct tui *t, struct tui_rect r, const char *command);
+void tui_draw_walk(struct tui *t, struct tui_rect r);
+// The output of commands ("a;b"), kept as long as the machine stands where they were asked.
+void tui_draw_command(struct tui *t, struct tui_rect r, const char *commands);
 
 // tui_code.c: disassembly; with two sides while a system call is served: the user's and the
 // kernel's.

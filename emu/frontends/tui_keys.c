@@ -135,7 +135,7 @@ static void set_memory(struct tui *t)
     char *text = NULL, command[TUI_LINE_MAX + 16];
     size_t size = 0;
     FILE *out = open_memstream(&text, &size);
-    snprintf(command, sizeof(command), "print/x %s", t->line);
+    snprintf(command, sizeof(command), "print /x %s", t->line);
     bool good = target_command(t->target, command, out);
     fclose(out);
     const char *hex = good ? strstr(text, "0x") : NULL;

@@ -2,6 +2,8 @@
 // Registers, stack, memory, and panels that are a command's output.
 #include "frontends/tui_internal.h"
 
+#include "mmu/fault.h"
+
 #include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
@@ -119,17 +121,29 @@ void tui_pager_set(struct tui_pager *p, char *text)
     }
 }
 
-void tui_draw_command(struct tui *t, struct tui_rect r, const char *command)
+// The commands' output, one after the other; they are separated by semicolons.
+static char *output_of(struct tui *t, const char *commands)
+{
+    char *text = NULL;
+    size_t size = 0;
+    FILE *out = open_memstream(&text, &size);
+    while (*commands) {
+        char command[TUI_LINE_MAX];
+        size_t length = strcspn(commands, ";");
+        snprintf(command, sizeof(command), "%.*s", (int)length, commands);
+        target_command(t->target, command, out);
+        commands += length + (commands[length] == ';');
+    }
+    fclose(out);
+    return text;
+}
+
+void tui_draw_command(struct tui *t, struct tui_rect r, const char *commands)
 {
     u64 step = target_step(t->target);
-    if (strcmp(command, t->panel_command) != 0 || step != t->panel_step) {
-        char *text = NULL;
-        size_t size = 0;
-        FILE *out = open_memstream(&text, &size);
-        target_command(t->target, command, out);
-        fclose(out);
-        tui_pager_set(&t->panel_text, text);
-        snprintf(t->panel_command, sizeof(t->panel_command), "%s", command);
+    if (strcmp(commands, t->panel_command) != 0 || step != t->panel_step) {
+        tui_pager_set(&t->panel_text, output_of(t, commands));
+        snprintf(t->panel_command, sizeof(t->panel_command), "%s", commands);
         t->panel_step = step;
     }
     int most = t->panel_text.count - r.height;
@@ -138,4 +152,27 @@ void tui_draw_command(struct tui *t, struct tui_rect r, const char *command)
     for (int y = 0; y < r.height && t->scroll + y < t->panel_text.count; y++) {
         tui_text(&t->cells, r, 0, y, TUI_PLAIN, t->panel_text.lines[t->scroll + y]);
     }
+}
+
+// The address chosen, else that of the last page fault, with its access.
+void tui_draw_walk(struct tui *t, struct tui_rect r)
+{
+    char command[TUI_LINE_MAX];
+    const struct events *events = target_events(t->target);
+    u64 i = events_before(events, target_step(t->target) + 1);
+    while (i > 0 && events_get(events, i - 1)->event.kind != PROBE_page_fault) {
+        i--;
+    }
+    if (t->memory_chosen || i == 0) {
+        snprintf(command, sizeof(command), "walk 0x%llx",
+                 (unsigned long long)(t->memory_chosen ? t->memory_address : t->regs.cr2));
+    } else {
+        const struct probe_event *e = &events_get(events, i - 1)->event;
+        snprintf(command, sizeof(command), "walk 0x%llx %s%s", (unsigned long long)e->address,
+                 e->error_code & PF_FETCH   ? "x"
+                 : e->error_code & PF_WRITE ? "w"
+                                            : "r",
+                 e->from_cpl == 3 ? " user" : "");
+    }
+    tui_draw_command(t, r, command);
 }

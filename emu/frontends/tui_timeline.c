@@ -50,9 +50,12 @@ static u8 row_style(const struct probe_event *e)
     return e->to_cpl == 3 ? TUI_USER : TUI_KERNEL;
 }
 
+// How a fault ended is told as of now, of one to come as it will end.
 static void row_text(struct tui *t, const struct event_row *row, char *out, size_t size)
 {
     const struct probe_event *e = &row->event;
+    u64 here = target_step(t->target);
+    u64 now = e->step < here ? here : UINT64_MAX;
     char what[60], place[80];
     if (e->kind == PROBE_page_fault) {
         const char *access = e->error_code & PF_FETCH   ? "fetch"
@@ -61,14 +64,14 @@ static void row_text(struct tui *t, const struct event_row *row, char *out, size
         tui_place(t, e->rip, place, sizeof(place));
         snprintf(out, size, "%14llu  %u    fault %s %llx → %s   %s", (unsigned long long)e->step,
                  e->from_cpl, access, (unsigned long long)e->address,
-                 fault_outcome_name(events_outcome(row, target_step(t->target))), place);
+                 fault_outcome_name(events_outcome(row, now)), place);
         return;
     }
     transition_text(row, what, sizeof(what));
     bool enters = e->to_cpl < e->from_cpl;
     tui_place(t, enters ? e->rip : e->address, place, sizeof(place));
     snprintf(out, size, "%14llu  %u%s%u  %-24s %s %s", (unsigned long long)e->step, e->from_cpl,
-             e->from_cpl == e->to_cpl ? "·" : "→", e->to_cpl, what, enters ? "from" : "to",
+             e->from_cpl == e->to_cpl ? " " : "→", e->to_cpl, what, enters ? "from" : "to",
              *place ? place : "");
 }
 
