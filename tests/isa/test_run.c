@@ -299,6 +299,105 @@ static void test_undefined_is_counted(void **state)
     assert_int_equal(count, 1);
 }
 
+// Each event is emitted when it is wanted, with what its row in probes.def names, and a sink may
+// stop the run right after its instruction or delivery.
+struct sink {
+    struct probe_event event;
+    unsigned count;
+};
+
+static void sink(void *ctx, const struct probe_event *event)
+{
+    struct sink *s = ctx;
+    s->event = *event;
+    s->count++;
+    cpu_stop(b->cpu);
+}
+
+// Runs until the event that the second instruction causes, at byte offset.
+static struct probe_event event_at(enum probe_kind kind, u64 offset)
+{
+    struct sink s = {0};
+    b->probes = (struct probes){BIT(kind), sink, &s};
+    u64 begin = b->clock.step;
+    assert_int_equal(cpu_run(b->cpu, 100), CPU_EXIT_STOPPED);
+    b->probes = (struct probes){0};
+    assert_int_equal(s.count, 1);
+    assert_int_equal(s.event.kind, kind);
+    assert_int_equal(s.event.step, begin + 1);
+    assert_int_equal(s.event.rip, CODE + offset);
+    assert_int_equal(b->clock.step, begin + 2);
+    return s.event;
+}
+
+static void expect(struct probe_event e, u64 address, u64 value, u8 size, u8 cause)
+{
+    assert_int_equal(e.address, address);
+    assert_int_equal(e.value, value);
+    assert_int_equal(e.size, size);
+    assert_int_equal(e.cause, cause);
+}
+
+static void test_access_events(void **state)
+{
+    START("\xB8\x07\0\0\0\xE6\x0F\x90", 0); // mov eax, 7; out 15, al
+    expect(event_at(PROBE_port, 5), 15, 7, 1, 1);
+    START("\xB8\x07\0\0\0\xE5\x0F\x90", 0); // in eax, 15
+    expect(event_at(PROBE_port, 5), 15, 0xFFFFFFFF, 4, 0);
+    START("\xB8\x07\0\0\0\x8B\x43\x08\x90", 0); // mov eax, [rbx + 8]
+    expect(event_at(PROBE_mmio, 5), MMIO_PHYSICAL + 8, 0x55, 4, 0);
+    START("\xB8\x07\0\0\0\x88\x43\x08\x90", 0); // mov [rbx + 8], al
+    expect(event_at(PROBE_mmio, 5), MMIO_PHYSICAL + 8, 7, 1, 1);
+    START("\xB8\x07\0\0\0\x8B\x04\x25\0\0\0\x70", 0); // mov eax, [0x70000000]
+    struct probe_event e = event_at(PROBE_page_fault, 5);
+    assert_int_equal(e.address, 0x70000000);
+    assert_int_equal(regs().rip, rip_of(14));
+}
+
+static void test_system_events(void **state)
+{
+    START("\x0F\x20\xD8\x0F\x22\xD8\x90", 0); // mov rax, cr3; mov cr3, rax
+    expect(event_at(PROBE_cr3_write, 3), BARE_TABLES, BARE_TABLES, 8, 0);
+    START("\xB9\x77\x02\0\0\x0F\x32\x90", 0); // mov ecx, IA32_PAT; rdmsr
+    expect(event_at(PROBE_msr, 5), 0x277, UINT64_C(0x0007040600070406), 8, 0);
+    START("\xB9\x74\x01\0\0\x0F\x30\x90", 0); // mov ecx, IA32_SYSENTER_CS; wrmsr
+    expect(event_at(PROBE_msr, 5), 0x174, 0, 8, 1);
+    START("\xB9\xFE\0\0\0\x0F\x30\x90", 0); // IA32_MTRRCAP: #GP, no event
+    struct sink s = {0};
+    b->probes = (struct probes){BIT(PROBE_msr), sink, &s};
+    cpu_run(b->cpu, 2);
+    b->probes = (struct probes){0};
+    assert_int_equal(regs().rip, rip_of(13));
+    assert_int_equal(s.count, 0);
+}
+
+static void test_transition_events(void **state)
+{
+    START("\xFB\x90\x90", 0); // sti; its shadow
+    struct cpu_signal signal = cpu_signal(b->cpu);
+    signal.ops->set_intr(signal.cpu, true);
+    cpu_run(b->cpu, 1);
+    struct probe_event e = event_at(PROBE_irq, 2);
+    assert_int_equal(e.vector, 17);
+    START("\xB8\x07\0\0\0\x0F\x05", 0); // syscall
+    struct cpu_regs r = regs();
+    r.lstar = CODE + 0x100;
+    r.star = UINT64_C(0x0013000800000000);
+    cpu_set_regs(b->cpu, &r);
+    event_at(PROBE_syscall_enter, 5);
+    assert_int_equal(regs().rip, CODE + 0x100);
+    START("\xB9\0\0\0\x02\x48\x0F\x07", 0); // mov ecx, CODE; sysretq
+    event_at(PROBE_syscall_exit, 5);
+    assert_int_equal(regs().cpl, 3);
+    START("\xB8\x07\0\0\0\xCC", 0); // int3
+    e = event_at(PROBE_transition, 5);
+    assert_int_equal(e.vector, 3);
+    assert_int_equal(e.cause, TRANSITION_SOFT_INT);
+    assert_int_equal(e.address, rip_of(3));
+    START("\xB8\x07\0\0\0\xC5\xF0\x58\xC2", 0); // vaddps
+    event_at(PROBE_undefined, 5);
+}
+
 int main(void)
 {
 #define T(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -316,6 +415,9 @@ int main(void)
         T(test_rep_under_interrupt),
         T(test_rep_single_step),
         T(test_undefined_is_counted),
+        T(test_access_events),
+        T(test_system_events),
+        T(test_transition_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
