@@ -62,9 +62,26 @@ static bool extends(const struct call *c, const struct watch_hit *hit, enum item
            (last->rip == hit->rip || hit->rip - last->rip + 64 < 128);
 }
 
+// Arguments in memory are shown as soon as that is mapped: at the entry, or when the kernel first
+// reads there. What the call fills is left for the return.
+static void show_args(struct call *c)
+{
+    u8 order[6];
+    unsigned shown = syscall_shown(&c->view, order);
+    for (unsigned i = 0; i < shown; i++) {
+        if (!c->args[i].used && !syscall_show_arg(&c->view, order[i], false, &c->args[i])) {
+            text_free(&c->args[i]);
+            c->args[i] = (struct text){0};
+        }
+    }
+}
+
 static void note_copy(struct call *c, const struct watch_hit *hit)
 {
     enum item_kind kind = hit->kind == WATCH_WRITE ? ITEM_COPY_TO : ITEM_COPY_FROM;
+    if (kind == ITEM_COPY_FROM && !extends(c, hit, kind)) {
+        show_args(c);
+    }
     struct item *item =
         extends(c, hit, kind) ? &c->items[c->count - 1] : add_item(c, kind, hit->step, hit->rip);
     if (!item) {
@@ -192,14 +209,7 @@ static void read_call(struct call *c)
         .read = read_memory,
         .ctx = c->t,
     };
-    u8 order[6];
-    unsigned shown = syscall_shown(&c->view, order);
-    for (unsigned i = 0; i < shown; i++) {
-        if (!syscall_show_arg(&c->view, order[i], false, &c->args[i])) {
-            text_free(&c->args[i]);
-            c->args[i] = (struct text){0};
-        }
-    }
+    show_args(c);
 }
 
 // --- the report ---
@@ -229,27 +239,31 @@ static void print_head(struct call *c, bool returned, FILE *out)
     text_free(&result);
 }
 
+// Bytes that begin with a string are shown as one, up to its end.
+static u64 string_length(const struct item *item, u64 n)
+{
+    u64 i = 0;
+    while (i < n && (isprint(item->bytes[i]) || item->bytes[i] == '\n' || item->bytes[i] == '\t')) {
+        i++;
+    }
+    bool ended = i == n || !item->bytes[i];
+    return ended && i > 1 ? i : 0;
+}
+
 static void print_bytes(const struct item *item, FILE *out)
 {
     u64 n = item->size < SHOWN_BYTES ? item->size : SHOWN_BYTES;
-    bool text = n > 1;
-    for (u64 i = 0; i < n; i++) {
-        u8 b = item->bytes[i];
-        text = text && (isprint(b) || b == '\n' || b == '\t' || (!b && i + 1 == n));
+    u64 string = string_length(item, n);
+    for (u64 i = 0; i < n && !string; i++) {
+        fprintf(out, " %02x", item->bytes[i]);
     }
-    fputs(text ? " \"" : " ", out);
-    for (u64 i = 0; i < n; i++) {
+    fputs(string ? " \"" : "", out);
+    for (u64 i = 0; i < string; i++) {
         u8 b = item->bytes[i];
-        if (!text) {
-            fprintf(out, "%02x ", b);
-        } else if (b == '\n' || b == '\t' || !b) {
-            fputs(b == '\n' ? "\\n" : b ? "\\t" : "\\0", out);
-        } else {
-            fputc(b, out);
-        }
+        fprintf(out, b == '\n' ? "\\n" : b == '\t' ? "\\t" : "%c", b);
     }
-    fputs(text ? "\"" : "", out);
-    fputs(item->size > n ? "..." : "", out);
+    fputs(string ? "\"" : "", out);
+    fputs(item->size > n && string != n - 1 ? "..." : "", out);
 }
 
 static void print_item(struct call *c, const struct item *item, FILE *out)

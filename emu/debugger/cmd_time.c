@@ -25,6 +25,13 @@ bool cmd_when(struct target *t, const char *args, FILE *out)
     return true;
 }
 
+bool cmd_hash(struct target *t, const char *args, FILE *out)
+{
+    fprintf(out, "step %llu hash %016llx\n", (unsigned long long)timeline_step(t->timeline),
+            (unsigned long long)machine_hash(t->m));
+    return true;
+}
+
 static struct bookmark *find_bookmark(struct target *t, const char *name)
 {
     for (unsigned i = 0; i < t->bookmark_count; i++) {
