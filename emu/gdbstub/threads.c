@@ -11,6 +11,7 @@
 
 // What fern's switch_stacks() leaves on the stack of a task, from its saved stack pointer on
 // (guest/kernel/arch/x86_64/entry.S).
+#define KERNEL_STACK_BYTES 0x4000u
 enum { SAVED_R15, SAVED_R14, SAVED_R13, SAVED_R12, SAVED_RBX, SAVED_RBP, SAVED_RIP, SAVED_WORDS };
 
 static struct gdb_thread cpu_thread(unsigned cpu)
@@ -23,17 +24,41 @@ static struct gdb_thread task_thread(const struct guest_task *task)
     return (struct gdb_thread){.tid = task->pid, .has_task = true, .task = *task};
 }
 
+static bool is_on_stack(const struct guest_task *task, u64 rsp)
+{
+    return rsp - task->kernel_stack <= KERNEL_STACK_BYTES;
+}
+
+// Between the kernel's choice of the next task and the change of stacks, the CPU still executes the
+// one before.
+static bool find_by_stack(struct guest *g, u64 rsp, struct guest_task *out)
+{
+    struct guest_task *tasks = xcalloc(THREADS_MAX, sizeof(*tasks));
+    unsigned count = guest_tasks(g, tasks, THREADS_MAX);
+    bool found = false;
+    for (unsigned i = 0; i < count && i < THREADS_MAX && !found; i++) {
+        found = is_on_stack(&tasks[i], rsp);
+        *out = found ? tasks[i] : *out;
+    }
+    free(tasks);
+    return found;
+}
+
 struct gdb_thread thread_of_cpu(struct target *t, unsigned cpu)
 {
     struct guest *g = target_guest(t);
-    struct guest_task task;
     struct gdb_thread thread = cpu_thread(cpu);
-    if (g && guest_current(g, cpu, &task)) {
-        thread.has_task = true;
-        thread.task = task;
-        if (task.pid > 0) { // the idle task of each CPU has pid 0
-            thread.tid = task.pid;
-        }
+    if (!g || !guest_current(g, cpu, &thread.task)) {
+        return thread;
+    }
+    struct cpu_regs regs;
+    target_get_regs(t, cpu, &regs);
+    if (regs.cpl == 0 && !is_on_stack(&thread.task, regs.gpr[CPU_RSP])) {
+        thread.foreign = find_by_stack(g, regs.gpr[CPU_RSP], &thread.task);
+    }
+    thread.has_task = true;
+    if (thread.task.pid > 0) { // the idle task of each CPU has pid 0
+        thread.tid = thread.task.pid;
     }
     return thread;
 }
@@ -149,12 +174,12 @@ bool thread_registers(struct target *t, const struct gdb_thread *thread, struct 
     return true;
 }
 
-// The address space of a task that does not run. False: the CPU's own serves (kernel threads have
+// The address space of a task that is not in its own. False: the CPU's serves (kernel threads have
 // none, and the kernel is in all of them).
 static bool foreign_space(struct target *t, const struct gdb_thread *thread,
                           struct walk_space *space)
 {
-    if (thread->runs || !thread->task.cr3) {
+    if ((thread->runs && !thread->foreign) || !thread->task.cr3) {
         return false;
     }
     *space = walk_space_of_cpu(target_machine(t), 0);

@@ -17,13 +17,14 @@
 
 struct gdb_thread {
     s64 tid;
-    bool runs; // on cpu, now
+    bool runs;    // on cpu, now: its registers are the CPU's
+    bool foreign; // the CPU is in another task's address space
     unsigned cpu;
     bool has_task;
     struct guest_task task;
 };
 
-// What a CPU runs now.
+// What a CPU runs now. In the middle of a switch of tasks that is whose stack it is on.
 struct gdb_thread thread_of_cpu(struct target *t, unsigned cpu);
 // False: no such thread (any more). THREAD_ANY and THREAD_ALL mean what cpu runs.
 bool thread_find(struct target *t, s64 tid, unsigned cpu, struct gdb_thread *out);

@@ -112,6 +112,7 @@ struct guest *target_guest(struct target *t)
 bool guest_task_by_pid(struct guest *g, int pid, struct guest_task *out)
 {
     *out = (struct guest_task){.pid = pid, .comm = "<a&b>", .state = 'S', .cpu = -1};
+    out->kernel_stack = pid * UINT64_C(0x10000);
     if (pid == FAKE_SLEEPER) {
         out->kernel_rsp = FAKE_MEMORY;
         out->cr3 = 0x5000;
