@@ -6,6 +6,7 @@
 #include "frontends/cmd_diff.h"
 #include "frontends/cmd_replay.h"
 #include "frontends/cmd_run.h"
+#include "frontends/cmd_trace.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -21,6 +22,7 @@ static const struct command commands[] = {
     {"debug", cmd_debug, "the debugger: forwards, backwards, on a terminal, for gdb (viv debug --help)"},
     {"diff", cmd_diff, "where two recorded runs part: viv diff A B"},
     {"replay", cmd_replay, "repeat a recorded run exactly (viv replay --help)"},
+    {"trace", cmd_trace, "what happened in a recorded run, and assertions about it (viv trace --help)"},
 };
 
 static void usage(FILE *out)

@@ -51,7 +51,7 @@ void outcome_watch_begin(struct outcome_watch *w, struct session *s)
 {
     w->tracer = tracer_create(s->machine);
     if (w->text) {
-        tracer_add_text(w->tracer, w->kinds, w->text);
+        tracer_add_text(w->tracer, w->kinds, NULL, w->text);
     }
     if (w->strace) {
         w->strace_options.rtc_base_s = s->recording.rtc_base_s;

@@ -25,6 +25,11 @@ u64 guest_task_key(const struct machine *m, unsigned cpu, enum guest_task_identi
     return (regs.cr3 & ~UINT64_C(0x1FFF)) * UINT64_C(0x9E3779B97F4A7C15) + regs.seg[CPU_FS].base;
 }
 
+bool guest_read(const struct machine *m, unsigned cpu, u64 linear, void *out, u64 size)
+{
+    return cpu_debug_read(machine_cpu(m, cpu), linear, out, size);
+}
+
 u64 guest_pte(const struct machine *m, u64 cr3, u64 linear)
 {
     u64 table = cr3 & PTE_FRAME;

@@ -16,6 +16,9 @@ enum guest_task_identity {
 // leaving. By memory, it changes when the task executes a program or sets its FS base.
 u64 guest_task_key(const struct machine *m, unsigned cpu, enum guest_task_identity *identity);
 
+// Guest memory as a CPU sees it now; false where it is not mapped.
+bool guest_read(const struct machine *m, unsigned cpu, u64 linear, void *out, u64 size);
+
 // The entry that decides about linear in 4-level paging: the leaf, or the first non-present entry
 // on the way (0 if that lies outside RAM).
 u64 guest_pte(const struct machine *m, u64 cr3, u64 linear);

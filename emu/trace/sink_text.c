@@ -18,6 +18,7 @@
 
 struct sink_text {
     unsigned kinds;
+    struct trace_filter filter;
     struct tasks *tasks;
     struct line_queue *lines;
     struct {
@@ -27,7 +28,7 @@ struct sink_text {
 
 struct status trace_kinds_parse(const char *text, unsigned *kinds, const char **file)
 {
-    static const char *const names[] = {"transitions", "faults", "syscalls"};
+    static const char *const names[] = {"transitions", "faults", "syscalls", "sched", "irqs"};
     *kinds = 0;
     *file = NULL;
     for (const char *p = text;;) {
@@ -39,7 +40,8 @@ struct status trace_kinds_parse(const char *text, unsigned *kinds, const char **
         }
         if (i == ARRAY_LEN(names)) {
             return status_error(STATUS_USAGE,
-                                "--trace %s: transitions, faults and syscalls are known", text);
+                                "--trace %s: transitions, faults, syscalls, sched and irqs are known",
+                                text);
         }
         *kinds |= 1u << i;
         p += length;
@@ -54,7 +56,7 @@ struct status trace_kinds_parse(const char *text, unsigned *kinds, const char **
     }
 }
 
-static const char *exception_name(u8 vector)
+const char *trace_exception_name(u8 vector)
 {
     static const char *const names[] = {
         [EXC_DE] = "#DE", [EXC_DB] = "#DB", [EXC_NMI] = "NMI", [EXC_BP] = "#BP", [EXC_OF] = "#OF",
@@ -64,7 +66,7 @@ static const char *exception_name(u8 vector)
     return vector < ARRAY_LEN(names) && names[vector] ? names[vector] : "#??";
 }
 
-static void add_cause(struct text *line, const struct probe_event *e)
+const char *trace_cause_name(unsigned cause)
 {
     static const char *const names[TRANSITION_CAUSE_COUNT] = {[TRANSITION_SYSCALL] = "syscall",
                                                               [TRANSITION_SYSRET] = "sysret",
@@ -75,21 +77,66 @@ static void add_cause(struct text *line, const struct probe_event *e)
                                                               [TRANSITION_FAR] = "far",
                                                               [TRANSITION_SYSENTER] = "sysenter",
                                                               [TRANSITION_SYSEXIT] = "sysexit"};
+    return cause < TRANSITION_CAUSE_COUNT && names[cause] ? names[cause] : "?";
+}
+
+static void add_cause(struct text *line, const struct probe_event *e)
+{
     if (e->cause == TRANSITION_EXCEPTION) {
-        text_add(line, "%s", exception_name(e->vector));
+        text_add(line, "%s", trace_exception_name(e->vector));
         if (VECTORS_WITH_ERROR_CODE >> e->vector & 1) {
             text_add(line, " error=0x%x", e->error_code);
         }
     } else if (e->cause == TRANSITION_INTERRUPT || e->cause == TRANSITION_SOFT_INT) {
-        text_add(line, "%s 0x%02x", names[e->cause], e->vector);
+        text_add(line, "%s 0x%02x", trace_cause_name(e->cause), e->vector);
     } else {
-        text_add(line, "%s", e->cause < TRANSITION_CAUSE_COUNT ? names[e->cause] : "?");
+        text_add(line, "%s", trace_cause_name(e->cause));
     }
+}
+
+static bool wanted_name(const struct sink_text *s, const char *a, const char *b)
+{
+    return !s->filter.name || strcmp(s->filter.name, a) == 0 || strcmp(s->filter.name, b) == 0;
+}
+
+static bool wanted_task(const struct sink_text *s, const struct task *t)
+{
+    return s->filter.pid < 0 ||
+           (t && (t->pid == s->filter.pid || tasks_get(s->tasks, t->leader)->pid == s->filter.pid));
+}
+
+// Step, rings, vector and process; the task is looked up by what the machine is now.
+static bool wanted(const struct sink_text *s, const struct probe_event *e, bool has_vector)
+{
+    const struct trace_filter *f = &s->filter;
+    return e->step >= f->from_step && e->step < f->to_step &&
+           (f->ring < 0 || f->ring == e->from_cpl) &&
+           (f->vector < 0 || (has_vector && f->vector == e->vector)) &&
+           (f->pid < 0 || wanted_task(s, tasks_running(s->tasks, e->cpu)));
+}
+
+static void interrupt_line(struct sink_text *s, const struct probe_event *e)
+{
+    struct text line = {0};
+    text_add(&line, "%12llu cpu%u %u    interrupt 0x%02x rip=0x%llx", (unsigned long long)e->step,
+             e->cpu, e->from_cpl, e->vector, (unsigned long long)e->rip);
+    line_queue_add(s->lines, text_get(&line));
+    text_free(&line);
 }
 
 void sink_text_transition(struct sink_text *s, const struct probe_event *e)
 {
-    if (!(s->kinds & TRACE_TRANSITIONS)) {
+    bool vector = e->cause == TRANSITION_EXCEPTION || e->cause == TRANSITION_INTERRUPT ||
+                  e->cause == TRANSITION_SOFT_INT;
+    if (!(s->kinds & (TRACE_TRANSITIONS | TRACE_IRQS)) || !wanted(s, e, vector)) {
+        return;
+    }
+    if ((s->kinds & TRACE_IRQS) && e->cause == TRANSITION_INTERRUPT) {
+        interrupt_line(s, e);
+    }
+    const char *exception = e->cause == TRANSITION_EXCEPTION ? trace_exception_name(e->vector) : "";
+    if (!(s->kinds & TRACE_TRANSITIONS) ||
+        !wanted_name(s, trace_cause_name(e->cause), exception)) {
         return;
     }
     struct text line = {0};
@@ -97,6 +144,34 @@ void sink_text_transition(struct sink_text *s, const struct probe_event *e)
     add_cause(&line, e);
     text_add(&line, " rip=0x%llx -> 0x%llx cr3=0x%llx", (unsigned long long)e->rip,
              (unsigned long long)e->address, (unsigned long long)e->cr3);
+    line_queue_add(s->lines, text_get(&line));
+    text_free(&line);
+}
+
+static void add_task(struct text *line, const struct trace_task *t)
+{
+    if (!t->id) {
+        text_add(line, "-");
+    } else if (t->pid || *t->name) {
+        text_add(line, "%d %s", t->pid, *t->name ? t->name : "?");
+    } else {
+        text_add(line, "task 0x%llx", (unsigned long long)t->id);
+    }
+}
+
+void sink_text_switch(struct sink_text *s, const struct switch_event *e)
+{
+    const struct trace_filter *f = &s->filter;
+    if (!(s->kinds & TRACE_SCHED) || e->step < f->from_step || e->step >= f->to_step ||
+        (f->pid >= 0 && f->pid != e->from.pid && f->pid != e->to.pid) ||
+        !wanted_name(s, e->from.name, e->to.name)) {
+        return;
+    }
+    struct text line = {0};
+    text_add(&line, "%12llu cpu%u switch ", (unsigned long long)e->step, e->cpu);
+    add_task(&line, &e->from);
+    text_add(&line, " -> ");
+    add_task(&line, &e->to);
     line_queue_add(s->lines, text_get(&line));
     text_free(&line);
 }
@@ -114,7 +189,7 @@ static void fault_line(struct text *line, const struct probe_event *e, enum faul
 
 void sink_text_fault(struct sink_text *s, const struct probe_event *e, u64 number)
 {
-    if (!(s->kinds & TRACE_FAULTS)) {
+    if (!(s->kinds & TRACE_FAULTS) || !wanted(s, e, false)) {
         return;
     }
     struct text line = {0};
@@ -132,7 +207,9 @@ void sink_text_fault_ended(struct sink_text *s, const struct probe_event *e, u64
     }
     struct text line = {0};
     fault_line(&line, e, outcome);
-    line_queue_finish(s->lines, s->tickets[number % TICKETS].ticket, text_get(&line));
+    bool shown = wanted_name(s, fault_outcome_name(outcome), "");
+    line_queue_finish(s->lines, s->tickets[number % TICKETS].ticket,
+                      shown ? text_get(&line) : NULL);
     text_free(&line);
 }
 
@@ -161,9 +238,19 @@ static void add_call_args(struct text *line, const struct syscall_view *call)
     text_char(line, ')');
 }
 
+static bool wanted_call(const struct sink_text *s, const struct task *t,
+                        const struct probe_event *e)
+{
+    return e->step >= s->filter.from_step && e->step < s->filter.to_step && wanted_task(s, t) &&
+           wanted_name(s, t->call.row->name ? t->call.row->name : "", "");
+}
+
 static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
 {
     struct sink_text *s = ctx;
+    if (!wanted_call(s, t, event)) {
+        return;
+    }
     struct text line = {0};
     begin_call_line(&line, t, event);
     add_call_args(&line, &t->call);
@@ -177,6 +264,9 @@ static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
 {
     struct sink_text *s = ctx;
     struct text line = {0};
+    if (!wanted_call(s, t, event)) {
+        return;
+    }
     begin_call_line(&line, t, event);
     add_call_args(&line, &t->call);
     text_add(&line, " = ");
@@ -197,10 +287,12 @@ static void on_task(void *ctx, struct task *t)
 {
 }
 
-struct sink_text *sink_text_create(struct tasks *tasks, unsigned kinds, FILE *out)
+struct sink_text *sink_text_create(struct tasks *tasks, unsigned kinds,
+                                   const struct trace_filter *filter, FILE *out)
 {
     struct sink_text *s = xcalloc(1, sizeof(*s));
     s->kinds = kinds;
+    s->filter = *filter;
     s->tasks = tasks;
     s->lines = line_queue_create(out);
     memset(s->tickets, 0xFF, sizeof(s->tickets));

@@ -119,7 +119,8 @@ static void add_time(struct strace *s, struct text *line, u64 ns)
 static void put(struct strace *s, struct task *t, const char *text, u64 step, u64 ns)
 {
     struct task_lines *tl = &s->per_task[t->index];
-    if (!s->o.lines || (t->pid && !wanted_pid(s, t->pid))) {
+    if (!s->o.lines || step < s->o.from_step || step >= s->o.to_step ||
+        (t->pid && !wanted_pid(s, t->pid))) {
         return;
     }
     char *head = s->o.steps ? xasprintf("%12llu %u ", (unsigned long long)step, s->ring)
@@ -275,6 +276,7 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
     struct task_lines *tl = &s->per_task[t->index];
     at(s, event);
     tl->hidden = !syscall_set_has(&s->o.calls, t->call.number) ||
+                 event->step < s->o.from_step || event->step >= s->o.to_step ||
                  (t->pid && !wanted_pid(s, t->pid));
     if (begins(s, tl)) {
         interrupt_open(s);
@@ -362,7 +364,8 @@ static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
         text_add(&line, " <%llu.%06llu>", (unsigned long long)(us / 1000000),
                  (unsigned long long)(us % 1000000));
     }
-    put(s, t, text_get(&line), tl->begun ? event->step : tl->step,
+    bool late = tl->begun && event->step < s->o.to_step; // else the entry's step, which is wanted
+    put(s, t, text_get(&line), late ? event->step : tl->step,
         tl->begun ? event->vtime_ns : t->entered_ns);
     text_free(&line);
 }

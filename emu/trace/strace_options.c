@@ -41,7 +41,8 @@ void strace_options_init(struct strace_options *o)
                                  .lines = true,
                                  .sort = 't',
                                  .string_max = STRACE_STRING_MAX,
-                                 .column = STRACE_COLUMN};
+                                 .column = STRACE_COLUMN,
+                                 .to_step = UINT64_MAX};
     syscall_set_all(&o->calls);
 }
 

@@ -32,6 +32,7 @@ struct strace_options {
     const char *output;     // -o, NULL: none
     bool steps;             // -e viv=steps: step and rings in front
     bool faults;            // -e viv=faults: page faults among the calls
+    u64 from_step, to_step; // calls that begin in from <= step < to
     u64 rtc_base_s;         // what the guest's clock showed at vtime 0, for -t
 };
 

@@ -3,7 +3,10 @@
 // memory; SIGCHLD by default and deaths by signal are told here from the calls around them.
 #include "trace/tasks_internal.h"
 
+#include <elf.h>
 #include <signal.h>
+#include <stdio.h>
+#include <string.h>
 #include <sys/wait.h>
 
 #define CLONE_THREAD 0x10000u
@@ -24,6 +27,7 @@ void family_born(struct tasks *ts, struct task *t, const struct task *maker, u64
         return;
     }
     t->uid = maker->uid;
+    snprintf(t->name, sizeof(t->name), "%s", maker->name);
     t->blocked = maker->blocked;
     t->ignores_children = maker->ignores_children;
     t->child_ignored = maker->child_ignored;
@@ -35,6 +39,39 @@ void family_born(struct tasks *ts, struct task *t, const struct task *maker, u64
         t->parent = (int)maker->leader;
         t->parent_born = ts->all[maker->leader].born;
     }
+}
+
+// The words behind the arguments and the environment: AT_EXECFN of the auxiliary vector points at
+// the program's path (getauxval(3)).
+static u64 program_path(struct tasks *ts, u64 rsp)
+{
+    u64 pair[2], at = rsp + 8;
+    for (unsigned ends = 0; ends < 2; at += 8) {
+        if (at - rsp > 65536 || !tasks_read(ts, at, pair, 8)) {
+            return 0;
+        }
+        ends += !pair[0];
+    }
+    for (unsigned i = 0; i < 64 && tasks_read(ts, at + i * 16, pair, 16) && pair[0]; i++) {
+        if (pair[0] == AT_EXECFN) {
+            return pair[1];
+        }
+    }
+    return 0;
+}
+
+void family_name(struct tasks *ts, struct task *t, u64 rsp)
+{
+    char path[256] = "";
+    u64 address = program_path(ts, rsp);
+    for (size_t i = 0; address && i + 1 < sizeof(path); i++) {
+        if (!tasks_read(ts, address + i, &path[i], 1) || !path[i]) {
+            break;
+        }
+    }
+    path[sizeof(path) - 1] = '\0';
+    const char *slash = strrchr(path, '/');
+    snprintf(t->name, 16, "%s", slash ? slash + 1 : path); // TASK_COMM_LEN
 }
 
 static void tell_parent(struct tasks *ts, const struct task *leader, const struct task_end *end)
@@ -183,6 +220,7 @@ void family_after_leave(struct tasks *ts, struct task *t)
         break;
     case NR_EXECVE:
     case NR_EXECVEAT: // handlers do not survive
+        family_name(ts, t, tasks_stack(ts));
         t->ignores_children = t->child_ignored;
         break;
     case NR_SETUID:

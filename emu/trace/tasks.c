@@ -29,6 +29,13 @@ bool tasks_read(struct tasks *ts, u64 address, void *out, u64 size)
     return read_current(ts, address, out, size);
 }
 
+u64 tasks_stack(struct tasks *ts)
+{
+    struct cpu_regs regs;
+    cpu_get_regs(machine_cpu(ts->m, ts->cpu), &regs);
+    return regs.gpr[CPU_RSP];
+}
+
 struct tasks *tasks_create(struct machine *m)
 {
     struct tasks *ts = xcalloc(1, sizeof(*ts));
@@ -85,6 +92,17 @@ static struct task *find(struct tasks *ts, u64 key)
         }
     }
     return found;
+}
+
+struct task *tasks_find(struct tasks *ts, u64 key)
+{
+    struct task *t = find(ts, key);
+    return t && !t->ended ? t : NULL;
+}
+
+struct task *tasks_running(struct tasks *ts, unsigned cpu)
+{
+    return tasks_find(ts, guest_task_key(ts->m, cpu, &ts->identity));
 }
 
 static void end_task(struct tasks *ts, struct task *t)

@@ -29,6 +29,7 @@ struct task {
     u64 blocked; // signal mask, as far as its calls tell
     struct child_signal child_signal; // leader only
     int sent, sent_by;                // the last signal that kill() sent it, and who
+    char name[32];                    // of its program, "" if not known
     u64 call_steps;                   // the kernel's work for the running call, so far
     u64 entered_ns;                   // vtime at which it began
     u64 key;                  // its identity (guest_view.h)
@@ -82,6 +83,10 @@ void tasks_transition(struct tasks *t, const struct probe_event *event);
 struct machine *tasks_machine(const struct tasks *t);
 // Who runs, or is served by the kernel, on a CPU as far as ring crossings tell; NULL: not known.
 struct task *tasks_current(struct tasks *t, unsigned cpu);
+// Who a CPU is about by the machine's state now: during an event that the tasks may not have seen.
+struct task *tasks_running(struct tasks *t, unsigned cpu);
+// The task with this key that lives; NULL: never seen in user mode.
+struct task *tasks_find(struct tasks *t, u64 key);
 struct task *tasks_get(struct tasks *t, unsigned index);
 unsigned tasks_live(const struct tasks *t);
 

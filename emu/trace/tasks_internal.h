@@ -68,6 +68,7 @@ struct tasks {
 
 // The current task's memory.
 bool tasks_read(struct tasks *ts, u64 address, void *out, u64 size);
+u64 tasks_stack(struct tasks *ts); // its stack pointer
 void tasks_set_pid(struct tasks *ts, struct task *t, int pid);
 void tasks_end(struct tasks *ts, struct task *t, const struct task_end *end);
 bool tasks_is_fork(u64 number);
@@ -76,6 +77,7 @@ bool tasks_is_fork(u64 number);
 // that no handler takes, deaths that only a parent sees.
 void family_born(struct tasks *ts, struct task *t, const struct task *maker, u64 flags);
 u64 family_clone_flags(struct tasks *ts, const struct syscall_view *call);
+void family_name(struct tasks *ts, struct task *t, u64 rsp); // from a new image's stack
 void family_exits(struct tasks *ts, struct task *t, bool whole_process, int status);
 void family_before_leave(struct tasks *ts, struct task *t);
 void family_after_leave(struct tasks *ts, struct task *t);

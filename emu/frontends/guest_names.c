@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: MIT
+// From the debugger's view of fern to the tracer's questions.
+#include "frontends/guest_names.h"
+
+#include "base/memory.h"
+#include "debugger/guest.h"
+#include "trace/guest_view.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FILES_ROOM 256
+#define QUEUE_ROOM 256
+#define EXTABLE_MAX 4096 // entries
+
+struct guest_names {
+    struct machine *m;
+    struct symbols *symbols;
+    struct guest *guest; // NULL: no kernel whose structures are known
+    struct guest_file files[FILES_ROOM];
+    struct guest_queued queue[QUEUE_ROOM];
+    u64 table_begin, table_end; // the exception table: pairs of instruction and fixup
+    u64 *table;                 // the instructions; read at first use
+    unsigned table_count;
+};
+
+struct guest_names *guest_names_open(struct session *s)
+{
+    struct guest_names *n = xcalloc(1, sizeof(*n));
+    n->m = s->machine;
+    n->symbols = symbols_create();
+    struct status added = symbols_add(n->symbols, s->boot.kernel_path, 0, true);
+    if (status_ok(&added)) {
+        n->guest = guest_create(s->machine, n->symbols);
+        if (!symbols_kernel_address(n->symbols, "ex_table_start", &n->table_begin) ||
+            !symbols_kernel_address(n->symbols, "ex_table_end", &n->table_end)) {
+            n->table_begin = n->table_end = 0;
+        }
+    }
+    return n;
+}
+
+void guest_names_close(struct guest_names *n)
+{
+    if (n) {
+        guest_destroy(n->guest);
+        symbols_destroy(n->symbols);
+        free(n->table);
+        free(n);
+    }
+}
+
+static bool current(void *ctx, unsigned cpu, struct trace_task *out)
+{
+    struct guest_names *n = ctx;
+    struct guest_task task;
+    if (!guest_current(n->guest, cpu, &task)) {
+        return false;
+    }
+    *out = (struct trace_task){.id = task.address, .pid = task.pid, .process = task.tgid};
+    snprintf(out->name, sizeof(out->name), "%s", task.comm);
+    return true;
+}
+
+static bool fd_path(void *ctx, int pid, int fd, char *path, size_t size)
+{
+    struct guest_names *n = ctx;
+    struct guest_task task;
+    if (fd == AT_FDCWD || !guest_task_by_pid(n->guest, pid, &task)) {
+        return false;
+    }
+    unsigned count = guest_files(n->guest, &task, n->files, FILES_ROOM);
+    for (unsigned i = 0; i < count && i < FILES_ROOM; i++) {
+        if (n->files[i].fd == fd) {
+            snprintf(path, size, "%s", n->files[i].path);
+            return *path != '\0';
+        }
+    }
+    return false;
+}
+
+static int queued(void *ctx, unsigned cpu)
+{
+    struct guest_names *n = ctx;
+    return (int)guest_run_queue(n->guest, cpu, n->queue, QUEUE_ROOM);
+}
+
+// The kernel is mapped by the first fault, and its table never changes.
+static void read_table(struct guest_names *n)
+{
+    u64 count = (n->table_end - n->table_begin) / 16;
+    n->table = xcalloc(EXTABLE_MAX, sizeof(*n->table));
+    for (u64 i = 0; i < count && i < EXTABLE_MAX; i++) {
+        if (!guest_read(n->m, 0, n->table_begin + i * 16, &n->table[i], 8)) {
+            return;
+        }
+        n->table_count++;
+    }
+}
+
+static bool in_extable(void *ctx, u64 rip)
+{
+    struct guest_names *n = ctx;
+    if (!n->table) {
+        read_table(n);
+    }
+    for (unsigned i = 0; i < n->table_count; i++) {
+        if (n->table[i] == rip) {
+            return true;
+        }
+    }
+    return false;
+}
+
+struct trace_guest guest_names_answers(struct guest_names *n)
+{
+    struct trace_guest answers = {.ctx = n};
+    if (n->guest) {
+        answers.current = current;
+        answers.fd_path = fd_path;
+        answers.queued = queued;
+    }
+    if (n->table_end > n->table_begin) {
+        answers.in_extable = in_extable;
+    }
+    return answers;
+}
