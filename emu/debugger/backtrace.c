@@ -6,6 +6,14 @@
 
 #define KERNEL_HALF (UINT64_C(1) << 63)
 
+// A frame pointer may be anything in code that uses RBP otherwise: what it leads to must be code.
+static bool is_believable(const struct walk_space *space, const struct symbol_frame *frame)
+{
+    struct walk walk;
+    walk_linear(space, frame->rip, &walk);
+    return frame->how != SYMBOL_UNWIND_FRAME_POINTER || (walk.mapped && walk.executable);
+}
+
 unsigned backtrace_from(const struct walk_space *space, struct symbols *symbols,
                         const struct symbol_frame *start, struct backtrace_frame *out,
                         unsigned room)
@@ -14,7 +22,7 @@ unsigned backtrace_from(const struct walk_space *space, struct symbols *symbols,
     struct walk_space copy = *space;
     unsigned count = 0;
     do {
-        if (count == room) {
+        if (count == room || !is_believable(space, &frame)) {
             break;
         }
         out[count++] = (struct backtrace_frame){frame.rip, frame.gpr[CPU_RSP], frame.gpr[CPU_RBP],

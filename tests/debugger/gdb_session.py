@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: MIT
+"""Runs inside gdb (test_gdb.py starts it): one scenario against viv. Raises on what is wrong."""
+import os
+import sys
+import traceback
+
+import gdb
+
+STEPS = 1000
+
+
+def do(command):
+    """Executes a command; returns what it says. What a stop says goes past Python: see told()."""
+    print(f"(gdb) {command}", flush=True)
+    text = gdb.execute(command, to_string=True)
+    print(text, flush=True)
+    return text
+
+
+def told(text, absent=False):
+    """test_gdb.py looks for this text behind the last command."""
+    print(f"{'absent' if absent else 'wanted'}: {text}", flush=True)
+
+
+def expect(condition, what):
+    if not condition:
+        raise RuntimeError(what)
+
+
+def number(expression):
+    return int(gdb.parse_and_eval(expression))
+
+
+def unsigned(register):
+    return number(f"${register}") & (1 << 64) - 1
+
+
+def function():
+    return gdb.selected_frame().name()
+
+
+def state():
+    registers = ("rip", "rsp", "rax", "rbp", "eflags", "cr3", "cpl")
+    return tuple(unsigned(name) for name in registers) + (gdb.selected_thread().ptid,)
+
+
+def step_number():
+    return number("$step")
+
+
+def to_compete():
+    do("tbreak compete")
+    do("continue")
+    expect(function() == "compete", "not in compete")
+
+
+def scenario_kernel():
+    """Symbols, source lines, a breakpoint in the kernel function behind execve, forwards and back."""
+    do("break sys_execve")
+    do("continue")
+    expect(function() == "sys_execve", "not in sys_execve")
+    line = gdb.selected_frame().find_sal()
+    expect(line.symtab.filename.endswith("proc/exec.c") and line.line > 0, "no source line")
+    expect("syscall_dispatch" in do("backtrace"), "no backtrace")
+    expect(number("$cpl") == 0, "not in ring 0")
+    where, here = step_number(), state()
+    expect("0x" in do("info registers cr3 efer lstar"), "no system registers")
+    expect("LME LMA NXE" in do("info registers efer"), "efer without flags")
+    to_compete()
+    expect(number("$cpl") == 3, "compete is not in ring 3")
+    expect("main ()" in do("backtrace"), "no user backtrace")
+    later = step_number()
+    do("reverse-continue")
+    expect(function() == "sys_execve" and step_number() == where and state() == here, "not back in sys_execve")
+    do("stepi")
+    do("reverse-stepi")
+    expect(state() == here, "reverse-stepi does not undo stepi")
+    do("next")
+    expect(function() == "sys_execve" and step_number() > where, "next")
+    do("delete")
+    do(f"break compete if $step == {later}")
+    do("continue")
+    expect(step_number() == later, "$step in a condition")
+    do("delete")
+    do("reverse-continue")
+    told("No more reverse-execution history")
+    expect(step_number() == 0, "history does not begin at 0")
+
+
+def scenario_thousand():
+    """reverse-stepi a thousand times across ring crossings, an interrupt and a context switch."""
+    to_compete()
+    do("break switch_stacks")
+    while True:  # until the tick takes the CPU from one of the two
+        do("continue")
+        if "spin" in do("backtrace"):
+            break
+    do("delete")
+    while number("$cpl") == 0:
+        gdb.execute("reverse-stepi", to_string=True)
+    for _ in range(15):
+        gdb.execute("reverse-stepi", to_string=True)
+    first = step_number()
+    seen = [state()]
+    for _ in range(STEPS):
+        gdb.execute("stepi", to_string=True)
+        seen.append(state())
+    expect(step_number() == first + STEPS, "a stepi is not one step")
+    rings = [s[6] for s in seen]
+    crossings = sum(a != b for a, b in zip(rings, rings[1:]))
+    print(f"{crossings} ring crossings, {len({s[5] for s in seen})} values of CR3, {len({s[7] for s in seen})} threads")
+    expect(rings[0] == 3 and 0 in rings and crossings >= 2, "no ring crossings")
+    expect(len({s[5] for s in seen}) >= 2 and len({s[7] for s in seen}) >= 2, "no context switch")
+    for back, wanted in enumerate(reversed(seen[:-1]), 1):
+        gdb.execute("reverse-stepi", to_string=True)
+        now = state()
+        expect(now == wanted, f"{back} steps back: {now}, forward it was {wanted}")
+    expect(step_number() == first, "not where it began")
+
+
+def scenario_watch():
+    """Backwards to the writer of a byte on a user stack."""
+    to_compete()
+    do("up")
+    address = number("(unsigned long)&bytes[5]")
+    expect(number("bytes[5]") == 6, "the byte is not 6")
+    do(f"watch *(char *){address}")
+    do("reverse-continue")
+    expect(function() == "fill" and number("i") == 5 and number("$cpl") == 3, "not at the writer")
+    expect(number(f"*(char *){address}") != 6, "not before the write")
+    do("stepi")
+    expect(number(f"*(char *){address}") == 6, "the next instruction does not write it")
+    do("reverse-stepi")
+    do("delete")
+    do(f"watch *(char *){address}")
+    do("continue")
+    expect(function() == "fill" and number(f"*(char *){address}") == 6, "forwards it is not found")
+    do("delete")
+    expect("by the CPU at 0x" in do(f"monitor who-wrote {address}"), "who-wrote")
+
+
+def scenario_syscalls():
+    """catch syscall by name; the same while going back."""
+    do("tbreak main")
+    do("continue")
+    do("catch syscall openat")
+    do("continue")
+    told("call to syscall openat")
+    entered = step_number()
+    expect(number("$orig_rax") == 257 and number("$rax") == 257, "not openat's number")
+    do("continue")
+    told("returned from syscall openat")
+    expect(number("$rax") == 3, "openat does not give 3")
+    do("reverse-continue")
+    told("syscall openat")
+    expect(step_number() == entered, "not where it was entered")
+    do("delete")
+
+
+def scenario_threads():
+    """fern's tasks as threads, each with its stack and its memory."""
+    to_compete()
+    do("break switch_stacks")
+    while "spin" not in do("backtrace"):
+        do("continue")
+    do("delete")
+    text = do("info threads")
+    for name in ("init", "kthreadd", "prog", "kswapd0"):
+        expect(f"({name} (" in text, f"no thread {name}")
+    threads = gdb.selected_inferior().threads()
+    for thread in threads:
+        thread.switch()
+        expect(gdb.selected_frame().name() is not None, f"thread {thread.ptid} has no frame")
+    sleeping = next(t for t in threads if "kthreadd" in (t.details or t.name or do("info threads")))
+    sleeping.switch()
+    do("backtrace")
+
+
+def scenario_monitor():
+    """The debugger's own commands; gdb's view follows a seek."""
+    expect("who-wrote" in do("monitor help"), "no help")
+    expect("no command" in do("monitor nonsense"), "nonsense is accepted")
+    to_compete()
+    where = step_number()
+    do(f"monitor seek {where - 100}")
+    do("maintenance flush register-cache")
+    expect(step_number() == where - 100, "the seek is not seen")
+    do("stepi")
+    expect(step_number() == where - 99, "not going on from there")
+    expect("interrupt" in do("monitor transitions"), "no transitions")
+
+
+def scenario_end():
+    """The guest's end is the end of history first; one may go back from it."""
+    do("continue")
+    told("viv: the guest ended with status 0")
+    told("No more reverse-execution history")
+    last = step_number()
+    do("reverse-stepi")
+    expect(step_number() == last - 1, "not back from the end")
+    do("continue")
+    do("continue")
+    told("exited")
+
+
+def scenario_run_again():
+    """run begins again."""
+    to_compete()
+    where = step_number()
+    do("tbreak sys_execve")
+    do("run")
+    expect(function() == "sys_execve" and step_number() < where, "run does not begin again")
+
+
+def scenario_branch():
+    """A write in the past makes another future, says so once, and decides how the program ends."""
+    to_compete()
+    do("up")
+    do("reverse-stepi")
+    do("frame function main")
+    do("set var bytes[5] = 9")
+    do("set var bytes[6] = 9")
+    do("stepi")
+    told("a branch begins here")
+    do("stepi")
+    told("branch", absent=True)
+    expect(number("$cpl") == 3, "ring")
+    do("set var $rcx = 77")
+    expect(number("$rcx") == 77, "a register does not take its value")
+
+
+def scenario_detach():
+    to_compete()
+
+
+def main():
+    for setting in ("pagination off", "confirm off", "height 0", "width 0"):
+        gdb.execute(f"set {setting}")
+    try:
+        do(f"target extended-remote {os.environ['VIV_GDB_SOCKET']}")
+        do(f"add-symbol-file {os.environ['VIV_GDB_PROGRAM']}")
+        globals()["scenario_" + os.environ["VIV_GDB_SCENARIO"]]()
+        if gdb.selected_thread():
+            do("detach")
+        print("scenario done", flush=True)
+    except (Exception, KeyboardInterrupt):
+        traceback.print_exc()
+        sys.stderr.flush()
+        gdb.execute("kill")
+
+
+main()
