@@ -147,7 +147,9 @@ static unsigned code_bits(struct target *t)
 {
     struct cpu_regs regs;
     target_regs(t, &regs);
-    return regs.seg[CPU_CS].attributes & 0x2000 ? 64 : regs.seg[CPU_CS].attributes & 0x4000 ? 32 : 16;
+    return regs.seg[CPU_CS].attributes & 0x2000   ? 64
+           : regs.seg[CPU_CS].attributes & 0x4000 ? 32
+                                                  : 16;
 }
 
 static bool examine(struct target *t, reader read, const char *args, u64 address, struct format *f,

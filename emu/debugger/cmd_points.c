@@ -36,6 +36,23 @@ static bool read_filter(struct target *t, const char *args, struct target_point 
     return true;
 }
 
+// A name of a program's means it in that program only: others run other code there.
+static void only_in_program(struct target *t, struct target_point *p)
+{
+    struct symbol_place place;
+    if (!t->guest || !t->symbols || p->address >> 63) {
+        return;
+    }
+    if (!symbols_name(t->symbols, p->address, &place)) {
+        symbols_set_program(t->symbols, NULL); // of a program that does not run now
+        symbols_name(t->symbols, p->address, &place);
+        target_choose_program(t);
+    }
+    if (place.object && strlen(place.object) < sizeof(p->program)) {
+        strcpy(p->program, place.object);
+    }
+}
+
 static bool add(struct target *t, struct target_point *p, FILE *out)
 {
     int number;
@@ -57,6 +74,7 @@ static bool add_break(struct target *t, const char *args, bool temporary, FILE *
     } else if (!args_place(t, &args, &p.address, out)) {
         return false;
     }
+    only_in_program(t, &p);
     return read_filter(t, args, &p, out) && add(t, &p, out);
 }
 
@@ -88,7 +106,13 @@ static bool add_watch(struct target *t, const char *args, enum target_point_kind
     if (isdigit((unsigned char)*args) && !args_number(t, &args, &p.size, out)) {
         return false;
     }
-    return read_filter(t, args, &p, out) && add(t, &p, out);
+    if (!read_filter(t, args, &p, out)) {
+        return false;
+    }
+    if (!p.pid && !(p.address >> 63)) {
+        p.pid = target_pid(t); // a user address means something in one address space
+    }
+    return add(t, &p, out);
 }
 
 bool cmd_watch(struct target *t, const char *args, FILE *out)

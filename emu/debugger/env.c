@@ -224,7 +224,13 @@ static bool env_variable(void *ctx, const char *name, u64 *value)
 static bool env_symbol(void *ctx, const char *name, u64 *value)
 {
     struct target *t = ctx;
-    return t->symbols && symbols_address(t->symbols, name, value);
+    if (!t->symbols || symbols_address(t->symbols, name, value)) {
+        return t->symbols != NULL;
+    }
+    symbols_set_program(t->symbols, NULL); // a name of a program that does not run now
+    bool found = symbols_address(t->symbols, name, value);
+    target_choose_program(t);
+    return found;
 }
 
 struct expr_env target_env(struct target *t)

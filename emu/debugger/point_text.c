@@ -149,6 +149,7 @@ static void stop_watch(struct target *t, struct point *point, const struct met *
 void points_stop(struct target *t, const struct met *met, bool back)
 {
     struct point *point = points_find(t, met->number);
+    target_choose_program(t);
     if (!point) {
         target_set_stop(t, TARGET_STOP_STEP, "stopped");
         return;
@@ -202,6 +203,9 @@ void point_describe(struct target *t, const struct target_point *p, FILE *out)
         if (p->kind != TARGET_POINT_BREAK) {
             fprintf(out, ", %llu bytes", (unsigned long long)p->size);
         }
+    }
+    if (*p->program) {
+        fprintf(out, ", in %s", p->program);
     }
     if (p->pid) {
         fprintf(out, ", pid %d", p->pid);

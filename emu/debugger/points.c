@@ -140,16 +140,34 @@ static void accept(struct target *t, struct point *point, const struct met *met)
     }
 }
 
-static bool suits(struct target *t, const struct target_point *p)
+// Whether the running task is one of those meant: by process or thread number, by program.
+static bool right_task(struct target *t, const struct target_point *p)
 {
-    return (!p->pid || target_pid(t) == p->pid) && target_condition(t, p->condition);
+    struct guest_task task;
+    char path[256];
+    if (!p->pid && !*p->program) {
+        return true;
+    }
+    if (!t->guest || !guest_current(t->guest, t->cpu, &task) ||
+        (p->pid && task.pid != p->pid && task.tgid != p->pid)) {
+        return false;
+    }
+    if (!*p->program) {
+        return true;
+    }
+    guest_program(t->guest, &task, path, sizeof(path));
+    const char *slash = strrchr(path, '/');
+    return strcmp(slash ? slash + 1 : path, p->program) == 0;
 }
 
-// Accepts at once where nothing has to be asked, else keeps it for the boundary.
+// Accepts at once where no condition has to hold, else keeps it for the boundary.
 static void propose(struct target *t, struct point *point, const struct met *met)
 {
     struct run *run = &t->run;
-    if (!point->p.pid && !*point->p.condition) {
+    if (!right_task(t, &point->p)) {
+        return;
+    }
+    if (!*point->p.condition) {
         accept(t, point, met);
     } else if (run->pending_count < ARRAY_LEN(run->pending)) {
         run->pending[run->pending_count++] = *met;
@@ -171,7 +189,8 @@ void points_on_access(struct target *t, const struct watch_hit *hit)
         }
         struct met met = {.found = true, .step = hit->step, .number = p->number, .hit = *hit};
         if (hit->kind == WATCH_EXECUTE) {
-            if (p->address == hit->address && suits(t, p)) {
+            if (p->address == hit->address && right_task(t, p) &&
+                target_condition(t, p->condition)) {
                 accept(t, point, &met);
             }
         } else if (overlaps(p, hit)) {
@@ -255,7 +274,7 @@ void points_judge(struct target *t)
         if (!point) {
             continue;
         }
-        if (suits(t, &point->p)) {
+        if (target_condition(t, point->p.condition)) {
             accept(t, point, &met);
         } else if (!met.is_event && met.hit.kind == WATCH_WRITE) {
             apply_write(point, &met.hit);

@@ -88,10 +88,11 @@ static struct target_writer writer_of(struct writers *w, unsigned index)
     out.rip = hit->rip;
     out.cpu = hit->cpu;
     out.source = hit->source;
-    out.size = hit->size;
     u64 skip = hit->address < w->range[index].first ? w->range[index].first - hit->address : 0;
     u64 left = hit->size > skip ? hit->size - skip : 0;
+    left = left < w->range[index].size ? left : w->range[index].size;
     left = left < sizeof(out.bytes) ? left : sizeof(out.bytes);
+    out.size = (u32)left;
     if (skip + left <= sizeof(hit->bytes)) {
         memcpy(out.bytes, hit->bytes + skip, left);
     }

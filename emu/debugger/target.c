@@ -100,7 +100,7 @@ const struct target_stop *target_last_stop(const struct target *t)
 }
 
 // Names of user addresses are those of the program that runs now.
-static void choose_program(struct target *t)
+void target_choose_program(struct target *t)
 {
     struct guest_task task;
     if (!t->symbols || !t->guest || !guest_current(t->guest, t->cpu, &task)) {
@@ -115,7 +115,7 @@ const struct target_stop *target_set_stop(struct target *t, enum target_stop_kin
     struct machine_result result = t->result;
     t->stop = (struct target_stop){
         .kind = kind, .cpu = t->cpu, .step = timeline_step(t->timeline), .result = result};
-    choose_program(t);
+    target_choose_program(t);
     va_list args;
     va_start(args, format);
     vsnprintf(t->stop.text, sizeof(t->stop.text), format, args);

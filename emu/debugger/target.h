@@ -114,6 +114,7 @@ struct target_point {
     u64 address, size;   // size: watchpoints
     u32 catches;         // enum target_catch
     s64 selector;        // of a catch: system call number, vector, port, MSR; -1: all
+    char program[32];    // only in tasks that run a program of this base name; "": in all
     int pid;             // only in this task; 0: in all
     char condition[120]; // an expression (expr.h), "" for none
     bool enabled, temporary;
@@ -146,7 +147,7 @@ struct target_writer {
     u8 source; // enum watch_source
     int pid;
     u8 bytes[8];
-    u32 size;
+    u32 size; // of bytes: what was written of the range asked about, at most 8
 };
 // The last write before here to the byte(s) now behind linear (or at a physical address).
 struct target_writer target_who_wrote(struct target *t, u64 address, u64 size, bool physical);

@@ -153,6 +153,7 @@ s64 target_syscall_number(struct target *t); // of the running task's call, -1: 
 const struct target_stop *target_set_stop(struct target *t, enum target_stop_kind kind,
                                           const char *format, ...)
     __attribute__((format(printf, 3, 4)));
+void target_choose_program(struct target *t); // whose names user addresses have
 // The stop for an end that is no meeting.
 const struct target_stop *target_stop_for(struct target *t, enum engine_end end, u64 origin,
                                           bool back);
