@@ -44,12 +44,16 @@ static long link_read(void *ctx, u8 *bytes, size_t room, bool wait)
 {
     struct gdb_face *f = ctx;
     long n;
+    bool woken = false;
     while ((n = posix_socket_read(f->peer, bytes, room)) == 0 && wait) {
+        if (woken) { // and not by this gdb: it is still there
+            refuse_others(f);
+        }
         const int fds[] = {f->peer, posix_listener_fd(f->listener)};
         if (!posix_door_wait(f->door, fds, 2)) {
             return 0;
         }
-        refuse_others(f);
+        woken = true;
     }
     return n;
 }

@@ -162,7 +162,10 @@ static void exit_reply(struct gdb_server *s, const struct machine_result *result
     if (s->multiprocess) {
         reply_text(s, ";process:%x", GDB_PID);
     }
-    server_finish(s, GDB_EXITED);
+    s->exited = s->killed = true;
+    if (!s->extended) {
+        server_finish(s, GDB_EXITED);
+    }
 }
 
 static bool gdb_knows_why(const struct gdb_server *s, const struct target_stop *stop)
@@ -463,7 +466,7 @@ void packet_extended(struct gdb_server *s, struct packet_args *a)
 
 static const struct target_stop *start_again(struct gdb_server *s)
 {
-    s->killed = s->told_end = false;
+    s->killed = s->exited = s->told_end = false;
     begin_running(s);
     target_seek(s->target, timeline_begin(target_timeline(s->target)));
     end_running(s);
@@ -483,7 +486,7 @@ void packet_restart(struct gdb_server *s, struct packet_args *a)
 
 void packet_attach(struct gdb_server *s, struct packet_args *a)
 {
-    s->killed = false;
+    s->killed = s->exited = false;
     stop_reply(s, target_last_stop(s->target));
 }
 

@@ -265,7 +265,10 @@ enum gdb_outcome gdb_server_serve(struct gdb_server *s, struct target *t, struct
         serve_packet(s);
     }
     if (!s->finished) {
-        server_finish(s, s->killed ? GDB_KILLED : s->gone ? GDB_GONE : GDB_OUTSIDE);
+        server_finish(s, s->exited   ? GDB_EXITED
+                         : s->killed ? GDB_KILLED
+                         : s->gone   ? GDB_GONE
+                                     : GDB_OUTSIDE);
     }
     gdb_points_clear(s);
     s->busy = false;

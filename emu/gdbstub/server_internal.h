@@ -38,7 +38,8 @@ struct gdb_server {
     u32 reply_size;
     bool no_reply; // the handler answered by itself, or the packet wants no answer
     bool no_ack, multiprocess, swbreak, extended;
-    bool gone, outside, finished, killed;
+    bool gone, outside, finished;
+    bool killed, exited;     // gdb thinks of the guest as gone; in extended mode it may run again
     enum gdb_outcome outcome; // once finished
     // While the guest runs or a command works:
     bool busy, interrupted;
