@@ -14,9 +14,10 @@ import time
 import traceback
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-VIV = TOP / "build" / "viv"
-FERN = TOP / "build" / "fern"
-ROOTFS = TOP / "build" / "rootfs.img"
+BUILD = pathlib.Path(os.environ.get("VIV_BUILD", TOP / "build"))
+VIV = BUILD / "viv"
+FERN = BUILD / "fern"
+ROOTFS = BUILD / "rootfs.img"
 LEVEL = os.environ.get("VIV_TEST_LEVEL", "default")
 PROMPT = b"# "
 
