@@ -3,6 +3,7 @@
 #include "frontends/cmd_replay.h"
 
 #include "base/memory.h"
+#include "frontends/gdb.h"
 #include "frontends/outcome.h"
 #include "replay/player.h"
 
@@ -121,6 +122,26 @@ static int replay(struct session *s, const struct run_options *o, struct outcome
     return status;
 }
 
+// The recording under gdb: it may be left for a branch, which takes live input.
+static int replay_under_gdb(struct session *s, const struct run_options *o,
+                            struct outcome_watch *w)
+{
+    struct status error;
+    outcome_watch_begin(w, s);
+    struct machine_result result = gdb_run(s, o, &error);
+    posix_door_flush(s->door);
+    char line[OUTCOME_LINE] = "";
+    int status = outcome_status(s, &result, line);
+    outcome_report(s, o, w);
+    if (!status_ok(&error)) {
+        return outcome_fail(&error);
+    }
+    if (*line) {
+        fprintf(stderr, "viv: %s\n", line);
+    }
+    return status;
+}
+
 static struct status check_options(struct run_options *o)
 {
     if (o->machine_option) {
@@ -136,6 +157,11 @@ static struct status check_options(struct run_options *o)
     }
     o->replay = o->replay ? o->replay : o->files[0];
     o->log_inputs = true;
+    if (o->gdb && (o->verify || o->write_disk || o->until_step != UINT64_MAX)) {
+        return status_error(STATUS_USAGE, "%s and --gdb do not go together",
+                            o->verify ? "--verify" : o->write_disk ? "--write-disk" : "--until");
+    }
+    o->goes_live = o->gdb != NULL;
     return status_success();
 }
 
@@ -161,7 +187,7 @@ int cmd_replay(int argc, char **argv)
         s = session_open(&session, &o);
     }
     if (status_ok(&s)) {
-        status = replay(&session, &o, &w);
+        status = o.gdb ? replay_under_gdb(&session, &o, &w) : replay(&session, &o, &w);
     }
     session_close(&session);
     outcome_watch_close(&w);

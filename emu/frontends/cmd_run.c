@@ -2,6 +2,7 @@
 // "viv run": runs the machine once, reports why it ended, and exits with the guest's status.
 #include "frontends/cmd_run.h"
 
+#include "frontends/gdb.h"
 #include "frontends/outcome.h"
 #include "host/posix_clock.h"
 #include "replay/player.h"
@@ -81,7 +82,7 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
     if (o->from) {
         error = go_to_start(s, o);
     }
-    if (status_ok(&error) && o->record) {
+    if (status_ok(&error) && o->record && !o->gdb) {
         error = begin_recording(&r);
     }
     if (!status_ok(&error)) {
@@ -89,7 +90,7 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
         return outcome_fail(&error);
     }
     outcome_watch_begin(w, s);
-    struct machine_result result = run_to_end(&r, &error);
+    struct machine_result result = o->gdb ? gdb_run(s, o, &error) : run_to_end(&r, &error);
     char line[OUTCOME_LINE] = "";
     posix_door_flush(s->door); // which may fail
     int status = outcome_status(s, &result, line);
@@ -127,6 +128,9 @@ static struct status check_options(const struct run_options *o)
     }
     if (o->self_contained && !o->record) {
         return status_error(STATUS_USAGE, "--self-contained belongs to --record FILE");
+    }
+    if (o->gdb && o->until_step != UINT64_MAX) {
+        return status_error(STATUS_USAGE, "--until: gdb says how far to go; leave it out");
     }
     for (unsigned i = 0; i < o->disk_count && o->record; i++) {
         if (o->disks[i].mode == POSIX_BLOCK_WRITE) {
