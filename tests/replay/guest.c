@@ -58,7 +58,7 @@ static long typed_byte(void *ctx, u8 *bytes, size_t room)
     }
     g->has_byte = false;
     bytes[0] = (u8)g->text[g->typed++];
-    g->waits = bytes[0] == '\n';
+    g->waits = g->patient && bytes[0] == '\n';
     return 1;
 }
 

@@ -27,7 +27,7 @@ struct guest {
     const char *text;
     size_t typed;
     unsigned polls, typing_polls;
-    bool has_byte, waits;
+    bool has_byte, patient, waits;
     void (*ready)(void *dev);
     void *ready_dev;
     u64 shown_bytes, shown_hash;

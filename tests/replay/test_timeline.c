@@ -136,7 +136,8 @@ static void move(struct guest *g, const struct history *h)
         cancel_after = (unsigned)random_below(40);
         timeline_seek(g->time, h->steps[i], cancel, NULL);
         break;
-    case 4:
+    case 4: // from now on it can begin right here
+        timeline_seek(g->time, h->steps[i], NULL, NULL);
         timeline_checkpoint(g->time);
         break;
     default:
@@ -157,7 +158,7 @@ static void walk(const struct guest_files *files, enum tlb_geometry tlb, const c
     note_hashes(&g, &h);
     for (unsigned n = 0; n < moves; n++) {
         move(&g, &h);
-        u64 bytes = timeline_checkpoint_bytes(g.time);
+        u64 bytes = timeline_checkpoint_bytes(g.time) - overlay_bytes(g.disk);
         expect(bytes <= memory_bytes || timeline_checkpoint_count(g.time) <= 2, "too much memory",
                timeline_step(g.time));
     }
@@ -182,21 +183,22 @@ static void walk(const struct guest_files *files, enum tlb_geometry tlb, const c
     guest_close(&g);
 }
 
+#define COMMAND "ls -lR / | wc -l; seq 2000 > /root/f; sync; sleep 1; ps; rm /root/f"
+#define TEXT "ls -l /etc | wc -l\nseq 500 >/root/f; sync\nsleep 1; ps\npoweroff\n"
+
 int main(int argc, char **argv)
 {
     struct guest_files files;
     guest_read_files(&files, argv[1], argv[2]);
     random_state = argc > 3 ? strtoull(argv[3], NULL, 0) : 1;
-    unsigned moves = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 0) : 60;
+    unsigned moves = argc > 4 ? (unsigned)strtoul(argv[4], NULL, 0) : 40;
     u64 end = 0;
-    walk(&files, TLB_FULL, "ls -lR / | wc -l; seq 2000 > /root/f; sync; sleep 1; ps; rm /root/f",
-         NULL, moves, 64 << 20, &end);
+    walk(&files, TLB_FULL, COMMAND, NULL, moves, 64 << 20, &end);
+    walk(&files, TLB_TINY, COMMAND, NULL, moves / 4, 7 << 20, &end);
     end = 0;
-    for (enum tlb_geometry tlb = TLB_FULL; tlb <= TLB_TINY; tlb++) {
-        walk(&files, tlb, NULL,
-             "ls -l /etc | wc -l\nseq 500 >/root/f; sync\nsleep 1; ps\npoweroff\n", moves, 32 << 20,
-             &end);
-    }
+    walk(&files, TLB_FULL, NULL, TEXT, moves, 32 << 20, &end);
+    walk(&files, TLB_TINY, NULL, TEXT, moves, 5 << 20, &end);
+    walk(&files, TLB_OFF, NULL, TEXT, moves / 10, 5 << 20, &end);
     guest_free_files(&files);
     printf("%s\n", failures ? "FAILED" : "passed");
     return failures != 0;
