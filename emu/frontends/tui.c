@@ -239,7 +239,7 @@ static void draw_lower(struct tui *t, int y, int height)
         draw_panel(t, t->panel, r);
         return;
     }
-    struct tui_rect left = {0, y, r.width * 2 / 5, height};
+    struct tui_rect left = {0, y, r.width / 2, height};
     struct tui_rect right = {left.width + 1, y, r.width - left.width - 1, height};
     draw_panel(t, TUI_PANEL_timeline, left);
     draw_panel(t, t->panel, right);
@@ -320,6 +320,7 @@ bool tui_slice(struct tui *t, unsigned ms)
     if (stop->kind != TARGET_STOP_CANCELLED && stop->kind != TARGET_STOP_STEP) {
         t->running = false;
         t->typing = false;
+        *t->message = '\0';
     }
     tui_stopped(t);
     return true;

@@ -194,8 +194,7 @@ static bool tell_keys(struct tui_door *d)
 static bool poll_door(void *ctx, bool slice_end)
 {
     struct tui_door *d = ctx;
-    d->told = false; // the port takes what it has room for; the rest is offered again
-    tell_keys(d);
+    tell_keys(d); // once: a port that has been told reads on as it has room
     return d->give_back || posix_monotonic_ns() >= d->allow_until_ns || tui_door_ends(d);
 }
 

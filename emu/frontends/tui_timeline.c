@@ -39,6 +39,15 @@ static void transition_text(const struct event_row *row, char *out, size_t size)
     }
 }
 
+// The name of a place, or its address.
+static void place_text(struct tui *t, u64 address, char *out, size_t size)
+{
+    tui_place(t, address, out, size);
+    if (!*out) {
+        snprintf(out, size, "%llx", (unsigned long long)address);
+    }
+}
+
 static u8 row_style(const struct probe_event *e)
 {
     if (e->kind == PROBE_page_fault) {
@@ -50,29 +59,35 @@ static u8 row_style(const struct probe_event *e)
     return e->to_cpl == 3 ? TUI_USER : TUI_KERNEL;
 }
 
-// How a fault ended is told as of now, of one to come as it will end.
+// How a fault ended is told as of now; in brackets what is still to come.
+static void fault_text(struct tui *t, const struct event_row *row, char *out, size_t size)
+{
+    enum fault_outcome now = events_outcome(row, target_step(t->target));
+    enum fault_outcome in_the_end = events_outcome(row, UINT64_MAX);
+    bool to_come = now == FAULT_PENDING && in_the_end != FAULT_PENDING;
+    snprintf(out, size, to_come ? "(%s)" : "%s", fault_outcome_name(to_come ? in_the_end : now));
+}
+
 static void row_text(struct tui *t, const struct event_row *row, char *out, size_t size)
 {
     const struct probe_event *e = &row->event;
-    u64 here = target_step(t->target);
-    u64 now = e->step < here ? here : UINT64_MAX;
     char what[60], place[80];
     if (e->kind == PROBE_page_fault) {
         const char *access = e->error_code & PF_FETCH   ? "fetch"
                              : e->error_code & PF_WRITE ? "write"
                                                         : "read";
-        tui_place(t, e->rip, place, sizeof(place));
+        fault_text(t, row, what, sizeof(what));
+        place_text(t, e->rip, place, sizeof(place));
         snprintf(out, size, "%14llu  %u    fault %s %llx → %s   %s", (unsigned long long)e->step,
                  e->from_cpl, access, (unsigned long long)e->address,
-                 fault_outcome_name(events_outcome(row, now)), place);
+                 what, place);
         return;
     }
     transition_text(row, what, sizeof(what));
     bool enters = e->to_cpl < e->from_cpl;
-    tui_place(t, enters ? e->rip : e->address, place, sizeof(place));
+    place_text(t, enters ? e->rip : e->address, place, sizeof(place));
     snprintf(out, size, "%14llu  %u%s%u  %-24s %s %s", (unsigned long long)e->step, e->from_cpl,
-             e->from_cpl == e->to_cpl ? " " : "→", e->to_cpl, what, enters ? "from" : "to",
-             *place ? place : "");
+             e->from_cpl == e->to_cpl ? " " : "→", e->to_cpl, what, enters ? "from" : "to", place);
 }
 
 // The first row to draw so that the rows end where the view is.
@@ -124,7 +139,7 @@ void tui_draw_syscalls(struct tui *t, struct tui_rect r)
         }
         char what[60], place[80], text[240];
         transition_text(row, what, sizeof(what));
-        tui_place(t, row->event.rip, place, sizeof(place));
+        place_text(t, row->event.rip, place, sizeof(place));
         snprintf(text, sizeof(text), "%14llu  %-28s from %s",
                  (unsigned long long)row->event.step, what + strlen("syscall "), place);
         tui_text(&t->cells, r, 0, y--, TUI_USER, text);

@@ -120,7 +120,7 @@ def copy_on_write(s, report):
         if not s.press("(", r"page fault"):
             break
         step = s.status()[0]
-        rows = re.findall(r"^ *(\d+)  3    fault write .*\(copy-on-write", s.screen(), flags=re.M)
+        rows = re.findall(r"^ *(\d+)  3    fault write .*\(copy-on-w", s.screen(), flags=re.M)
         if rows and int(rows[-1]) in (step, step - 1):
             break
     fine = s.wait(r"\(copy-on-wri", 1) and s.wait(r"#PF, error code 0x7", 2)
@@ -161,7 +161,7 @@ def through_time(s, report):
 
 
 def recorded_history(report):
-    with Session("--exec 'ls -l /etc | wc -l'", 150, 48) as s:
+    with Session("--exec 'ls -l /etc | wc -l'", 130, 40) as s:
         report.check(s.wait(r"step 0 ") and s.wait(r"c runs"), "begins halted, at step 0", s)
         s.keys("c")
         report.check(s.wait(r"the guest ended with status 0"), "runs to the end and says why it stopped", s)
@@ -177,7 +177,7 @@ def recorded_history(report):
 
 
 def live_timeline(report):
-    with Session("", 150, 48) as s:
+    with Session("", 130, 40) as s:
         s.wait(r"step 0 ")
         s.keys("c")
         s.wait(r"the guest runs")
