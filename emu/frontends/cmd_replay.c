@@ -2,6 +2,7 @@
 // "viv replay": repeats a recorded run, and says whether it was the same.
 #include "frontends/cmd_replay.h"
 
+#include "base/bits.h"
 #include "base/memory.h"
 #include "frontends/gdb.h"
 #include "frontends/outcome.h"
@@ -15,19 +16,65 @@
 
 #define COPY_PIECE (1u << 20)
 
+// A replay on its way, and the checkpoints it leaves in a new version of its file.
+struct replay {
+    struct session *session;
+    struct player *player;
+    struct log_writer *writer; // NULL: none wanted
+    struct checkpoint_saver *saver;
+    u64 checkpoint_steps;
+};
+
 // Runs the recording; resets boot again as they did.
-static struct machine_result play(struct session *s, struct player *player, u64 until_step,
-                                  struct status *error)
+static struct machine_result play(struct replay *r, u64 until_step, struct status *error)
 {
-    struct machine_result result = player_run(player, until_step);
-    while (result.exit == MACHINE_EXIT_RESET && !s->reset_ends && !player_is_at_end(player)) {
-        *error = session_reboot(s);
-        if (!status_ok(error)) {
-            break;
+    for (;;) {
+        u64 until = until_step, step = machine_clock(r->session->machine)->step;
+        if (r->writer && until - step > r->checkpoint_steps - step % r->checkpoint_steps) {
+            until = step + r->checkpoint_steps - step % r->checkpoint_steps;
         }
-        result = player_run(player, until_step);
+        struct machine_result result = player_run(r->player, until);
+        bool over = player_is_at_end(r->player) || player_diverged(r->player, NULL, 0);
+        if (result.exit == MACHINE_EXIT_RESET && !r->session->reset_ends && !over) {
+            *error = session_reboot(r->session);
+            if (!status_ok(error)) {
+                return result;
+            }
+        } else if (result.exit != MACHINE_EXIT_UNTIL || until == until_step || over) {
+            return result;
+        } else {
+            checkpoint_chunk_write(r->writer, r->saver, r->session->machine, r->session->log);
+        }
     }
+}
+
+// Everything but old checkpoints and the end goes into the new file.
+static struct status begin_file(struct replay *r, const struct run_options *o)
+{
+    struct session *s = r->session;
+    if (!log_reader_end(s->reader)) {
+        return status_error(STATUS_BAD_INPUT, "%s was cut off: it cannot take checkpoints",
+                            o->replay);
+    }
+    struct status result = log_writer_create(&r->writer, o->replay, &s->recording);
+    if (status_ok(&result)) {
+        result = log_reader_copy(s->reader, r->writer);
+    }
+    struct checkpoint_parts parts = session_parts(s);
+    r->saver = checkpoint_saver_create(&parts);
+    r->checkpoint_steps = o->checkpoint_steps;
     return result;
+}
+
+static struct status end_file(struct replay *r, const struct status *so_far)
+{
+    struct status written = status_success();
+    if (r->writer) {
+        written = log_writer_finish(r->writer,
+                                    status_ok(so_far) ? log_reader_end(r->session->reader) : NULL);
+    }
+    checkpoint_saver_destroy(r->saver);
+    return status_ok(so_far) ? written : *so_far;
 }
 
 static struct status copy_disk(const struct host_block *disk, int fd, const char *path)
@@ -89,30 +136,82 @@ static int replay_status(const struct session *s, const struct player *player,
     return 0;
 }
 
-static int replay(struct session *s, const struct run_options *o, struct outcome_watch *w)
+// The replay again from each checkpoint to the next.
+static struct status verify_checkpoints(struct session *s, const char *name, u64 *checked)
 {
+    const struct log_chunk *chunks;
+    size_t count = log_reader_chunks(s->reader, &chunks);
+    struct status result = status_success();
+    u64 last_step = UINT64_MAX;
+    for (size_t i = count; i-- > 0 && status_ok(&result);) {
+        if (chunks[i].type != LOG_CHUNK_CHECKPOINT) {
+            continue;
+        }
+        result = session_enter(s, chunks[i].step_last);
+        struct replay r = {.session = s};
+        r.player = player_create(s->reader, s->log, s->machine);
+        if (status_ok(&result)) {
+            play(&r, last_step, &result);
+        }
+        char why[300];
+        if (status_ok(&result) && player_diverged(r.player, why, sizeof(why))) {
+            result = status_error(STATUS_BAD_INPUT, "%s: from the checkpoint at step %llu: %s",
+                                  name, (unsigned long long)chunks[i].step_last, why);
+        }
+        *checked += player_checked(r.player);
+        player_destroy(r.player);
+        last_step = chunks[i].step_last;
+    }
+    return result;
+}
+
+static struct status finish(struct replay *r, const struct run_options *o, u64 *checked)
+{
+    struct session *s = r->session;
+    char why[300];
     struct status error = status_success();
-    struct player *player = player_create(s->reader, s->log, s->machine);
-    input_log_mute(s->log, o->verify);
-    outcome_watch_begin(w, s);
-    struct machine_result result = play(s, player, o->until_step, &error);
-    posix_door_flush(s->door);
-    char line[OUTCOME_LINE] = "", why[300];
-    int status = replay_status(s, player, &result, line);
-    if (status_ok(&error) && player_diverged(player, why, sizeof(why))) {
+    if (player_diverged(r->player, why, sizeof(why))) {
         error = status_error(STATUS_BAD_INPUT, "%s: %s", o->replay, why);
     }
     if (status_ok(&error) && o->write_disk) {
         error = write_disk(s, o->write_disk);
     }
+    *checked = player_checked(r->player);
+    if (status_ok(&error) && o->verify) {
+        error = verify_checkpoints(s, o->replay, checked);
+    }
+    return error;
+}
+
+static int replay(struct session *s, const struct run_options *o, struct outcome_watch *w)
+{
+    struct replay r = {.session = s};
+    struct status error = status_success();
+    if (o->checkpoint_steps) {
+        error = begin_file(&r, o);
+    }
+    r.player = player_create(s->reader, s->log, s->machine);
+    input_log_mute(s->log, o->verify);
+    outcome_watch_begin(w, s);
+    struct machine_result result = {0};
+    if (status_ok(&error)) {
+        result = play(&r, o->until_step, &error);
+    }
+    posix_door_flush(s->door);
+    char line[OUTCOME_LINE] = "";
+    int status = replay_status(s, r.player, &result, line);
+    u64 checked = 0, last_step = machine_clock(s->machine)->step;
     outcome_report(s, o, w);
+    if (status_ok(&error)) {
+        error = finish(&r, o, &checked);
+    }
+    error = end_file(&r, &error);
     if (status_ok(&error) && o->verify) {
         fprintf(stderr, "viv: %s: %llu hashes are right, up to step %llu\n", o->replay,
-                (unsigned long long)player_checked(player),
-                (unsigned long long)machine_clock(s->machine)->step);
+                (unsigned long long)checked, (unsigned long long)last_step);
         status = 0;
     }
-    player_destroy(player);
+    player_destroy(r.player);
     if (!status_ok(&error)) {
         return outcome_fail(&error);
     }
@@ -123,8 +222,7 @@ static int replay(struct session *s, const struct run_options *o, struct outcome
 }
 
 // The recording under gdb: it may be left for a branch, which takes live input.
-static int replay_under_gdb(struct session *s, const struct run_options *o,
-                            struct outcome_watch *w)
+static int replay_under_gdb(struct session *s, const struct run_options *o, struct outcome_watch *w)
 {
     struct status error;
     outcome_watch_begin(w, s);
@@ -157,9 +255,17 @@ static struct status check_options(struct run_options *o)
     }
     o->replay = o->replay ? o->replay : o->files[0];
     o->log_inputs = true;
+    if (o->checkpoint_steps && o->until_step != UINT64_MAX) {
+        return status_error(STATUS_USAGE,
+                            "--checkpoints needs the whole replay; leave --until out");
+    }
+    // Where memory is hashed: those states are known to be right.
+    o->checkpoint_steps = align_up(o->checkpoint_steps, UINT64_C(1) << 26);
     if (o->gdb && (o->verify || o->write_disk || o->until_step != UINT64_MAX)) {
         return status_error(STATUS_USAGE, "%s and --gdb do not go together",
-                            o->verify ? "--verify" : o->write_disk ? "--write-disk" : "--until");
+                            o->verify       ? "--verify"
+                            : o->write_disk ? "--write-disk"
+                                            : "--until");
     }
     o->goes_live = o->gdb != NULL;
     return status_success();

@@ -32,13 +32,20 @@ static struct status begin_recording(struct run *r)
         r->recorder =
             recorder_create(writer, &s->recording, s->log, s->machine, posix_monotonic_ns);
     }
+    if (r->recorder && r->o->checkpoint_steps) {
+        struct checkpoint_parts parts = session_parts(s);
+        recorder_set_checkpoints(r->recorder, &parts, r->o->checkpoint_steps);
+    }
     return result;
 }
 
 // Replays silently to the step from which the run goes on live.
 static struct status go_to_start(struct session *s, const struct run_options *o)
 {
-    struct status result = status_success();
+    struct status result = session_enter(s, o->from_step);
+    if (!status_ok(&result)) {
+        return result;
+    }
     struct player *player = player_create(s->reader, s->log, s->machine);
     input_log_mute(s->log, true);
     struct machine_result r = player_run(player, o->from_step);
@@ -128,6 +135,9 @@ static struct status check_options(const struct run_options *o)
     }
     if (o->self_contained && !o->record) {
         return status_error(STATUS_USAGE, "--self-contained belongs to --record FILE");
+    }
+    if (o->checkpoint_steps && !o->record) {
+        return status_error(STATUS_USAGE, "--checkpoints belongs to --record FILE or viv replay");
     }
     if (o->gdb && o->until_step != UINT64_MAX) {
         return status_error(STATUS_USAGE, "--until: gdb says how far to go; leave it out");

@@ -12,6 +12,7 @@
 #include <string.h>
 #include <time.h>
 
+#define CHECKPOINT_STEPS (UINT64_C(1) << 28)
 #define MEM_MAX (UINT64_C(1) << 39)
 #define RTC_DEFAULT UINT64_C(1767225600) // 2026-01-01T00:00:00Z
 
@@ -261,6 +262,14 @@ static struct status set_self_contained(struct run_options *o, const char *value
     return status_success();
 }
 
+static struct status set_checkpoints(struct run_options *o, const char *value)
+{
+    o->checkpoint_steps = CHECKPOINT_STEPS;
+    return !value || (parse_number(value, &o->checkpoint_steps) && o->checkpoint_steps)
+               ? status_success()
+               : bad_value("--checkpoints", value, "a number of steps");
+}
+
 static struct status set_from(struct run_options *o, const char *value)
 {
     const char *at = strrchr(value, '@');
@@ -403,7 +412,7 @@ struct status options_parse(struct run_options *o, int argc, char **argv)
             }
             value = argv[i];
         }
-        if (!row->argument && value && row->set != set_strace) {
+        if (!row->argument && value && row->set != set_strace && row->set != set_checkpoints) {
             return status_error(STATUS_USAGE, "%s takes no value", row->name);
         }
         struct status s = row->set(o, value);

@@ -39,6 +39,7 @@ struct run_options {
     const char *record, *replay, *write_disk;
     char *from; // --from FILE@STEP: the file; set together with from_step
     u64 from_step;
+    u64 checkpoint_steps; // between checkpoints in a recording; 0: none
     bool self_contained, verify;
     bool log_inputs; // the session keeps a log of its inputs; recordings and debuggers need one
     bool goes_live;  // a replayed recording takes input and idle time from here once it is cut

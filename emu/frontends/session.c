@@ -151,14 +151,34 @@ static struct status boot_again(void *ctx)
     return session_reboot(ctx);
 }
 
-struct timeline *session_timeline(struct session *s, u64 memory_bytes)
+struct checkpoint_parts session_parts(struct session *s)
 {
-    struct timeline *t = timeline_create(s->machine, s->log, memory_bytes);
+    struct checkpoint_parts parts = {.machine = s->machine, .disks = s->overlays};
     for (unsigned i = 0; i < DISKS_MAX; i++) {
         struct overlay *overlay = s->disks[i] ? posix_block_overlay(s->disks[i]) : NULL;
         if (overlay) {
-            timeline_add_disk(t, overlay);
+            s->overlays[parts.disk_count++] = overlay;
         }
+    }
+    return parts;
+}
+
+struct status session_enter(struct session *s, u64 step)
+{
+    u64 found;
+    if (!checkpoint_chunk_find(s->reader, step, &found)) {
+        return status_success();
+    }
+    struct checkpoint_parts parts = session_parts(s);
+    return checkpoint_chunk_restore(s->reader, found, &parts, s->log);
+}
+
+struct timeline *session_timeline(struct session *s, u64 memory_bytes)
+{
+    struct timeline *t = timeline_create(s->machine, s->log, memory_bytes);
+    struct checkpoint_parts parts = session_parts(s);
+    for (unsigned i = 0; i < parts.disk_count; i++) {
+        timeline_add_disk(t, s->overlays[i]);
     }
     if (!s->reset_ends) {
         timeline_set_boot(t, boot_again, s);

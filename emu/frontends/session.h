@@ -5,6 +5,7 @@
 #define VIV_FRONTENDS_SESSION_H
 
 #include "frontends/options.h"
+#include "replay/checkpoint_chunks.h"
 #include "replay/log_reader.h"
 #include "replay/log_writer.h"
 #include "replay/timeline.h"
@@ -20,6 +21,7 @@ struct session {
     struct machine *machine;
     struct posix_door *door;
     struct posix_block *disks[DISKS_MAX];
+    struct overlay *overlays[DISKS_MAX]; // of the disks that have one, without gaps
     struct session_boot boot;
     struct input_log *log;      // NULL: nobody wants one (options.h: log_inputs)
     struct log_reader *reader;  // the recording that is replayed or went live; else NULL
@@ -34,8 +36,16 @@ struct status session_open(struct session *s, const struct run_options *o);
 // After the guest's reset: boots the same files again, with empty memory, the same disks, and time
 // going on.
 struct status session_reboot(struct session *s);
+// The machine and the disks that checkpoints hold; refers to the session.
+struct checkpoint_parts session_parts(struct session *s);
+
+// A replay goes to the recording's last checkpoint at or before step; where there is none, it stays
+// at its start.
+struct status session_enter(struct session *s, u64 step);
+
 // The session's machine in time (replay/timeline.h), with its disks and what a reset boots. The
-// session needs a log. timeline_destroy() before session_close().
+// session needs a log. It begins with the checkpoints that the recording has. timeline_destroy()
+// before session_close().
 struct timeline *session_timeline(struct session *s, u64 memory_bytes);
 
 // Begins a recording file for a session that has a log. STATUS_BAD_INPUT: it cannot be written.

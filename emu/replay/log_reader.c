@@ -78,39 +78,74 @@ static struct status unpack(const struct log_reader *r, const struct log_chunk *
     return status_success();
 }
 
-static u32 chunk_crc(const struct log_chunk *c, const u8 *payload)
+static struct log_chunk_header header_of(const struct log_chunk *c)
 {
-    struct log_chunk_header header = {
+    return (struct log_chunk_header){
         .type = c->type,
         .flags = c->flags,
         .length = c->length,
         .step_first = c->step_first,
         .step_last = c->step_last,
         .vtime_last_ns = c->vtime_last_ns,
+        .crc32c = c->crc32c,
     };
+}
+
+static u32 chunk_crc(const struct log_chunk *c, const u8 *payload)
+{
+    struct log_chunk_header header = header_of(c);
     return bytes_crc32c(bytes_crc32c(0, &header, LOG_CHUNK_COVERED), payload, (size_t)c->length);
 }
 
-struct status log_reader_payload(const struct log_reader *r, const struct log_chunk *c,
+// The payload as it stands in the file, checked.
+static struct status read_stored(const struct log_reader *r, const struct log_chunk *c,
                                  struct bytes *out)
 {
     *out = (struct bytes){0};
     if (c->length > LOG_PAYLOAD_MAX) {
         return corrupted(r, c, "absurd length");
     }
-    struct bytes stored = {.data = xcalloc(1, (size_t)c->length + 1), .size = (size_t)c->length};
+    *out = (struct bytes){.data = xcalloc(1, (size_t)c->length + 1), .size = (size_t)c->length};
     struct status s = status_success();
-    if (!read_at(r, c->offset, stored.data, stored.size)) {
+    if (!read_at(r, c->offset, out->data, out->size)) {
         s = status_error(STATUS_BAD_INPUT, "cannot read %s: %s", r->path, strerror(errno));
-    } else if (chunk_crc(c, stored.data) != c->crc32c) {
+    } else if (chunk_crc(c, out->data) != c->crc32c) {
         s = corrupted(r, c, "checksum");
-    } else if (!(c->flags & LOG_CHUNK_ZSTD)) {
-        *out = stored;
-        return s;
-    } else {
-        s = unpack(r, c, &stored, out);
     }
-    bytes_free(&stored);
+    if (!status_ok(&s)) {
+        bytes_free(out);
+    }
+    return s;
+}
+
+struct status log_reader_payload(const struct log_reader *r, const struct log_chunk *c,
+                                 struct bytes *out)
+{
+    struct status s = read_stored(r, c, out);
+    if (status_ok(&s) && (c->flags & LOG_CHUNK_ZSTD)) {
+        struct bytes stored = *out;
+        *out = (struct bytes){0};
+        s = unpack(r, c, &stored, out);
+        bytes_free(&stored);
+    }
+    return s;
+}
+
+struct status log_reader_copy(const struct log_reader *r, struct log_writer *to)
+{
+    struct status s = status_success();
+    for (size_t i = 0; i < r->chunk_count && status_ok(&s); i++) {
+        struct bytes stored = {0};
+        enum log_chunk_type type = r->chunks[i].type;
+        if (type == LOG_CHUNK_INPUT || type == LOG_CHUNK_HASH || type == LOG_CHUNK_IMAGE) {
+            s = read_stored(r, &r->chunks[i], &stored);
+        }
+        if (stored.data) {
+            struct log_chunk_header header = header_of(&r->chunks[i]);
+            log_writer_copy(to, &header, stored.data);
+        }
+        bytes_free(&stored);
+    }
     return s;
 }
 

@@ -40,6 +40,9 @@ size_t log_reader_chunks(const struct log_reader *r, const struct log_chunk **ch
 struct status log_reader_payload(const struct log_reader *r, const struct log_chunk *chunk,
                                  struct bytes *out);
 
+// Copies all chunks as they are, but for what is derived and the end.
+struct status log_reader_copy(const struct log_reader *r, struct log_writer *to);
+
 // The bytes of an embedded image, free() them. STATUS_BAD_INPUT: not all there, or not those that
 // were recorded.
 struct status log_reader_image(const struct log_reader *r, const struct recording_image *image,

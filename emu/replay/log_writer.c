@@ -142,6 +142,12 @@ void log_writer_hashes(struct log_writer *w, const struct log_hash *hashes, size
     bytes_free(&b);
 }
 
+void log_writer_copy(struct log_writer *w, const struct log_chunk_header *header, const u8 *payload)
+{
+    write_all(w, (const u8 *)header, sizeof(*header));
+    write_all(w, payload, (size_t)header->length);
+}
+
 static bool is_zero(const u8 *data, size_t size)
 {
     return !data[0] && memcmp(data, data + 1, size - 1) == 0;

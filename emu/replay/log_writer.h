@@ -22,6 +22,9 @@ struct log_position {
 // log_writer_finish(); after one, nothing more is written.
 void log_writer_chunk(struct log_writer *w, enum log_chunk_type type, u64 step_first,
                       const struct log_position *last, const struct bytes *payload);
+// A chunk that is already packed, its header as it was read.
+void log_writer_copy(struct log_writer *w, const struct log_chunk_header *header,
+                     const u8 *payload);
 // Records first .. end-1 of the log, complete up to *last. first == end is fine: nothing came.
 void log_writer_inputs(struct log_writer *w, const struct input_log *log, u64 first, u64 end,
                        const struct log_position *last);

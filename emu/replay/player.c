@@ -175,7 +175,7 @@ bool player_is_at_end(const struct player *p)
 
 bool player_diverged(const struct player *p, char *line, size_t size)
 {
-    if (p->diverged) {
+    if (p->diverged && size) {
         snprintf(line, size, "%s", p->divergence);
     }
     return p->diverged;

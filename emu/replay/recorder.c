@@ -23,7 +23,9 @@ struct recorder {
     u64 flushed_host_ns;
     struct log_hash hashes[HASHES_MAX + 2];
     size_t hash_count;
-    u64 hashed_step; // states up to here have been hashed
+    u64 hashed_step;                // states up to here have been hashed
+    struct checkpoint_saver *saver; // NULL: no checkpoints
+    u64 checkpoint_steps;           // between them
 };
 
 static struct log_position position(const struct recorder *r)
@@ -82,6 +84,9 @@ static void hash_here(struct recorder *r)
         add_hash(r, LOG_HASH_MEMORY, machine_hash_ram(r->machine));
     }
     flush_if_due(r, memory || r->hash_count >= HASHES_MAX ? 0 : FLUSH_NS);
+    if (r->saver && step % r->checkpoint_steps == 0) {
+        checkpoint_chunk_write(r->writer, r->saver, r->machine, r->log);
+    }
 }
 
 struct recorder *recorder_create(struct log_writer *writer, const struct recording *recording,
@@ -100,6 +105,13 @@ struct recorder *recorder_create(struct log_writer *writer, const struct recordi
     r->flushed_host_ns = host_ns();
     input_log_on_idle(log, before_idle, r);
     return r;
+}
+
+void recorder_set_checkpoints(struct recorder *r, const struct checkpoint_parts *parts,
+                              u64 interval_steps)
+{
+    r->saver = checkpoint_saver_create(parts);
+    r->checkpoint_steps = align_up(interval_steps ? interval_steps : 1, BIT(r->memory_shift));
 }
 
 struct machine_result recorder_run(struct recorder *r, u64 until_step)
@@ -137,6 +149,7 @@ struct status recorder_finish(struct recorder *r, const struct machine_result *r
     } else {
         s = log_writer_finish(r->writer, NULL);
     }
+    checkpoint_saver_destroy(r->saver);
     free(r);
     return s;
 }

@@ -4,7 +4,7 @@
 #ifndef VIV_REPLAY_RECORDER_H
 #define VIV_REPLAY_RECORDER_H
 
-#include "replay/log_writer.h"
+#include "replay/checkpoint_chunks.h"
 
 struct recorder;
 
@@ -14,6 +14,11 @@ struct recorder;
 struct recorder *recorder_create(struct log_writer *writer, const struct recording *recording,
                                  struct input_log *log, struct machine *machine,
                                  u64 (*host_ns)(void));
+
+// Writes checkpoints too, every interval_steps (rounded up to where memory is hashed), so that the
+// recording can be entered in the middle. Before the first run.
+void recorder_set_checkpoints(struct recorder *r, const struct checkpoint_parts *parts,
+                              u64 interval_steps);
 
 // As machine_run().
 struct machine_result recorder_run(struct recorder *r, u64 until_step);

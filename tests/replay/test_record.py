@@ -167,6 +167,26 @@ def test_going_on_live():
         t.expect("ends at step" in r.error_line(late), "beyond the end")
 
 
+def test_entering_at_checkpoints():
+    loop = "i=0; while [ $i -lt 6000 ]; do i=$((i+1)); done; "
+    with r.Folder() as f:
+        recorded = t.run_exec(loop + "dd if=/dev/zero of=/root/z bs=64k count=20; sync; " + loop, "--record", f / "a",
+                              f"--checkpoints={1 << 26}", "--stats")
+        wanted = t.stats(recorded)
+        plain = os.path.getsize(f / "a")
+        checked = r.replay(f / "a", "--verify")
+        t.expect_equal(checked.returncode, 0, checked.stderr.decode())
+        step = (int(wanted["steps"]) >> 26 << 26) - 1234
+        there = t.viv("run", "--from", f"{f / 'a'}@{step}", "--until", step + 999, "--stats")
+        also = r.expect_replays(f / "a", "--until", step + 999)
+        t.expect_equal(t.stats(there)["state_hash"], t.stats(also)["state_hash"])
+        # Derived: they can be made again, with another distance.
+        r.expect_replays(f / "a", f"--checkpoints={1 << 27}")
+        t.expect(os.path.getsize(f / "a") < plain, "fewer checkpoints")
+        checked = r.replay(f / "a", "--verify")
+        t.expect_equal(checked.returncode, 0, checked.stderr.decode())
+
+
 def test_a_trace_without_input_is_small():
     with r.Folder() as f:
         recorded = t.run_exec("i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done", "--record", f / "a", "--stats")
