@@ -288,6 +288,28 @@ static bool follow_frame_pointer(struct symbol_frame *frame, symbols_read_fn rea
     return true;
 }
 
+// As apply_row, in a kernel. Inline assembly that saves or restores flags (pushf, pop) moves the
+// stack pointer for one instruction without telling the table: what then stands in the return
+// address's place is no kernel address, and the right one is a word higher. Only saved registers (a
+// signal frame) lead out of the kernel.
+static bool apply_kernel_row(struct symbol_frame *frame, Dwarf_Frame *row, symbols_read_fn read,
+                             void *ctx)
+{
+    const struct symbol_frame before = *frame;
+    for (u64 pushed = 0; pushed <= sizeof(u64); pushed += sizeof(u64)) {
+        *frame = before;
+        frame->gpr[RSP] += before.exact ? pushed : 0;
+        if (!apply_row(frame, row, read, ctx)) {
+            break;
+        }
+        if (frame->exact || frame->rip >= KERNEL_HALF) {
+            return true;
+        }
+    }
+    *frame = before;
+    return false;
+}
+
 bool symbols_unwind(struct symbols *s, struct symbol_frame *frame, symbols_read_fn read, void *ctx)
 {
     const struct symbol_frame before = *frame;
@@ -298,7 +320,9 @@ bool symbols_unwind(struct symbols *s, struct symbol_frame *frame, symbols_read_
     }
     struct symbol_object *o = s ? symbols_object(s, at) : NULL;
     Dwarf_Frame *row = o ? find_row(o, at - o->bias) : NULL;
-    bool found = row ? apply_row(frame, row, read, ctx) : follow_frame_pointer(frame, read, ctx);
+    bool found = !row        ? follow_frame_pointer(frame, read, ctx)
+                 : o->kernel ? apply_kernel_row(frame, row, read, ctx)
+                             : apply_row(frame, row, read, ctx);
     free(row);
     bool leaves_kernel = before.rip >= KERNEL_HALF && frame->rip < KERNEL_HALF;
     if (found && !leaves_kernel && !frame->exact && frame->gpr[RSP] <= before.gpr[RSP]) {

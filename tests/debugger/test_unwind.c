@@ -42,23 +42,32 @@ static bool chain_is_part(const u64 *chain, unsigned chain_count,
     return at == chain_count;
 }
 
-static bool is_outermost(struct boot *b, const struct backtrace_frame *frame)
+static bool is_in(struct boot *b, const struct backtrace_frame *frame, const char *const *names)
 {
-    static const char *const names[] = {"ret_from_fork", "higher_half", "pvh_start",
-                                        "pvh_start_phys"};
     struct symbol_place place;
-    if (frame->rip < UINT64_C(1) << 63) {
-        return true;
-    }
-    if (!symbols_name(b->symbols, frame->rip, &place) || !place.name) {
-        return false;
-    }
-    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-        if (!strcmp(place.name, names[i])) {
+    bool known = symbols_name(b->symbols, frame->rip, &place) && place.name;
+    for (; known && *names; names++) {
+        if (!strcmp(place.name, *names)) {
             return true;
         }
     }
     return false;
+}
+
+// User mode, the first functions of the boot and of kernel threads, or the entry while execve has
+// wiped the old program's registers and not yet written the new one's.
+static bool is_outermost(struct boot *b, const struct backtrace_frame *frames, unsigned count)
+{
+    static const char *const first[] = {"ret_from_fork", "higher_half", "pvh_start",
+                                        "pvh_start_phys", NULL};
+    static const char *const execve[] = {"start_thread", NULL};
+    const struct backtrace_frame *last = &frames[count - 1];
+    for (unsigned i = 0; i < count; i++) {
+        if (is_in(b, &frames[i], execve)) {
+            return true;
+        }
+    }
+    return last->rip < UINT64_C(1) << 63 || is_in(b, last, first);
 }
 
 static void complain(struct boot *b, const char *what, const struct backtrace_frame *frames,
@@ -119,7 +128,7 @@ static void sample(struct boot *b, struct guest *g)
         by_frame_pointer +=
             (s64)frames[i - 1].rip < 0 && frames[i].how == SYMBOL_UNWIND_FRAME_POINTER;
     }
-    if (!is_outermost(b, &frames[count - 1]) && bad_ends++ < 5) {
+    if (!is_outermost(b, frames, count) && bad_ends++ < 5) {
         complain(b, "the chain ends early", frames, count);
     }
     struct symbol_place place;
@@ -150,7 +159,7 @@ static void sleeping_tasks(struct boot *b, struct guest *g)
             continue;
         }
         seen++;
-        bool ok = n > 1 && is_outermost(b, &frames[n - 1]);
+        bool ok = n > 1 && is_outermost(b, frames, n);
         whole += ok;
         if (!ok) {
             complain(b, tasks[i].comm, frames, n);
