@@ -241,10 +241,22 @@ static void interrupt_open(struct strace *s)
     text_free(&line);
 }
 
-static void finish_line(const struct strace *s, struct text *line)
+// Characters before a call: strace aligns results by the whole line.
+static size_t prefix_width(struct strace *s)
 {
+    static const size_t clock_width[] = {0, 9, 16, 18};
+    s->several = s->several || tasks_live(s->tasks) > 1;
+    char *pid = pid_text(s, 1);
+    size_t width = strlen(pid) + clock_width[s->o.time_of_day];
+    free(pid);
+    return width + (s->o.relative ? (s->o.time_of_day ? 17 : 14) : 0);
+}
+
+static void finish_line(struct strace *s, struct text *line)
+{
+    size_t prefix = prefix_width(s);
     text_char(line, ')');
-    while (line->used + 1 < s->o.column) {
+    while (prefix + line->used + 1 < s->o.column) {
         text_char(line, ' ');
     }
     text_add(line, " = ");

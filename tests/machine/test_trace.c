@@ -177,10 +177,10 @@ static void test_fork(void **state)
     expect_text(
         &f,
         "[pid     1] fork( <unfinished ...>\n"
-        "[pid    17] close(9)                                = -1 EBADF (Bad file descriptor)\n"
-        "[pid     1] <... fork resumed>)                     = 17\n"
+        "[pid    17] close(9)                    = -1 EBADF (Bad file descriptor)\n"
+        "[pid     1] <... fork resumed>)         = 17\n"
         "[pid     1] wait4(-1,  <unfinished ...>\n"
-        "[pid    17] exit_group(3)                           = ?\n"
+        "[pid    17] exit_group(3)               = ?\n"
         "[pid    17] +++ exited with 3 +++\n"
         "[pid     1] <... wait4 resumed>[{WIFEXITED(s) && WEXITSTATUS(s) == 3}], 0, NULL) = 17\n"
         "[pid     1] --- SIGCHLD {si_signo=SIGCHLD, si_code=CLD_EXITED, si_pid=17, si_uid=0, "
