@@ -31,17 +31,21 @@ static void on_mmio(void *ctx, u64 gpa, u64 value, unsigned size, bool is_write)
 
 struct status cpu_create(struct cpu **out, const struct cpu_config *config)
 {
-    const struct cpu_model *model = cpu_model_find(config->model);
-    if (!model) {
-        return status_error(STATUS_USAGE, "unknown CPU model '%s'; the only one so far is v2",
-                            config->model);
+    const struct cpu_model *model;
+    u64 features;
+    char bad[32];
+    if (!cpu_model_find(config->model, &model, &features, bad)) {
+        return status_error(STATUS_USAGE,
+                            "unknown %s '%s' in CPU model '%s'; the only model so far is v2, "
+                            "features are added and taken away as in v2,-smap",
+                            model ? "feature" : "model", bad, config->model);
     }
     struct cpu *cpu = aligned_alloc(64, align_up(sizeof(*cpu), 64));
     CHECK(cpu);
     memset(cpu, 0, sizeof(*cpu));
     cpu->config = *config;
     cpu->model = model;
-    cpu->features = cpu_model_features(model);
+    cpu->features = features;
     cpu->mmu = mmu_create(config->mmu, config->index, before_device, cpu);
     cpu->mmu->on_mmio = on_mmio;
     interp_create(cpu);

@@ -2,6 +2,7 @@
 // CPUID as data: models, features, caches, frequencies (SDM 2A, CPUID).
 #include "cpu/state.h"
 
+#include <stdio.h>
 #include <string.h>
 
 enum { EAX, EBX, ECX, EDX };
@@ -20,12 +21,13 @@ static const struct cpu_model models[] = {
 };
 
 struct feature_row {
+    const char *name;
     u32 leaf, subleaf;
     u8 reg, bit, level;
 };
 
 static const struct feature_row features[] = {
-#define FEATURE(name, leaf, subleaf, reg, bit, level) {leaf, subleaf, reg, bit, level},
+#define FEATURE(name, leaf, subleaf, reg, bit, level) {#name, leaf, subleaf, reg, bit, level},
 #include "isa/x86_features.def"
 #undef FEATURE
 };
@@ -33,23 +35,46 @@ static const struct feature_row features[] = {
 #define MAX_LEAF 0x16
 #define MAX_EXTENDED_LEAF 0x80000008
 
-const struct cpu_model *cpu_model_find(const char *name)
+static const struct cpu_model *find_model(const char *name, size_t length)
 {
     for (size_t i = 0; i < ARRAY_LEN(models); i++) {
-        if (name && !strcmp(models[i].name, name)) {
+        if (strlen(models[i].name) == length && !memcmp(models[i].name, name, length)) {
             return &models[i];
         }
     }
     return NULL;
 }
 
-u64 cpu_model_features(const struct cpu_model *model)
+static int find_feature(const char *name, size_t length)
 {
-    u64 set = 0;
-    for (size_t i = 0; i < ARRAY_LEN(features); i++) {
-        set |= features[i].level <= model->level ? BIT(i) : 0;
+    for (int i = 0; i < CPU_FEATURE_COUNT; i++) {
+        if (strlen(features[i].name) == length && !memcmp(features[i].name, name, length)) {
+            return i;
+        }
     }
-    return set;
+    return -1;
+}
+
+bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *set, char bad[32])
+{
+    size_t length = strcspn(text, ",");
+    *model = find_model(text, length);
+    *set = 0;
+    for (size_t i = 0; *model && i < ARRAY_LEN(features); i++) {
+        *set |= features[i].level <= (*model)->level ? BIT(i) : 0;
+    }
+    bool good = *model;
+    while (good && text[length]) {
+        text += length + 1;
+        length = strcspn(text, ",");
+        int n = length ? find_feature(text + 1, length - 1) : -1;
+        good = n >= 0 && (*text == '+' || *text == '-');
+        if (good) {
+            *set = *text == '+' ? *set | BIT(n) : *set & ~BIT(n);
+        }
+    }
+    snprintf(bad, 32, "%.*s", (int)(length < 31 ? length : 31), text);
+    return good;
 }
 
 u32 cpu_model_signature(const struct cpu_model *m)

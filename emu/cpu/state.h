@@ -4,6 +4,7 @@
 #define VIV_CPU_STATE_H
 
 #include "cpu/cpu.h"
+#include "isa/x86_features.h"
 #include "isa/insn.h"
 
 #define RFLAGS_CF 0x1u
@@ -105,14 +106,6 @@ enum cpu_pending {
 };
 
 enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS }; // interrupts (and traps) blocked for one instruction
-
-enum cpu_feature {
-#define FEATURE(name, ...) FEATURE_##name,
-#include "isa/x86_features.def"
-#undef FEATURE
-    CPU_FEATURE_COUNT
-};
-_Static_assert(CPU_FEATURE_COUNT <= 64, "cpu.features is one word");
 
 struct cpu_model;   // cpuid.c
 struct code_cache;  // decoded instructions by physical page (interp)
@@ -257,8 +250,9 @@ bool cpu_write_dr(struct cpu *cpu, unsigned n, u64 value);
 bool cpu_read_dr(struct cpu *cpu, unsigned n, u64 *value);
 bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *value);
 bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value);
-const struct cpu_model *cpu_model_find(const char *name); // NULL: unknown
-u64 cpu_model_features(const struct cpu_model *model);
+// "NAME[,+FEATURE|,-FEATURE]...": a row of the models, and its features with these added and taken away. False: *bad is
+// what is not known.
+bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *features, char bad[32]);
 u32 cpu_model_signature(const struct cpu_model *model); // CPUID 1 EAX; EDX at reset
 void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4]); // eax ebx ecx edx
 u64 cpu_tsc(const struct cpu *cpu);

@@ -7,6 +7,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "isa/x86_features.h"
 #include "isa/op_columns.h"
 #include "isa/vector_key.h"
 
@@ -27,7 +28,25 @@ static const struct op_row {
 #undef OP
 };
 
+// Index 1 + feature, 0 for sets that are not listed.
+#define FEATURE_ALWAYS CPU_FEATURE_COUNT
+static const u8 set_features[ZYDIS_ISA_SET_MAX_VALUE + 1] = {
+#define ISA_SET(set, feature) [ZYDIS_ISA_SET_##set] = 1 + FEATURE_##feature,
+#define ISA_OP(op, feature)
+#include "isa/x86_isa_sets.def"
+#undef ISA_SET
+#undef ISA_OP
+};
+static const u8 op_features[X86_OP_COUNT] = {
+#define ISA_SET(set, feature)
+#define ISA_OP(op, feature) [OP_##op] = 1 + FEATURE_##feature,
+#include "isa/x86_isa_sets.def"
+#undef ISA_SET
+#undef ISA_OP
+};
+
 struct decoder {
+    u64 missing;                                 // features
     ZydisDecoder zydis[3];                       // by enum insn_code_size
     u16 first_row[ZYDIS_MNEMONIC_MAX_VALUE + 1]; // lowest op of the mnemonic
     u16 next_row[X86_OP_COUNT];                  // next op of the same mnemonic, 0 at the end
@@ -42,6 +61,7 @@ struct source {
 struct decoder *decoder_create(const struct decoder_options *options)
 {
     struct decoder *d = xcalloc(1, sizeof(*d));
+    d->missing = options->missing;
     CHECK(ZYAN_SUCCESS(
         ZydisDecoderInit(&d->zydis[CODE_64], ZYDIS_MACHINE_MODE_LONG_64, ZYDIS_STACK_WIDTH_64)));
     CHECK(ZYAN_SUCCESS(
@@ -385,7 +405,8 @@ static unsigned operation_width(const struct source *s)
     if (s->insn.mnemonic == ZYDIS_MNEMONIC_OUT) {
         return s->operands[1].size;
     }
-    bool stacked = s->insn.mnemonic == ZYDIS_MNEMONIC_PUSH || s->insn.mnemonic == ZYDIS_MNEMONIC_POP;
+    bool stacked =
+        s->insn.mnemonic == ZYDIS_MNEMONIC_PUSH || s->insn.mnemonic == ZYDIS_MNEMONIC_POP;
     if (stacked && operand_class(first) == ZYDIS_REGCLASS_SEGMENT) {
         return s->insn.operand_width; // a selector takes a whole slot
     }
@@ -429,6 +450,22 @@ static void take_all(struct insn *out, const struct source *s, enum x86_op op)
     }
 }
 
+// Whether the processor has this encoding.
+static bool is_available(const struct decoder *decoder, const struct source *s, enum x86_op op,
+                         enum insn_code_size code)
+{
+    unsigned listed = set_features[s->insn.meta.isa_set];
+    listed = listed && op_features[op] ? op_features[op] : listed;
+    if (!listed) {
+        return false;
+    }
+    unsigned feature = listed - 1;
+    if (feature == FEATURE_ALWAYS || (feature == FEATURE_lahf && code != CODE_64)) {
+        return true;
+    }
+    return !(decoder->missing & BIT(feature));
+}
+
 enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code,
                                const u8 *bytes, size_t available, unsigned insn_offset,
                                struct insn *out)
@@ -454,7 +491,7 @@ enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_siz
     }
     out->length = s.insn.length & 15;
     enum x86_op op = find_op(decoder, &s);
-    if (op == OP_INVALID) {
+    if (op == OP_INVALID || !is_available(decoder, &s, op, code)) {
         out->imm = s.insn.mnemonic;
         return DECODE_OK;
     }

@@ -10,6 +10,7 @@ struct decoder;
 // Encodings whose meaning depends on the CPU model.
 struct decoder_options {
     bool tzcnt, lzcnt; // else F3 0F BC/BD are BSF/BSR
+    u64 missing;       // BIT(enum cpu_feature): what needs one of these is OP_INVALID
 };
 
 struct decoder *decoder_create(const struct decoder_options *options);
@@ -22,8 +23,8 @@ enum decode_result {
 };
 
 // Decodes one instruction at page offset insn_offset. fn and remaining are left 0. What is not an
-// instruction (of the table) is OP_INVALID with imm = its Zydis mnemonic; length is then that of
-// the bytes looked at.
+// instruction (of the table, and of the features) is OP_INVALID with imm = its Zydis mnemonic;
+// length is then that of the bytes looked at.
 enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code,
                                const u8 *bytes, size_t available, unsigned insn_offset,
                                struct insn *out);

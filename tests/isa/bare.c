@@ -74,7 +74,7 @@ struct bare *bare_create(enum tlb_geometry geometry)
     make_page_tables(b);
     make_descriptors(b);
     struct cpu_config config = {
-        .model = "v2",
+        .model = "v2,+sse4_1,+sse4_2,+bmi1,+lzcnt", // all that is implemented
         .mmu = b->mmu,
         .mem = b->mem,
         .ports = b->ports,
