@@ -106,7 +106,12 @@ bool args_place(struct target *t, const char **args, u64 *address, FILE *out)
         name = name && (isalnum((unsigned char)start[i]) || start[i] == '_');
     }
     if (name && t->symbols) {
+        struct symbol_place known;
+        if (!symbols_name(t->symbols, *address, &known)) {
+            symbols_set_program(t->symbols, NULL); // of a program that does not run now
+        }
         *address = symbols_after_prologue(t->symbols, *address);
+        target_choose_program(t);
     }
     return true;
 }

@@ -204,6 +204,9 @@ static bool scan(struct target *t, u64 to)
         struct machine_result result = timeline_scan(t->timeline, chunk);
         t->running = false;
         points_judge(t);
+        if (result.exit == MACHINE_EXIT_HOST && !timeline_at_end(t->timeline)) {
+            return false; // the door: a signal
+        }
         if (result.exit != MACHINE_EXIT_UNTIL && result.exit != MACHINE_EXIT_STOPPED) {
             return true; // the guest ended there: nothing lies beyond
         }

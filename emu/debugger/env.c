@@ -252,5 +252,5 @@ bool target_condition(struct target *t, const char *text)
     }
     struct expr_value value;
     struct status s = target_evaluate(t, text, &value);
-    return !status_ok(&s) || value.value != 0;
+    return status_ok(&s) && value.value != 0;
 }

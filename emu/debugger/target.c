@@ -103,10 +103,14 @@ const struct target_stop *target_last_stop(const struct target *t)
 void target_choose_program(struct target *t)
 {
     struct guest_task task;
-    if (!t->symbols || !t->guest || !guest_current(t->guest, t->cpu, &task)) {
+    if (!t->symbols) {
         return;
     }
-    guest_follow(t->guest, &task);
+    if (t->guest && guest_current(t->guest, t->cpu, &task)) {
+        guest_follow(t->guest, &task);
+    } else {
+        symbols_set_program(t->symbols, NULL);
+    }
 }
 
 const struct target_stop *target_set_stop(struct target *t, enum target_stop_kind kind,

@@ -145,7 +145,8 @@ bool target_variable(struct target *t, const char *name, u64 *value);
 bool target_set_variable(struct target *t, const char *name, u64 value); // false: no such register
 void target_each_variable(void (*fn)(void *ctx, const char *name), void *ctx);
 struct status target_evaluate(struct target *t, const char *text, struct expr_value *out);
-// True where the text has no condition or it holds; what cannot be read counts as holding.
+// True where the text has no condition or it holds; one that reads memory that is not there (of
+// another task, say) does not.
 bool target_condition(struct target *t, const char *text);
 s64 target_syscall_number(struct target *t); // of the running task's call, -1: not in one
 

@@ -52,6 +52,7 @@ static bool run_line(struct target *target, char *line)
         return true;
     }
     printf("(viv) %s\n", line);
+    fflush(stdout); // before what the guest writes
     bool good = target_command(target, line, stdout);
     fflush(stdout);
     return good;
@@ -71,7 +72,7 @@ static int run_script(struct session *s, const struct run_options *o)
     size_t room = 0;
     unsigned number = 0;
     bool good = true;
-    while (good && getline(&line, &room, script) >= 0) {
+    while (good && !target_quit_wanted(d.target) && getline(&line, &room, script) >= 0) {
         number++;
         good = run_line(d.target, line);
         posix_door_flush(s->door);
