@@ -112,12 +112,20 @@ bool cpu_debug_write(struct cpu *cpu, u64 linear, const void *bytes, u64 size);
 void cpu_get_fpu(const struct cpu *cpu, u8 image[CPU_FPU_BYTES]);
 void cpu_set_fpu(struct cpu *cpu, const u8 image[CPU_FPU_BYTES]);
 
+// For a recording's header: the profile that decides results the SDM leaves undefined (interp/undefined.def), and a number
+// that changes whenever the same machine would reach other states than before by our doing.
+#define CPU_ISA_SEMANTICS_VERSION 1
+const char *cpu_undefined_profile_name(const struct cpu *cpu);
+
 // All architectural and hidden state in canonical form (lazy flags materialised, no caches).
 void cpu_hash(const struct cpu *cpu, struct hash *h);
 size_t cpu_state_size(const struct cpu *cpu);
 void cpu_state_save(const struct cpu *cpu, u8 *out);
 void cpu_state_load(struct cpu *cpu, const u8 *in);
 const struct field *cpu_fields(void); // over the saved form, for tests and the debugger
+
+// What CPUID answers now; out is EAX, EBX, ECX, EDX (SDM 2A, CPUID).
+void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4]);
 
 // Counters that are not state: steps by ring, instructions (a REP once), undefined instructions met.
 struct cpu_counters {

@@ -11,13 +11,14 @@ struct cpu_model {
     const char *name;
     unsigned level;
     u8 family, model, stepping;
-    const char *brand; // 48 bytes at most
+    const char *brand;     // 48 bytes at most
+    const char *undefined; // interp/undefined.def
 };
 
 // The identity is that of a server whose erratum lists are short; what it can do is in
 // x86_features.def.
 static const struct cpu_model models[] = {
-    {"v2", 2, 6, 0x8F, 8, "viv x86-64-v2 processor"},
+    {"v2", 2, 6, 0x8F, 8, "viv x86-64-v2 processor", "intel-1"},
 };
 
 struct feature_row {
@@ -75,6 +76,11 @@ bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *set, 
     }
     snprintf(bad, 32, "%.*s", (int)(length < 31 ? length : 31), text);
     return good;
+}
+
+const char *cpu_undefined_profile_name(const struct cpu *cpu)
+{
+    return cpu->model->undefined;
 }
 
 u32 cpu_model_signature(const struct cpu_model *m)

@@ -254,7 +254,6 @@ bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value);
 // what is not known.
 bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *features, char bad[32]);
 u32 cpu_model_signature(const struct cpu_model *model); // CPUID 1 EAX; EDX at reset
-void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4]); // eax ebx ecx edx
 u64 cpu_tsc(const struct cpu *cpu);
 void cpu_debug_changed(struct cpu *cpu); // after DR0-3 or DR7: data breakpoints go to the MMU
 void debug_note_port(struct cpu *cpu, u16 port, unsigned size); // I/O breakpoints

@@ -18,7 +18,8 @@ struct session {
     u8 fill[HOST_DATA_BYTES]; // what the data pages hold before each trial
     bool code32;
     u64 trials, failures, faults;
-    unsigned empty; // combinations that the encoder refused
+    unsigned empty;                // combinations that the encoder refused
+    u64 unlike_host[X86_OP_COUNT]; // trials in which undefined flags differ from the host's
 };
 
 static u8 *guest_data(struct session *s)
@@ -124,6 +125,51 @@ static void poke_target(u8 *data, const struct trial *t)
     }
 }
 
+// The rows of the profile of undefined flags.
+static const struct {
+    bool present;
+    u32 cleared, set, kept, derived;
+} profile[X86_OP_COUNT] = {
+#define UNDEFINED(op, ...) [OP_##op] = {true, __VA_ARGS__},
+#include "cpu/interp/undefined.def"
+#undef UNDEFINED
+};
+
+// Each flag that x86_ops.def says is undefined has one place in the profile.
+static unsigned check_profile(void)
+{
+    unsigned wrong = 0;
+    for (unsigned op = 0; op < X86_OP_COUNT; op++) {
+        u32 c = profile[op].cleared, s = profile[op].set, k = profile[op].kept,
+            d = profile[op].derived;
+        bool apart = !(c & s) && !((c | s) & k) && !((c | s | k) & d);
+        if (!apart || (c | s | k | d) != x86_op_info[op].flags_undefined) {
+            printf("undefined.def: the row of %s does not cover its undefined flags\n",
+                   x86_op_info[op].name);
+            wrong++;
+        }
+    }
+    return wrong;
+}
+
+static unsigned shift_count(const struct trial *t)
+{
+    u64 count = t->has_immediate ? t->immediate : t->before.gpr[1];
+    return count & (t->width == 3 ? 63 : 31);
+}
+
+// Undefined flags are what the profile says. Shifts by zero change no flag at all.
+static bool follows_profile(const struct trial *t, const struct host_state *got)
+{
+    u32 f = (u32)got->rflags, before = (u32)t->before.rflags;
+    bool shift = (t->op >= OP_ROL && t->op <= OP_SAR) || t->op == OP_SHLD || t->op == OP_SHRD;
+    if (got->vector >= 0 || !profile[t->op].present || (shift && shift_count(t) == 0)) {
+        return true;
+    }
+    return !(f & profile[t->op].cleared) && !(~f & profile[t->op].set) &&
+           !((f ^ before) & profile[t->op].kept);
+}
+
 static void run_trial(struct session *s, struct random *r, const struct trial *t)
 {
     struct host_state want = t->before, got = t->before;
@@ -135,6 +181,13 @@ static void run_trial(struct session *s, struct random *r, const struct trial *t
     guest_run(s, r, t, &got);
     s->trials++;
     s->faults += want.vector >= 0;
+    s->unlike_host[t->op] +=
+        want.vector < 0 && ((want.rflags ^ got.rflags) & x86_op_info[t->op].flags_undefined);
+    if (!follows_profile(t, &got)) {
+        printf("%s: not as in undefined.def: flags %lx, before %lx\n", x86_op_info[t->op].name,
+               got.rflags, t->before.rflags);
+        s->failures++;
+    }
     if (vendor_differs(t, &want, &got)) {
         return;
     }
@@ -197,6 +250,13 @@ int main(int argc, char **argv)
             run_row(&s, &r, (enum x86_op)op, trials);
         }
     }
+    for (unsigned op = 0; op < X86_OP_COUNT; op++) {
+        if (s.unlike_host[op]) { // no failure: another vendor's processor may differ
+            printf("# undefined flags of %s: %lu trials differ from this host\n",
+                   x86_op_info[op].name, s.unlike_host[op]);
+        }
+    }
+    s.failures += check_profile();
     printf("%lu trials (%lu with a fault), %lu differences, %u combinations without an encoding\n",
            s.trials, s.faults, s.failures, s.empty);
     bare_destroy(s.guest);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: MIT
 // Integer arithmetic on the host's own ALU: each function returns the result and the packed flags
-// of cpu->flags. Flags that the SDM leaves undefined follow our profile (Intel's): AF is clear
-// after logic and shifts.
+// of cpu->flags. Flags that the SDM leaves undefined follow undefined.def.
 #ifndef VIV_CPU_INTERP_ALU_H
 #define VIV_CPU_INTERP_ALU_H
 
 #include "cpu/flags.h"
+#include "cpu/interp/undefined.h"
 
 // Flags in, flags out: LAHF fills AH, SETO fills AL.
 #define ALU_ASM2(name, bits, text, mask)                                                           \
@@ -46,7 +46,7 @@
         return a;                                                                                  \
     }
 
-#define ALU_LOGIC (u16) ~FLAGS_A
+#define ALU_LOGIC (u16) ~CLEARED_AND // OR, XOR and TEST have the same row
 #define ALU_FUNCTIONS(bits, s, r)                                                                  \
     ALU_ASM2(add, bits, "add" s " %" r "2, %" r "0", 0xFFFF)                                       \
     ALU_ASM2(sub, bits, "sub" s " %" r "2, %" r "0", 0xFFFF)                                       \

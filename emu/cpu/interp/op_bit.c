@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// BT BTS BTR BTC, BSF BSR TZCNT LZCNT POPCNT CRC32 (SDM 2), and the instructions on flags. Profile:
-// BT keeps OF SF AF PF; BSF and BSR clear all but ZF, and of a zero source keep the whole
-// destination; TZCNT and LZCNT clear OF SF AF PF.
+// BT BTS BTR BTC, BSF BSR TZCNT LZCNT POPCNT CRC32 (SDM 2), and the instructions on flags. What is
+// undefined: undefined.def.
 #include "cpu/interp/handler.h"
 
 static u64 bit_result(enum x86_op op, u64 value, u64 mask)

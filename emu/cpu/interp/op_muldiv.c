@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
-// MUL IMUL DIV IDIV, CBW..CQO, and the decimal adjustments of 32-bit code (SDM 2). Profile: a
-// multiplication sets SF and PF from the low half and clears ZF and AF; a division sets ZF and PF
-// and keeps the rest.
+// MUL IMUL DIV IDIV, CBW..CQO, and the decimal adjustments of 32-bit code (SDM 2). Flags that are
+// undefined: undefined.def.
 #include "cpu/interp/handler.h"
 
 typedef unsigned __int128 u128;
@@ -116,7 +115,7 @@ static void store_quotient(struct cpu *cpu, unsigned width, u64 quotient, u64 re
         reg_write(cpu, CPU_RAX, width, quotient);
         reg_write(cpu, CPU_RDX, width, remainder);
     }
-    flags_update(cpu, FLAGS_Z | FLAGS_P, FLAGS_Z | FLAGS_P);
+    flags_update(cpu, SET_DIV | CLEARED_DIV, SET_DIV);
 }
 
 static bool div_unsigned(struct cpu *cpu, const struct insn *insn)

@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: MIT
-// SHL SHR SAR ROL ROR RCL RCR SHLD SHRD (SDM 2). Profile for what is undefined: AF clear after
-// shifts; OF as for a count of one whatever the count (SAR: clear); CF of a shift by more than the
-// width is that of the widened value.
+// SHL SHR SAR ROL ROR RCL RCR SHLD SHRD (SDM 2). What is undefined: undefined.def.
 #include "cpu/interp/handler.h"
 
 // Each takes the masked count, not zero, and sets the flags.
