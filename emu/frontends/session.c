@@ -91,6 +91,26 @@ static struct status open_door(struct session *s, const struct run_options *o, s
     return result;
 }
 
+// The CPU of a recording must still answer the same.
+static struct status check_cpu(struct session *s)
+{
+    struct recording *r = &s->recording;
+    struct bytes now = {0};
+    recording_cpuid(machine_cpu(s->machine, 0), &now);
+    if (!s->reader) {
+        r->cpuid = now.data;
+        r->cpuid_size = now.size;
+        return status_success();
+    }
+    bool same = now.size == r->cpuid_size && memcmp(now.data, r->cpuid, now.size) == 0;
+    bytes_free(&now);
+    return same ? status_success()
+                : status_error(STATUS_BAD_INPUT,
+                               "%s was made with another CPU \"%s\" than this viv has under that "
+                               "name; use the viv that made it",
+                               log_reader_path(s->reader), r->cpu_model);
+}
+
 static struct status create_machine(struct session *s, const struct run_options *o,
                                     const struct host *host)
 {
@@ -112,6 +132,7 @@ static struct status create_machine(struct session *s, const struct run_options 
     struct status result = machine_create(&s->machine, &config);
     if (status_ok(&result) && s->log) {
         input_log_set_clock(s->log, machine_clock(s->machine));
+        result = check_cpu(s);
     }
     return status_ok(&result) ? load(s) : result;
 }

@@ -5,6 +5,7 @@
 #include "base/bits.h"
 #include "base/check.h"
 #include "base/memory.h"
+#include "cpu/cpu.h"
 
 #include <nettle/sha2.h>
 #include <stdio.h>
@@ -14,18 +15,20 @@
 #define TREE_MAX (16u << 20)
 #define TEXT_MAX 4096
 #define SHA_PIECE 65536
+#define CPUID_SUBLEAVES 5
 
 // The first byte is no text, the line ends show a transfer that changed them.
 static const u8 magic[8] = {0x89, 'V', 'I', 'V', '\r', '\n', 0x1A, '\n'};
 
 // Item tags. Readers skip what they do not know unless it is marked ITEM_REQUIRED.
-enum { ITEM_MACHINE = 1, ITEM_TREE, ITEM_CPU, ITEM_HASHES, ITEM_IMAGE };
+enum { ITEM_MACHINE = 1, ITEM_TREE, ITEM_CPU, ITEM_HASHES, ITEM_IMAGE, ITEM_CPUID };
 #define ITEM_REQUIRED 0x8000u
 
 void recording_free(struct recording *r)
 {
     free(r->tree);
     free(r->cpu_model);
+    free(r->cpuid);
     for (unsigned i = 0; i < r->image_count; i++) {
         free(r->images[i].path);
     }
@@ -72,6 +75,8 @@ static void put_items(const struct recording *r, struct bytes *out)
     put_item(out, ITEM_TREE, &b);
     bytes_put_text(&b, r->cpu_model);
     put_item(out, ITEM_CPU, &b);
+    bytes_put(&b, r->cpuid, r->cpuid_size);
+    put_item(out, ITEM_CPUID, &b);
     bytes_put_u8(&b, r->state_hash_shift);
     bytes_put_u8(&b, r->memory_hash_shift);
     put_item(out, ITEM_HASHES, &b);
@@ -104,16 +109,17 @@ static void get_machine(struct recording *r, struct bytes_in *in)
     r->lines = bytes_get_u8(in);
 }
 
-static void get_tree(struct recording *r, struct bytes_in *in)
+// The item's bytes as they are; an item comes once.
+static void get_block(struct bytes_in *in, u8 **block, size_t *block_size)
 {
     size_t size = bytes_left(in);
-    if (r->tree || !size || size > TREE_MAX) {
+    if (*block || !size || size > TREE_MAX) {
         in->bad = true;
         return;
     }
-    r->tree = xcalloc(1, size);
-    r->tree_size = size;
-    memcpy(r->tree, bytes_get(in, size), size);
+    *block = xcalloc(1, size);
+    *block_size = size;
+    memcpy(*block, bytes_get(in, size), size);
 }
 
 static void get_image(struct recording *r, struct bytes_in *in)
@@ -144,7 +150,10 @@ static void get_item(struct recording *r, u64 tag, struct bytes_in *in)
         get_machine(r, in);
         break;
     case ITEM_TREE:
-        get_tree(r, in);
+        get_block(in, &r->tree, &r->tree_size);
+        break;
+    case ITEM_CPUID:
+        get_block(in, &r->cpuid, &r->cpuid_size);
         break;
     case ITEM_CPU:
         free(r->cpu_model);
@@ -177,7 +186,7 @@ static struct status get_items(struct recording *r, const char *name, struct byt
     }
     bool shifts = r->state_hash_shift >= 18 && r->state_hash_shift <= r->memory_hash_shift &&
                   r->memory_hash_shift < 64;
-    if (in->bad || !r->tree || !r->cpu_model || !shifts) {
+    if (in->bad || !r->tree || !r->cpu_model || !r->cpuid || !shifts) {
         return status_error(STATUS_BAD_INPUT, "%s: its header is incomplete", name);
     }
     return status_success();
@@ -232,6 +241,24 @@ struct status recording_get_header(struct recording *r, const char *name, const 
     *header_size = in.at;
     struct bytes_in body = {.data = items, .size = items_size};
     return get_items(r, name, &body);
+}
+
+void recording_cpuid(const struct cpu *cpu, struct bytes *out)
+{
+    static const u32 first[] = {0, 0x80000000};
+    for (unsigned i = 0; i < ARRAY_LEN(first); i++) {
+        u32 max[4];
+        cpu_cpuid(cpu, first[i], 0, max);
+        for (u32 leaf = first[i]; leaf <= max[0]; leaf++) {
+            for (u32 subleaf = 0; subleaf < CPUID_SUBLEAVES; subleaf++) {
+                u32 row[6] = {leaf, subleaf};
+                cpu_cpuid(cpu, leaf, subleaf, row + 2);
+                if (row[2] | row[3] | row[4] | row[5]) {
+                    bytes_put(out, row, sizeof(row));
+                }
+            }
+        }
+    }
 }
 
 void recording_sha256(const u8 *data, size_t size, u8 out[RECORDING_SHA256_BYTES])

@@ -30,6 +30,8 @@ struct recording {
     u8 *tree; // the prepared device tree
     size_t tree_size;
     char *cpu_model;
+    u8 *cpuid; // what CPU 0 answers after reset, as recording_cpuid() gives it
+    size_t cpuid_size;
     u64 rtc_base_s, seed, chaos_seed;
     bool chaos;
     bool reset_ends; // the guest's reset ends the run (--exec) instead of booting again
@@ -52,6 +54,10 @@ struct status recording_get_header(struct recording *r, const char *name, const 
 // Bytes of a header that say how long all of it is.
 #define RECORDING_HEADER_FIXED 32
 #define RECORDING_HEADER_MAX (32u << 20)
+
+// CPUID as numbers of 32 bits: leaf, subleaf, EAX, EBX, ECX, EDX for all leaves that are not zero.
+struct cpu;
+void recording_cpuid(const struct cpu *cpu, struct bytes *out);
 
 void recording_sha256(const u8 *data, size_t size, u8 out[RECORDING_SHA256_BYTES]);
 // The same in pieces: read(ctx, offset, bytes, size) gives them in order. False: it failed.

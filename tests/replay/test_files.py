@@ -1,0 +1,183 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""Recordings as files: golden ones of every version, bad ones of every kind, images that are not what they were."""
+import os
+import shutil
+import struct
+
+import recordings as r
+import vivtest as t
+
+GOLDEN = t.TOP / "tests" / "golden"
+# What the last states were when these were made.
+GOLDEN_STATES = {"v1.1-echo.viv": (4, b"ready\ngolden input\n", "595c8b3248a1fba8"), "v1.1-worker.viv": (7, b"", "73601a150260ba81")}
+HEADER_FIXED = 32
+
+
+def chunks(data):
+    """(offset, type, length) of each chunk."""
+    at = HEADER_FIXED + struct.unpack_from("<I", data, 24)[0]
+    while at + 48 <= len(data):
+        kind, _, length = struct.unpack_from("<IIQ", data, at)
+        yield at, kind, length
+        at += 48 + length
+
+
+def refused(path, *words, status=65):
+    result = r.replay(path, timeout=60)
+    t.expect_equal(result.returncode, status, f"{path}: {result.stderr}")
+    line = r.error_line(result)
+    for word in words:
+        t.expect(word in line, f"{word!r} is not in {line!r}")
+
+
+def small(folder, name="a"):
+    path = folder / name
+    t.viv("run", "--kernel", t.TOP / "build" / "tests" / "machine" / "echo.elf", "--mem", "16M", "--record", path,
+          stdin=b"some input\n")
+    return path
+
+
+def test_golden():
+    found = sorted(path.name for path in GOLDEN.glob("*.viv"))
+    t.expect_equal(found, sorted(GOLDEN_STATES))
+    for name, (status, output, state_hash) in GOLDEN_STATES.items():
+        result = r.expect_replays(GOLDEN / name)
+        t.expect_equal((result.returncode, result.stdout, t.stats(result)["state_hash"]), (status, output, state_hash), name)
+        checked = r.replay(GOLDEN / name, "--verify")
+        t.expect_equal(checked.returncode, 0, checked.stderr.decode())
+
+
+def test_cut_off_anywhere():
+    data = (GOLDEN / "v1.1-worker.viv").read_bytes()
+    whole = [at for at, _, _ in chunks(data)]
+    with r.Folder() as f:
+        for size in sorted({0, 1, 7, 8, 31, 32, 100, *whole, *(at + 20 for at in whole), *(at + 60 for at in whole), len(data) - 1}):
+            (f / "cut").write_bytes(data[:size])
+            result = r.replay(f / "cut")
+            if result.returncode == 7 and size >= whole[-1]:
+                continue  # all but the end itself: the machine comes to it alone
+            line = r.error_line(result)
+            if size < whole[0]:
+                t.expect_equal(result.returncode, 65, f"{size}: {line}")
+                t.expect("cut off" in line or "no recording" in line, line)
+            else:
+                t.expect(result.returncode in (0, 65) and ("cut off" in line or "embedded" in line), f"{size}: {line}")
+
+
+def test_every_flipped_byte_is_noticed():
+    data = bytearray((GOLDEN / "v1.1-echo.viv").read_bytes())
+    step = 1 if t.LEVEL == "all" else 41
+    with r.Folder() as f:
+        for at in range(0, len(data), step):
+            data[at] ^= 0x10
+            (f / "bad").write_bytes(data)
+            data[at] ^= 0x10
+            result = r.replay(f / "bad", timeout=60)
+            line = r.error_line(result)
+            cut = result.returncode == 0 and "cut off" in line  # a length: the rest cannot be found
+            t.expect(cut or result.returncode == 65, f"byte {at}: {result.returncode}, {line}")
+
+
+def test_foreign_older_newer():
+    data = bytearray((GOLDEN / "v1.1-echo.viv").read_bytes())
+    with r.Folder() as f:
+        path = f / "bad"
+        path.write_bytes(b"\x7fELF" + bytes(1000))
+        refused(path, "no recording of viv")
+        refused("/etc/passwd", "no recording of viv")
+        refused(f, "regular file")
+        refused(f / "nothing", "No such file")
+        os.mkfifo(f / "fifo")
+        refused(f / "fifo", "regular file")
+        for format_version, semantics, features, word in ((2, 1, 0, "newer"), (1, 2, 0, "newer"), (1, 0, 0, "older"),
+                                                          (0, 1, 0, "older"), (1, 1, 1 << 40, "newer")):
+            changed = bytearray(data)
+            struct.pack_into("<IIQ", changed, 8, format_version, semantics, features)
+            path.write_bytes(changed)
+            refused(path, word)
+        path.write_bytes(data + b"more")
+        refused(path, "goes on behind its end")
+
+
+def test_wrong_images():
+    with t.Image() as image, r.Folder() as f:
+        kernel = f / "kernel"
+        shutil.copyfile(t.FERN, kernel)
+        t.run_exec("true", "--kernel", kernel, "--disk", image.path, "--record", f / "a")
+        r.expect_replays(f / "a")
+        with open(image.path, "r+b") as disk:
+            disk.seek(5000000)
+            disk.write(b"changed")
+        refused(f / "a", "disk.img is not the file", "recorded", "SHA-256")
+        os.unlink(image.path)
+        refused(f / "a", "disk.img", "No such file")
+        with open(kernel, "ab") as binary:
+            binary.write(b"x")
+        refused(f / "a", "kernel is not the file", "recorded")
+
+
+def test_usage():
+    with r.Folder() as f:
+        path = small(f)
+        for arguments, words in ((("replay",), "usage"), (("replay", path, path), "usage"),
+                                 (("replay", path, "--mem", "64M"), "--mem"), (("run", "--from", path), "FILE@STEP"),
+                                 (("run", "--verify"), "viv replay"), (("run", "--from", f"{path}@5", "--exec", "x"), "--exec"),
+                                 (("diff", path), "usage"), (("run", "--self-contained"), "--record"),
+                                 (("run", "--record", f / "no" / "folder"), "cannot write")):
+            result = t.viv(*arguments)
+            t.expect_equal(result.returncode, 65 if "folder" in str(arguments[-1]) else 64, str(arguments))
+            t.expect(words in result.stderr.decode(), f"{arguments}: {result.stderr}")
+
+
+def test_a_full_disk_loses_only_the_end():
+    if not os.access("/dev/full", os.W_OK):
+        return
+    with r.Folder() as f:
+        os.symlink("/dev/full", f / "a.incomplete")
+        result = t.run_exec("echo out", "--record", f / "a")
+        t.expect_equal((result.returncode, result.stdout), (65, b"out\n"))
+        t.expect("No space left" in r.error_line(result), "why")
+
+
+def test_not_the_machine_it_says():
+    """Another kernel under the recorded name and hash: the replay notices that it does something else."""
+    data = bytearray((GOLDEN / "v1.1-worker.viv").read_bytes())
+    with r.Folder() as f:
+        # A hash in the middle is changed, with its chunk's checksum: the first bad interval is named.
+        at, kind, length = next(c for c in chunks(data) if c[1] == 2)
+        t.expect(length > 48, "a chunk of hashes")
+        flags = struct.unpack_from("<I", data, at + 4)[0]
+        t.expect_equal(flags & 1, 0, "not packed")
+        position = at + 48 + 1
+        steps = []
+        while position < at + 48 + length:
+            position += 1
+            value = shift = 0
+            while True:
+                byte = data[position]
+                position += 1
+                value |= (byte & 127) << shift
+                shift += 7
+                if byte < 128:
+                    break
+            steps.append(((steps[-1][0] if steps else 0) + value, position))
+            position += 8
+        step, where = steps[2]
+        data[where] ^= 1
+        struct.pack_into("<I", data, at + 44, crc32c(crc32c(0, data[at:at + 44]), data[at + 48:at + 48 + length]))
+        (f / "bad").write_bytes(data)
+        refused(f / "bad", f"between steps {steps[1][0]} and {step}", "state hash")
+
+
+def crc32c(crc, data):
+    crc ^= 0xFFFFFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = crc >> 1 ^ (0x82F63B78 if crc & 1 else 0)
+    return crc ^ 0xFFFFFFFF
+
+
+if __name__ == "__main__":
+    t.main(globals())
