@@ -73,9 +73,9 @@ static void reset_msrs(struct cpu *cpu)
     cpu->star = cpu->lstar = cpu->cstar = cpu->sfmask = cpu->kernel_gs_base = cpu->tsc_aux = 0;
     cpu->sysenter_cs = cpu->sysenter_esp = cpu->sysenter_eip = cpu->debugctl = 0;
     cpu->tsc_offset = cpu->feature_control = 0;
-    cpu->pat = UINT64_C(0x0007040600070406);
-    cpu->misc_enable = 0x1801; // fast strings; no BTS, no PEBS
-    cpu->mtrr_def_type = 0;
+    cpu->pat = UINT64_C(0x0007040600070406); // SDM 3A table 12-12
+    cpu->misc_enable = 0x1801;               // fast strings; no BTS, no PEBS
+    cpu->mtrr_def_type = 0; // E and all valid bits clear, the rest is undefined (SDM 3A 12.11.5)
     memset(cpu->mtrr_fixed, 0, sizeof(cpu->mtrr_fixed));
     memset(cpu->mtrr_base, 0, sizeof(cpu->mtrr_base));
     memset(cpu->mtrr_mask, 0, sizeof(cpu->mtrr_mask));

@@ -289,6 +289,20 @@ static void each_undefined(void *ctx, const char *mnemonic, u64 count)
     *(u64 *)ctx += count;
 }
 
+// A triple fault: the delivery that ends in it costs nothing, and the state stays what it is.
+static void test_shutdown(void **state)
+{
+    START("\x90\x0F\x0B", 0); // nop; ud2
+    struct cpu_regs r = regs();
+    r.idtr_limit = 0;
+    cpu_set_regs(b->cpu, &r);
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(cpu_run(b->cpu, 100), CPU_EXIT_SHUTDOWN);
+        assert_int_equal(b->clock.step, 1);
+        assert_int_equal(regs().rip, CODE + 1);
+    }
+}
+
 static void test_undefined_is_counted(void **state)
 {
     START("\xC5\xF0\x58\xC2", 0); // vaddps xmm0, xmm1, xmm2
@@ -371,6 +385,30 @@ static void test_system_events(void **state)
     assert_int_equal(s.count, 0);
 }
 
+// SDM 3A 12.11.5 and table 12-12: no MTRR is valid, and the PAT has its power-up value.
+static void test_power_on_msrs(void **state)
+{
+    static const struct {
+        u8 number[4];
+        u64 value;
+    } msrs[] = {
+        {{0xFF, 0x02}, 0}, // IA32_MTRR_DEF_TYPE
+        {{0x01, 0x02}, 0}, // PHYSMASK0
+        {{0x0F, 0x02}, 0}, // PHYSMASK7
+        {{0x50, 0x02}, 0}, // FIX64K_00000
+        {{0x77, 0x02}, UINT64_C(0x0007040600070406)},
+        {{0xFE, 0x00}, 0x508}, // IA32_MTRRCAP: write-combining, fixed, 8 variable
+        {{0x17, 0x00}, 0},     // IA32_PLATFORM_ID
+    };
+    for (unsigned i = 0; i < sizeof(msrs) / sizeof(msrs[0]); i++) {
+        u8 code[] = {0xB9, msrs[i].number[0], msrs[i].number[1], 0, 0, 0x0F, 0x32, 0x90};
+        start((const char *)code, sizeof(code), 0);
+        assert_int_equal(cpu_run(b->cpu, 2), CPU_EXIT_BUDGET);
+        assert_int_equal(regs().rip, CODE + 7);
+        assert_int_equal(regs().gpr[CPU_RAX] | regs().gpr[CPU_RDX] << 32, msrs[i].value);
+    }
+}
+
 static void test_transition_events(void **state)
 {
     START("\xFB\x90\x90", 0); // sti; its shadow
@@ -414,9 +452,11 @@ int main(void)
         T(test_single_step),
         T(test_rep_under_interrupt),
         T(test_rep_single_step),
+        T(test_shutdown),
         T(test_undefined_is_counted),
         T(test_access_events),
         T(test_system_events),
+        T(test_power_on_msrs),
         T(test_transition_events),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -317,6 +317,16 @@ static inline const struct insn *fetch_fast(struct cpu *cpu)
     return &page->insns[position - 1];
 }
 
+// A delivery that ended in shutdown was never completed: no step.
+static void count_delivery(struct cpu *cpu)
+{
+    cpu->boundary = true;
+    if (!cpu->shutdown) {
+        cpu->steps_left--;
+        cpu->not_instructions++;
+    }
+}
+
 // What cpu->fault says, unless the instruction merely did not finish.
 static void deliver(struct cpu *cpu)
 {
@@ -326,9 +336,7 @@ static void deliver(struct cpu *cpu)
     }
     cpu_deliver_fault(cpu, &fault);
     refresh(cpu);
-    cpu->steps_left--;
-    cpu->not_instructions++;
-    cpu->boundary = true;
+    count_delivery(cpu);
 }
 
 // The run ended after cpu->current. RIP, steps and page as they are now.
@@ -400,9 +408,7 @@ static bool look(struct cpu *cpu, enum cpu_exit *why, bool *spent)
     note_before(cpu);
     if (cpu_take_pending(cpu)) {
         *spent = true;
-        cpu->steps_left--;
-        cpu->not_instructions++;
-        cpu->boundary = true;
+        count_delivery(cpu);
     }
     refresh(cpu);
     *why = CPU_EXIT_HALTED;
