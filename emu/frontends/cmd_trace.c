@@ -36,6 +36,9 @@ static struct status open_outputs(struct view *v)
     if (v->o->strace.output) {
         s = open_file(v->o->strace.output, &v->out);
     }
+    if (status_ok(&s) && v->o->perfetto) {
+        s = open_file(v->o->perfetto, &v->perfetto);
+    }
     return s;
 }
 
@@ -44,6 +47,10 @@ static bool close_outputs(struct view *v)
     bool ok = !v->out || (!ferror(v->out) && fflush(v->out) == 0);
     if (v->out && v->out != stdout) {
         ok = fclose(v->out) == 0 && ok;
+    }
+    if (v->perfetto) {
+        ok = !ferror(v->perfetto) && ok;
+        ok = fclose(v->perfetto) == 0 && ok;
     }
     return ok;
 }
@@ -70,6 +77,9 @@ static struct status attach(struct view *v)
         struct strace_options strace = o->strace;
         strace.rtc_base_s = v->session.recording.rtc_base_s;
         tracer_add_strace(v->tracer, &strace, v->out);
+    }
+    if (v->perfetto) {
+        tracer_add_perfetto(v->tracer, v->perfetto);
     }
     for (unsigned i = 0; i < o->check_count; i++) {
         tracer_add_check(v->tracer, o->checks[i]);

@@ -122,6 +122,11 @@ struct trace_guest guest_names_answers(struct guest_names *n)
         answers.fd_path = fd_path;
         answers.queued = queued;
     }
+    static const char *const wakes[] = {"wake_up_state", "wake_up_new_task"};
+    for (unsigned i = 0; n->guest && i < ARRAY_LEN(wakes); i++) {
+        u64 *address = &answers.wake_functions[answers.wake_function_count];
+        answers.wake_function_count += symbols_kernel_address(n->symbols, wakes[i], address);
+    }
     if (n->table_end > n->table_begin) {
         answers.in_extable = in_extable;
     }

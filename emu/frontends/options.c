@@ -75,6 +75,12 @@ static struct status set_trace(struct run_options *o, const char *value)
     return status_success();
 }
 
+static struct status set_perfetto(struct run_options *o, const char *value)
+{
+    o->perfetto = value;
+    return *value ? status_success() : bad_value("--perfetto", value, "a file name");
+}
+
 static struct status set_strace(struct run_options *o, const char *value)
 {
     o->strace = value ? value : "";
@@ -343,7 +349,7 @@ static const struct option_row rows[] = {
 };
 
 // Options that DESIGN.md promises for later versions get a line of their own.
-static const char *const later[] = {"--perfetto", "--bios", "--screenshot"};
+static const char *const later[] = {"--bios", "--screenshot"};
 
 // Options that describe a machine.
 static const char *const machine_options[] = {"--machine", "--kernel", "--initrd", "--append",

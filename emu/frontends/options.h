@@ -34,6 +34,7 @@ struct run_options {
     bool stats;
     // Watching: lists and files, "" where the option came without a file.
     const char *trace, *strace;
+    const char *perfetto; // NULL: none
     struct strace_options strace_options; // any of its letters stands for --strace
     // Recordings.
     const char *record, *replay, *write_disk;

@@ -2,6 +2,7 @@
 // Exit statuses, messages and figures (DESIGN.md, section 7).
 #include "frontends/outcome.h"
 
+#include "frontends/guest_names.h"
 #include "host/posix_clock.h"
 #include "trace/sink_text.h"
 #include "trace/tracer.h"
@@ -44,18 +45,30 @@ struct status outcome_watch_open(struct outcome_watch *w, const struct run_optio
         s = open_output(so->output ? so->output : o->strace, &w->strace);
         w->strace_options = *so;
     }
+    if (status_ok(&s) && o->perfetto) {
+        s = open_output(o->perfetto, &w->perfetto);
+    }
     return s;
 }
 
 void outcome_watch_begin(struct outcome_watch *w, struct session *s)
 {
     w->tracer = tracer_create(s->machine);
+    bool asks = (w->strace && w->strace_options.paths) || (w->kinds & TRACE_SCHED) || w->perfetto;
+    if (asks) {
+        w->names = guest_names_open(s);
+        struct trace_guest guest = guest_names_answers(w->names);
+        tracer_set_guest(w->tracer, &guest);
+    }
     if (w->text) {
         tracer_add_text(w->tracer, w->kinds, NULL, w->text);
     }
     if (w->strace) {
         w->strace_options.rtc_base_s = s->recording.rtc_base_s;
         tracer_add_strace(w->tracer, &w->strace_options, w->strace);
+    }
+    if (w->perfetto) {
+        tracer_add_perfetto(w->tracer, w->perfetto);
     }
     w->begin_host_ns = posix_monotonic_ns();
 }
@@ -71,6 +84,7 @@ void outcome_watch_close(struct outcome_watch *w)
 {
     close_output(w->text);
     close_output(w->strace);
+    close_output(w->perfetto);
 }
 
 // Why the outside ended the run: the process's status and, unless the user knows, one line.
@@ -140,8 +154,7 @@ int outcome_status(const struct session *s, const struct machine_result *r, char
         return OUTCOME_GUEST_FAILED;
     case MACHINE_EXIT_STUCK:
         snprintf(line, OUTCOME_LINE,
-                 "every CPU is halted, no event is pending and no input can come (step %llu); "
-                 "the guest waits for nothing",
+                 "%s (step %llu); the guest waits for nothing", r->text,
                  (unsigned long long)machine_clock(s->machine)->step);
         return OUTCOME_GUEST_FAILED;
     case MACHINE_EXIT_HOST:
@@ -205,5 +218,7 @@ void outcome_report(struct session *s, const struct run_options *o, struct outco
     }
     tracer_destroy(w->tracer);
     w->tracer = NULL;
+    guest_names_close(w->names);
+    w->names = NULL;
     report_undefined(s->machine);
 }

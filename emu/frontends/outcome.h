@@ -17,9 +17,10 @@ int outcome_fail(const struct status *s);
 
 // Where the traces go; NULL: not wanted. tracer lives while the machine runs.
 struct outcome_watch {
-    FILE *text, *strace;
+    FILE *text, *strace, *perfetto;
     unsigned kinds;
     struct strace_options strace_options;
+    struct guest_names *names; // NULL: nobody asks
     struct tracer *tracer;
     u64 begin_host_ns;
 };

@@ -7,6 +7,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 
 #define CLONE_THREAD 0x10000u
@@ -21,10 +22,15 @@ u64 family_clone_flags(struct tasks *ts, const struct syscall_view *call)
     return call->number == NR_CLONE3 && tasks_read(ts, call->arg[0], &flags, 8) ? flags : 0;
 }
 
-void family_born(struct tasks *ts, struct task *t, const struct task *maker, u64 flags)
+void family_born(struct tasks *ts, struct task *t, struct task *maker, u64 flags)
 {
     if (!maker) {
         return;
+    }
+    for (unsigned i = 0; i < ts->listener_count; i++) {
+        if (ts->listeners[i].forked) {
+            ts->listeners[i].forked(ts->listeners[i].ctx, t, maker);
+        }
     }
     t->uid = maker->uid;
     snprintf(t->name, sizeof(t->name), "%s", maker->name);
@@ -190,6 +196,14 @@ static void set_mask(struct tasks *ts, struct task *t)
                                       : set;
 }
 
+static void set_name(struct tasks *ts, struct task *t)
+{
+    char name[16];
+    if ((int)t->call.arg[0] == PR_SET_NAME && tasks_read(ts, t->call.arg[1], name, sizeof(name))) {
+        snprintf(t->name, sizeof(t->name), "%.15s", name);
+    }
+}
+
 static void sent_signal(struct tasks *ts, struct task *t)
 {
     bool group = t->call.number == NR_TGKILL;
@@ -222,6 +236,9 @@ void family_after_leave(struct tasks *ts, struct task *t)
     case NR_EXECVEAT: // handlers do not survive
         family_name(ts, t, tasks_stack(ts));
         t->ignores_children = t->child_ignored;
+        break;
+    case NR_PRCTL:
+        set_name(ts, t);
         break;
     case NR_SETUID:
         t->uid = (u32)call->arg[0];

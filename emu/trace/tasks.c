@@ -245,11 +245,12 @@ static void new_task(struct tasks *ts, u64 key, const struct cpu_regs *regs)
         family_born(ts, t, parent, family_clone_flags(ts, &parent->call));
         tasks_set_pid(ts, t, stored_pid(ts, tid_address(&parent->call)));
     } else if (birth) {
-        const struct task *maker = &ts->all[birth->parent];
+        struct task *maker = &ts->all[birth->parent];
         family_born(ts, t, maker->born == birth->parent_born ? maker : NULL, birth->flags);
         tasks_set_pid(ts, t, birth->pid);
         birth->pid = 0;
     } else if (first) {
+        family_name(ts, t, regs->gpr[CPU_RSP]);
         tasks_set_pid(ts, t, 1);
     }
 }

@@ -70,6 +70,7 @@ struct task_listener {
     void (*born)(void *ctx, struct task *t);
     // NULL, or:
     void (*ended)(void *ctx, struct task *t, const struct task_end *end);
+    void (*forked)(void *ctx, struct task *child, struct task *parent); // the child is in user mode
     void *ctx;
 };
 

@@ -21,6 +21,7 @@ enum {
     NR_SETUID = 105,
     NR_SETREUID = 113,
     NR_SETRESUID = 117,
+    NR_PRCTL = 157,
     NR_ARCH_PRCTL = 158,
     NR_GETTID = 186,
     NR_SET_TID_ADDRESS = 218,
@@ -75,7 +76,7 @@ bool tasks_is_fork(u64 number);
 
 // What follows from who made whom (task_family.c): which process a task belongs to, the signals
 // that no handler takes, deaths that only a parent sees.
-void family_born(struct tasks *ts, struct task *t, const struct task *maker, u64 flags);
+void family_born(struct tasks *ts, struct task *t, struct task *maker, u64 flags);
 u64 family_clone_flags(struct tasks *ts, const struct syscall_view *call);
 void family_name(struct tasks *ts, struct task *t, u64 rsp); // from a new image's stack
 void family_exits(struct tasks *ts, struct task *t, bool whole_process, int status);

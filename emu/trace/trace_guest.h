@@ -23,6 +23,9 @@ struct trace_guest {
     bool (*in_extable)(void *ctx, u64 rip);
     // Tasks that run or want to run on a CPU; -1: not known now.
     int (*queued)(void *ctx, unsigned cpu);
+    // Functions of the kernel whose first argument is the id of a task that they make ready to run.
+    u64 wake_functions[2];
+    unsigned wake_function_count;
 };
 
 #endif

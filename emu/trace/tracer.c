@@ -3,7 +3,9 @@
 #include "trace/tracer.h"
 
 #include "base/memory.h"
+#include "machine/watch.h"
 #include "trace/fault_watch.h"
+#include "trace/sink_perfetto.h"
 #include "trace/switches.h"
 #include "trace/tasks.h"
 
@@ -19,6 +21,8 @@ struct tracer {
     struct switches *switches; // likewise
     struct sink_text *text;
     struct strace *strace;
+    struct sink_perfetto *perfetto;
+    bool watches;
     struct check *checks[TRACER_CHECKS_MAX];
     unsigned check_count;
 };
@@ -67,6 +71,9 @@ static void see_event(struct tracer *t, enum check_event_kind kind, const struct
 
 static void on_transition(struct tracer *t, const struct probe_event *event)
 {
+    if (t->perfetto) {
+        sink_perfetto_event(t->perfetto, event);
+    }
     fault_watch_transition(t->faults, event);
     if (t->text) {
         sink_text_transition(t->text, event);
@@ -96,6 +103,10 @@ static void on_event(void *ctx, const struct probe_event *event)
         if (t->text) {
             sink_text_fault(t->text, event, number);
         }
+        if (t->perfetto) {
+            sink_perfetto_event(t->perfetto, event);
+            sink_perfetto_fault(t->perfetto, event, number);
+        }
     } else if (event->kind == PROBE_transition) {
         on_transition(t, event);
     }
@@ -115,6 +126,9 @@ static void on_fault_ended(void *ctx, u64 number, enum fault_outcome outcome)
     if (t->strace) {
         strace_fault(t->strace, &row->event, outcome);
     }
+    if (t->perfetto) {
+        sink_perfetto_fault_ended(t->perfetto, number, outcome);
+    }
     see_event(t, CHECK_FAULT, &row->event, outcome);
 }
 
@@ -123,6 +137,9 @@ static void on_switch(void *ctx, const struct switch_event *event)
     struct tracer *t = ctx;
     if (t->text) {
         sink_text_switch(t->text, event);
+    }
+    if (t->perfetto) {
+        sink_perfetto_switch(t->perfetto, event);
     }
     if (is_checked(t, CHECK_SWITCH)) {
         struct check_event e = {.kind = CHECK_SWITCH,
@@ -153,9 +170,13 @@ void tracer_destroy(struct tracer *t)
         return;
     }
     machine_probes(t->m)->enabled = 0;
+    if (t->watches) {
+        machine_set_watch(t->m, NULL, 0, NULL, NULL);
+    }
     fault_watch_destroy(t->faults);
     sink_text_destroy(t->text);
     strace_destroy(t->strace);
+    sink_perfetto_destroy(t->perfetto);
     switches_destroy(t->switches);
     tasks_destroy(t->tasks);
     ledger_destroy(t->ledger);
@@ -201,6 +222,32 @@ struct strace *tracer_add_strace(struct tracer *t, const struct strace_options *
     t->strace = strace_create(need_tasks(t), options, out);
     strace_set_paths(t->strace, t->guest.fd_path, t->guest.ctx);
     return t->strace;
+}
+
+// One of the kernel's functions that wake a task is about to run.
+static bool on_wake(void *ctx, const struct watch_hit *hit)
+{
+    struct tracer *t = ctx;
+    struct cpu_regs regs;
+    cpu_get_regs(machine_cpu(t->m, hit->cpu), &regs);
+    sink_perfetto_wakes(t->perfetto, hit->cpu, regs.gpr[CPU_RDI], hit->step,
+                        vclock_ns(machine_clock(t->m)));
+    return false;
+}
+
+void tracer_add_perfetto(struct tracer *t, FILE *out)
+{
+    need_switches(t);
+    t->perfetto = sink_perfetto_create(t->tasks, &t->guest, out);
+    struct watch_range ranges[ARRAY_LEN(t->guest.wake_functions)];
+    for (unsigned i = 0; i < t->guest.wake_function_count; i++) {
+        ranges[i] = (struct watch_range){
+            .first = t->guest.wake_functions[i], .size = 1, .kinds = WATCH_EXECUTE};
+    }
+    if (t->guest.wake_function_count) {
+        machine_set_watch(t->m, ranges, t->guest.wake_function_count, on_wake, t);
+        t->watches = true;
+    }
 }
 
 static void see_call(struct tracer *t, const struct task *task, u64 step, u64 vtime_ns)

@@ -30,6 +30,9 @@ void tracer_add_check(struct tracer *t, struct check *check);
 // System calls in strace's format; NULL options: strace's defaults.
 struct strace *tracer_add_strace(struct tracer *t, const struct strace_options *options, FILE *out);
 
+// Takes the machine's watch (machine/watch.h) if the guest's wake-ups can be seen.
+void tracer_add_perfetto(struct tracer *t, FILE *out);
+
 const struct ledger *tracer_ledger(const struct tracer *t);
 
 #endif
