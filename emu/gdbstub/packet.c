@@ -145,7 +145,7 @@ static u32 repeats(const u8 *bytes, u32 size)
     return n >= REPEAT_MIN ? n : 0;
 }
 
-u32 packet_encode(u8 out[GDB_FRAME_MAX], const u8 *payload, u32 size, bool compress)
+u32 packet_encode(u8 *out, const u8 *payload, u32 size, bool compress)
 {
     CHECK(size <= GDB_PACKET_MAX);
     struct frame f = {.out = out};
