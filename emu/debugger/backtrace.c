@@ -60,28 +60,50 @@ unsigned backtrace_task(const struct machine *m, struct guest *g, const struct g
     return backtrace_from(&space, symbols, &frame, out, room);
 }
 
+#define INLINES_MAX 16
+
+static void print_place(FILE *out, const char *file, unsigned line)
+{
+    if (file) {
+        fprintf(out, " (%s:%u)", file, line);
+    }
+    fputc('\n', out);
+}
+
+// The function with the line in itself, below it what was inlined there.
+static void print_frame(FILE *out, struct symbols *symbols, u64 rip, bool exact)
+{
+    struct symbol_place place = {0};
+    struct symbol_inline inlines[INLINES_MAX];
+    // A return address belongs to the call before it.
+    bool found = symbols && symbols_place(symbols, rip - !exact, &place);
+    if (!found || !place.name) {
+        fprintf(out, "??%s%s%s\n", found ? " (" : "", found ? place.object : "", found ? ")" : "");
+        return;
+    }
+    fprintf(out, "%s+0x%llx", place.name, (unsigned long long)(rip - place.start));
+    unsigned count = symbols_inlines(symbols, rip - !exact, inlines, INLINES_MAX);
+    if (!count) {
+        print_place(out, place.file, place.line);
+        return;
+    }
+    print_place(out, inlines[count - 1].file, inlines[count - 1].line);
+    for (unsigned i = count - 1; i > 0; i--) {
+        const struct symbol_inline *inlined = &inlines[i - 1];
+        fprintf(out, "%*sin %s", 24, "", inlined->name ? inlined->name : "?");
+        print_place(out, inlined->file, inlined->line);
+    }
+}
+
 void backtrace_print(FILE *out, struct symbols *symbols, const struct backtrace_frame *frames,
                      unsigned count)
 {
     for (unsigned i = 0; i < count; i++) {
         const struct backtrace_frame *f = &frames[i];
-        struct symbol_place place = {0};
-        // A return address belongs to the call before it.
-        bool found = symbols && symbols_place(symbols, f->rip - !f->exact, &place);
         if (i > 0 && f->rip < KERNEL_HALF && frames[i - 1].rip >= KERNEL_HALF) {
             fputs("     --- user mode ---\n", out);
         }
         fprintf(out, "#%-3u 0x%016llx ", i, (unsigned long long)f->rip);
-        if (found && place.name) {
-            fprintf(out, "%s+0x%llx", place.name, (unsigned long long)(f->rip - place.start));
-        } else {
-            fputs("??", out);
-        }
-        if (place.file) {
-            fprintf(out, " (%s:%u)", place.file, place.line);
-        } else if (found) {
-            fprintf(out, " (%s)", place.object);
-        }
-        fputc('\n', out);
+        print_frame(out, symbols, f->rip, f->exact);
     }
 }

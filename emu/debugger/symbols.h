@@ -41,6 +41,15 @@ struct symbol_place {
 bool symbols_place(struct symbols *s, u64 address, struct symbol_place *out);
 // The same without the source line: much cheaper at first use of a file.
 bool symbols_name(struct symbols *s, u64 address, struct symbol_place *out);
+// A function whose code was put into the one that called it. Of an address in such code: [0] is the
+// innermost inlined function and the line in it, each next one the function that it was called from
+// and the line of the call, the last one the function that symbols_place names. Returns how many,
+// at most room; 0: nothing is inlined there.
+struct symbol_inline {
+    const char *name, *file;
+    unsigned line;
+};
+unsigned symbols_inlines(struct symbols *s, u64 address, struct symbol_inline *out, unsigned room);
 // "name+0x10" or "name" or "0x..." into text.
 void symbols_format(struct symbols *s, u64 address, char *text, u64 size);
 // "name", "name+0x10", "file.c:120", "0x..." → address. Of a line: its first instruction, or that

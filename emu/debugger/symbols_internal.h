@@ -82,6 +82,10 @@ void symbols_read_units(struct symbol_object *o);
 // Fills in file, path and line of a place.
 void symbols_add_line(struct symbols *s, struct symbol_object *o, u64 address,
                       struct symbol_place *out);
+// The unit whose code holds an address as linked, NULL if none.
+Dwarf_Die *symbols_unit(struct symbol_object *o, u64 address);
+// A path as a unit's debug information writes it, made absolute and brief.
+const struct path_row *symbols_path(struct symbols *s, Dwarf_Die *unit, const char *written);
 // Address of "file:line" in one object; false if it has none there.
 bool symbols_line_address(struct symbol_object *o, const char *file, u64 file_length, unsigned line,
                           u64 *out);

@@ -48,8 +48,7 @@ void symbols_read_units(struct symbol_object *o)
     }
 }
 
-// The unit whose code holds the address as linked, NULL if none.
-static Dwarf_Die *unit_at(struct symbol_object *o, u64 address)
+Dwarf_Die *symbols_unit(struct symbol_object *o, u64 address)
 {
     symbols_read_units(o);
     size_t low = 0, high = o->unit_count;
@@ -100,8 +99,10 @@ static const char *brief_of(const char *path)
     return brief;
 }
 
-static const struct path_row *path_of(struct symbols *s, const char *written, const char *directory)
+const struct path_row *symbols_path(struct symbols *s, Dwarf_Die *unit, const char *written)
 {
+    Dwarf_Attribute attribute;
+    const char *directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
     for (size_t i = 0; i < s->path_count; i++) {
         if (s->paths[i].written == written && s->paths[i].directory == directory) {
             return &s->paths[i];
@@ -123,16 +124,14 @@ static const struct path_row *path_of(struct symbols *s, const char *written, co
 void symbols_add_line(struct symbols *s, struct symbol_object *o, u64 address,
                       struct symbol_place *out)
 {
-    Dwarf_Die *unit = unit_at(o, address - o->bias);
+    Dwarf_Die *unit = symbols_unit(o, address - o->bias);
     Dwarf_Line *line = unit ? dwarf_getsrc_die(unit, address - o->bias) : NULL;
     const char *file = line ? dwarf_linesrc(line, NULL, NULL) : NULL;
     int number = 0;
     if (!file || dwarf_lineno(line, &number) || number <= 0) {
         return;
     }
-    Dwarf_Attribute attribute;
-    const char *directory = dwarf_formstring(dwarf_attr(unit, DW_AT_comp_dir, &attribute));
-    const struct path_row *path = path_of(s, file, directory);
+    const struct path_row *path = symbols_path(s, unit, file);
     out->path = path->absolute;
     out->file = path->brief;
     out->line = (unsigned)number;
@@ -182,7 +181,7 @@ static bool row_at(Dwarf_Lines *lines, size_t count, u64 address, size_t *index)
 bool symbols_line_range(struct symbols *s, u64 address, u64 *begin, u64 *end)
 {
     struct symbol_object *o = symbols_object(s, address);
-    Dwarf_Die *unit = o ? unit_at(o, address - o->bias) : NULL;
+    Dwarf_Die *unit = o ? symbols_unit(o, address - o->bias) : NULL;
     Dwarf_Lines *lines;
     size_t count, at;
     struct line_row here, row;
@@ -212,7 +211,7 @@ bool symbols_line_range(struct symbols *s, u64 address, u64 *begin, u64 *end)
 u64 symbols_after_prologue(struct symbols *s, u64 function)
 {
     struct symbol_object *o = symbols_object(s, function);
-    Dwarf_Die *unit = o ? unit_at(o, function - o->bias) : NULL;
+    Dwarf_Die *unit = o ? symbols_unit(o, function - o->bias) : NULL;
     Dwarf_Lines *lines;
     size_t count, at;
     struct line_row row;

@@ -34,7 +34,8 @@ static double milliseconds(void)
 // --- against addr2line
 
 // What addr2line prints for the addresses: "function\nfile:line\n" each.
-static FILE *start_addr2line(const char *path, const u64 *addresses, unsigned count)
+static FILE *start_addr2line(const char *options, const char *path, const u64 *addresses,
+                             unsigned count)
 {
     char name[] = "/tmp/test_symbols_XXXXXX", *command;
     int fd = mkstemp(name);
@@ -46,7 +47,7 @@ static FILE *start_addr2line(const char *path, const u64 *addresses, unsigned co
         fprintf(list, "%#llx\n", (unsigned long long)addresses[i]);
     }
     fclose(list);
-    if (asprintf(&command, "addr2line -f -e '%s' < %s; rm %s", path, name, name) < 0) {
+    if (asprintf(&command, "addr2line %s -f -e '%s' < %s; rm %s", options, path, name, name) < 0) {
         return NULL;
     }
     FILE *out = popen(command, "r");
@@ -98,7 +99,7 @@ static void compare_lines(const char *path, bool kernel)
     u64 addresses[SAMPLES];
     unsigned differ = 0, with_line = 0;
     pick_addresses(s, kernel, addresses);
-    FILE *theirs = start_addr2line(path, addresses, SAMPLES);
+    FILE *theirs = start_addr2line("", path, addresses, SAMPLES);
     char function[256], text[1024], *file;
     for (unsigned i = 0; i < SAMPLES; i++) {
         if (!theirs || !fgets(function, sizeof(function), theirs) ||
@@ -123,6 +124,59 @@ static void compare_lines(const char *path, bool kernel)
     tap(differ == 0 && with_line > SAMPLES / 2,
         "%s: %u of %u lines differ from addr2line's, %u known", base_name(path), differ, SAMPLES,
         with_line);
+    symbols_destroy(s);
+}
+
+// Reads what addr2line -a -i prints for one address: functions from the innermost out.
+static unsigned read_inlines(FILE *theirs, bool *more, char names[][64], char files[][64],
+                             unsigned *lines, unsigned room)
+{
+    char function[256], text[1024], *file;
+    unsigned count = 0;
+    while (count < room) {
+        *more = fgets(function, sizeof(function), theirs) != NULL;
+        if (!*more || !strncmp(function, "0x", 2) || !fgets(text, sizeof(text), theirs)) {
+            break;
+        }
+        lines[count] = split_place(text, &file);
+        snprintf(names[count], 64, "%.*s", (int)strcspn(function, "\n"), function);
+        snprintf(files[count], 64, "%.63s", file);
+        count++;
+    }
+    return count;
+}
+
+static void compare_inlines(void)
+{
+    struct symbols *s = open_symbols(fern, true);
+    u64 addresses[SAMPLES];
+    unsigned differ = 0, inlined = 0, deepest = 0;
+    pick_addresses(s, true, addresses);
+    FILE *theirs = start_addr2line("-a -i", fern, addresses, SAMPLES);
+    char first[64], names[16][64], files[16][64];
+    bool more = theirs && fgets(first, sizeof(first), theirs);
+    for (unsigned i = 0; more && i < SAMPLES; i++) {
+        struct symbol_inline ours[16];
+        unsigned lines[16], count = symbols_inlines(s, addresses[i], ours, 16);
+        unsigned their_count = read_inlines(theirs, &more, names, files, lines, 16);
+        bool same = count == (their_count > 1 ? their_count : 0);
+        for (unsigned k = 0; same && k < count; k++) {
+            same = ours[k].name && !strcmp(ours[k].name, names[k]) && ours[k].line == lines[k] &&
+                   !strcmp(base_name(ours[k].file), files[k]);
+        }
+        inlined += count > 0;
+        deepest = count > deepest ? count : deepest;
+        if (!same && differ++ < 3) {
+            printf("# %#llx: %u functions, addr2line has %u\n", (unsigned long long)addresses[i],
+                   count, their_count);
+        }
+    }
+    if (theirs) {
+        pclose(theirs);
+    }
+    tap(!differ && inlined > SAMPLES / 10,
+        "%u of %u addresses in inlined code (up to %u deep), %u differ", inlined, SAMPLES, deepest,
+        differ);
     symbols_destroy(s);
 }
 
@@ -330,6 +384,7 @@ int main(int argc, char **argv)
     source = argv[3];
     compare_lines(fern, true);
     compare_lines(program, false);
+    compare_inlines();
     names_of_fern();
     lines_and_back();
     types();
