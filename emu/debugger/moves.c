@@ -159,18 +159,48 @@ static void switch_goal(struct target *t, struct goal *goal)
     goal->after_access = true;
 }
 
+#define STACK_BYTES 0x10000 // a kernel stack is no larger
+#define SETTLE_STEPS 64     // between the write of RSP0 and the change of stacks
+
+// On to where the new task's stack is in use.
+static enum engine_end settle_switch(struct target *t)
+{
+    enum engine_end end = ENGINE_REACHED;
+    for (unsigned i = 0; i < SETTLE_STEPS && end == ENGINE_REACHED; i++) {
+        struct place here = place_here(t);
+        if (here.task - here.rsp < STACK_BYTES || here.cpl) {
+            return end;
+        }
+        struct goal nothing = {0};
+        end = engine_forward(t, &nothing, timeline_step(t->timeline) + 1);
+    }
+    return end;
+}
+
 static enum engine_end switch_forward(struct target *t)
 {
     struct goal goal = {0};
     switch_goal(t, &goal);
-    return move_to_goal(t, &goal);
+    enum engine_end end = move_to_goal(t, &goal);
+    return end == ENGINE_REACHED && goal.range_count ? settle_switch(t) : end;
 }
 
 static enum engine_end switch_back(struct target *t)
 {
-    struct goal goal = {0};
-    switch_goal(t, &goal);
-    return move_back_to_goal(t, &goal, timeline_step(t->timeline));
+    u64 origin = timeline_step(t->timeline), before = origin;
+    for (;;) {
+        struct goal goal = {0};
+        switch_goal(t, &goal);
+        enum engine_end end = move_back_to_goal(t, &goal, before);
+        if (end != ENGINE_REACHED || !goal.range_count) {
+            return end;
+        }
+        before = timeline_step(t->timeline);
+        end = settle_switch(t);
+        if (end != ENGINE_REACHED || timeline_step(t->timeline) < origin) {
+            return end;
+        }
+    } // it began in the middle of a switch: the one before
 }
 
 // --- the table ---
@@ -182,6 +212,8 @@ static enum engine_end move_forward(struct target *t, enum target_unit unit)
         return move_step(t);
     case TARGET_NEXT:
         return move_next(t);
+    case TARGET_OWN:
+        return move_own(t);
     case TARGET_LINE:
         return move_line(t, false);
     case TARGET_NEXT_LINE:
@@ -200,6 +232,8 @@ static enum engine_end move_back(struct target *t, enum target_unit unit)
     switch (unit) {
     case TARGET_INSTRUCTION:
         return move_step_back(t);
+    case TARGET_OWN:
+        return move_own_back(t);
     case TARGET_NEXT:
         return move_next_back(t);
     case TARGET_LINE:
@@ -250,6 +284,7 @@ static const struct target_stop *unit_stop(struct target *t, enum target_unit un
         [TARGET_TRANSITION] = "transition", [TARGET_SYSCALL] = "system call",
         [TARGET_FAULT] = "page fault",      [TARGET_INTERRUPT] = "interrupt",
         [TARGET_SWITCH] = "context switch", [TARGET_USER] = "user mode",
+        [TARGET_OWN] = "next instruction",
     };
     if (unit == TARGET_INSTRUCTION) {
         return target_stop_for(t, ENGINE_REACHED, origin, back);
@@ -257,6 +292,11 @@ static const struct target_stop *unit_stop(struct target *t, enum target_unit un
     char where[100];
     target_set_stop(t, TARGET_STOP_STEP, "%s", names[unit]); // chooses the program for names
     target_where(t, place_here(t).rip, where, sizeof(where));
+    struct guest_task task;
+    if (unit == TARGET_SWITCH && t->guest && guest_current(t->guest, t->cpu, &task)) {
+        return target_set_stop(t, TARGET_STOP_STEP, "%scontext switch to pid %d (%s) at %s",
+                               back ? "back: " : "", task.pid, task.comm, where);
+    }
     return target_set_stop(t, TARGET_STOP_STEP, "%s%s at %s", back ? "back: " : "", names[unit],
                            where);
 }
@@ -291,6 +331,7 @@ const struct target_stop *target_move(struct target *t, enum target_direction di
 const struct target_stop *target_continue(struct target *t, enum target_direction direction)
 {
     u64 origin = timeline_step(t->timeline);
+    u32 pages[POINT_PAGES_MAX];
     struct goal points = {.points = true};
     enum engine_end end;
     t->origin = origin;
@@ -298,6 +339,8 @@ const struct target_stop *target_continue(struct target *t, enum target_directio
         end = engine_forward(t, &points, UINT64_MAX);
     } else {
         timeline_checkpoint(t->timeline);
+        points.pages = pages;
+        points.page_count = points_pages(t, pages, POINT_PAGES_MAX);
         end = move_back_to_goal(t, &points, origin);
         settle_back(t, end, origin);
     }

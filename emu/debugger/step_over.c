@@ -110,11 +110,15 @@ static enum engine_end over_entry(struct target *t, struct over *o, const struct
     return move_to_goal(t, &goal);
 }
 
-enum engine_end move_next(struct target *t)
+// One instruction in its ring: system calls, and what interrupts it or makes it possible, are run
+// through. below: so is what it calls.
+static enum engine_end step_through(struct target *t, bool below)
 {
     struct over o = {.t = t, .start = place_here(t)};
     struct disas_insn insn = {0};
-    insn_at(t, o.start.rip, &insn);
+    if (below) {
+        insn_at(t, o.start.rip, &insn);
+    }
     o.next_rip = o.start.rip + insn.length;
     for (unsigned i = 0; i < RETRIES_MAX; i++) {
         u64 step = timeline_step(t->timeline);
@@ -125,6 +129,9 @@ enum engine_end move_next(struct target *t)
         const struct probe_event *event = transition_of(t, step);
         u64 rip = place_here(t).rip;
         if (event && enters(event)) {
+            if (!below && event->cause == TRANSITION_EXCEPTION) {
+                o.any_return = true; // to the handler of its signal, if the instruction never works
+            }
             end = over_entry(t, &o, event);
             if (end != ENGINE_REACHED || place_here(t).rip != o.start.rip) {
                 return end;
@@ -137,6 +144,16 @@ enum engine_end move_next(struct target *t)
         return end;
     }
     return ENGINE_REACHED;
+}
+
+enum engine_end move_next(struct target *t)
+{
+    return step_through(t, true);
+}
+
+enum engine_end move_own(struct target *t)
+{
+    return step_through(t, false);
 }
 
 // --- back ---
@@ -243,7 +260,7 @@ static bool is_leaving(const struct disas_insn *insn)
            strncmp(insn->text, "sysexit", 7) == 0;
 }
 
-enum engine_end move_next_back(struct target *t)
+static enum engine_end step_through_back(struct target *t, bool below)
 {
     for (unsigned i = 0; i < RETRIES_MAX; i++) {
         struct over o = {.t = t, .start = place_here(t)};
@@ -262,9 +279,9 @@ enum engine_end move_next_back(struct target *t)
             if (end == ENGINE_REACHED && place_here(t).rip == o.start.rip) {
                 continue; // an interrupt or fault: nothing of the program has been undone
             }
-        } else if (is_return_to_here(&insn, &before, &o.start)) {
+        } else if (below && is_return_to_here(&insn, &before, &o.start)) {
             end = back_to_call(t, &o, o.start.rip);
-        } else if (insn.rep && before.rip != o.start.rip) {
+        } else if (below && insn.rep && before.rip != o.start.rip) {
             end = back_over_rep(t);
         }
         if (end == ENGINE_BEGIN) { // made by other means: one step is all there is
@@ -273,6 +290,16 @@ enum engine_end move_next_back(struct target *t)
         return end;
     }
     return ENGINE_REACHED;
+}
+
+enum engine_end move_next_back(struct target *t)
+{
+    return step_through_back(t, true);
+}
+
+enum engine_end move_own_back(struct target *t)
+{
+    return step_through_back(t, false);
 }
 
 // --- out of a function ---

@@ -81,6 +81,8 @@ enum target_unit {
     TARGET_INTERRUPT,
     TARGET_SWITCH, // events
     TARGET_USER,   // user mode (of the current task)
+    TARGET_OWN,    // one instruction in its ring: into calls, over system calls, interrupts and
+                   // faults
 };
 const struct target_stop *target_move(struct target *t, enum target_direction direction,
                                       enum target_unit unit, u64 count);

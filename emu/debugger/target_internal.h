@@ -127,6 +127,9 @@ bool target_cancelled(struct target *t);
 // --- points.c ---
 unsigned points_ranges(struct target *t, struct watch_range *out, unsigned room);
 u64 points_probes(const struct target *t);
+// The pages of RAM without a write to which no point can be met; 0: points may be met without any.
+#define POINT_PAGES_MAX 64
+unsigned points_pages(struct target *t, u32 *pages, unsigned room);
 void points_begin(struct target *t); // forward run begins: remembers watched values
 // Which points a hit or event concerns: accepted at once, or left for the boundary.
 void points_on_access(struct target *t, const struct watch_hit *hit);
@@ -190,6 +193,8 @@ enum engine_end move_back_to_goal(struct target *t, struct goal *goal, u64 befor
 enum engine_end move_step(struct target *t); // one step
 enum engine_end move_step_back(struct target *t);
 enum engine_end move_next(struct target *t);
+enum engine_end move_own(struct target *t);
+enum engine_end move_own_back(struct target *t);
 enum engine_end move_next_back(struct target *t);
 enum engine_end move_finish(struct target *t);
 enum engine_end move_finish_back(struct target *t);

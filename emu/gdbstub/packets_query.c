@@ -198,6 +198,25 @@ void packet_transfer(struct gdb_server *s, struct packet_args *a)
 }
 
 // --- monitor ---------------------------------------------------------------------------------
+static const char stub_help[] =
+    "\ngdb\n"
+    "  steps task               stepi and reverse-stepi pass over interrupts, faults and system "
+    "calls,\n"
+    "                           and so does all that gdb makes of them: reverse-next\n"
+    "  steps machine            they do not (at first)\n";
+
+// The stub's own commands. False: it is none.
+static bool stub_command(struct gdb_server *s, const char *line, FILE *out)
+{
+    bool task = strcmp(line, "steps task") == 0;
+    if (!task && strcmp(line, "steps machine") != 0) {
+        return false;
+    }
+    s->own_steps = task;
+    fprintf(out, "steps are the %s's\n", task ? "task" : "machine");
+    return true;
+}
+
 static void run_command(struct gdb_server *s, const char *line)
 {
     char *text = NULL;
@@ -207,7 +226,12 @@ static void run_command(struct gdb_server *s, const char *line)
     u64 before = timeline_step(target_timeline(s->target));
     s->busy = true;
     s->interrupted = false;
-    target_command(s->target, line, out);
+    if (!stub_command(s, line, out)) {
+        target_command(s->target, line, out);
+    }
+    if (strcmp(line, "help") == 0) {
+        fputs(stub_help, out);
+    }
     s->busy = s->interrupted = false;
     u64 after = timeline_step(target_timeline(s->target));
     if (after != before) {

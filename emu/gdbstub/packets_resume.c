@@ -2,8 +2,6 @@
 // Everything that makes the guest run, forwards or back, and the stop replies it ends in.
 #include "gdbstub/server_internal.h"
 
-#include <stdio.h>
-
 // Signals as gdb numbers them (gdb manual, "GDB signals").
 enum {
     SIGNAL_INT = 2,
@@ -40,6 +38,8 @@ unsigned stop_signal(const struct gdb_server *s, const struct target_stop *stop)
     switch (stop->kind) {
     case TARGET_STOP_CANCELLED:
         return SIGNAL_INT;
+    case TARGET_STOP_STEP: // between two steps of a range
+        return s->interrupted ? SIGNAL_INT : SIGNAL_TRAP;
     case TARGET_STOP_CATCH:
         if (stop->catches & TARGET_CATCH_FAULT) {
             return SIGNAL_SEGV;
@@ -213,10 +213,12 @@ static void end_running(struct gdb_server *s)
     s->interrupted = false;
 }
 
-// A step is the machine's: the next state of the CPU that stopped, whichever task that is then.
+// A step is the machine's: the next state of the CPU that stopped, whichever task that is then;
+// unless "monitor steps task" was asked for.
 static const struct target_stop *step_cpu(struct gdb_server *s, enum target_direction direction)
 {
-    return target_move(s->target, direction, TARGET_INSTRUCTION, 1);
+    enum target_unit unit = s->own_steps ? TARGET_OWN : TARGET_INSTRUCTION;
+    return target_move(s->target, direction, unit, 1);
 }
 
 // Forward until the thread runs; returns the stop that came before, NULL if it runs.
@@ -238,34 +240,6 @@ static const struct target_stop *step_thread(struct gdb_server *s, s64 tid)
     return stop ? stop : step_cpu(s, TARGET_FORWARD);
 }
 
-static bool is_delivery(const struct cpu_regs *before, const struct cpu_regs *after)
-{
-    // IF goes off and privilege does not fall by any instruction that stays in a source line but
-    // by a gate; a system call is an instruction of its own that gdb knows how to step.
-    return after->cpl < before->cpl || (before->rflags & 0x200 && !(after->rflags & 0x200));
-}
-
-// Runs on from an interrupt or fault that came in the middle of a line, until it returns there.
-static const struct target_stop *run_over_delivery(struct gdb_server *s,
-                                                   const struct cpu_regs *before)
-{
-    struct target_point point = {.kind = TARGET_POINT_BREAK,
-                                 .address = before->rip,
-                                 .size = 1,
-                                 .selector = -1,
-                                 .enabled = true};
-    snprintf(point.condition, sizeof(point.condition), "$rsp == 0x%llx && $cr3 == 0x%llx",
-             (unsigned long long)before->gpr[CPU_RSP], (unsigned long long)before->cr3);
-    int number;
-    struct status added = target_point_add(s->target, &point, &number);
-    if (!status_ok(&added)) {
-        return target_last_stop(s->target);
-    }
-    target_continue(s->target, TARGET_FORWARD);
-    target_point_remove(s->target, number);
-    return target_last_stop(s->target);
-}
-
 // vCont;r: steps while RIP is in begin..end, over interrupts and faults.
 static const struct target_stop *step_range(struct gdb_server *s, s64 tid, u64 begin, u64 end)
 {
@@ -273,34 +247,19 @@ static const struct target_stop *step_range(struct gdb_server *s, s64 tid, u64 b
     if (stop) {
         return stop;
     }
-    struct cpu_regs before, after;
-    target_get_regs(s->target, s->cpu, &after);
+    struct cpu_regs regs;
     do {
-        before = after;
-        u8 code[2] = {0};
-        target_read(s->target, before.rip, code, 2);
-        bool syscall = code[0] == 0x0F && code[1] == 0x05; // SDM 2B, SYSCALL
-        stop = step_cpu(s, TARGET_FORWARD);
-        target_get_regs(s->target, s->cpu, &after);
-        if (stop->kind == TARGET_STOP_STEP && !syscall && is_delivery(&before, &after) &&
-            (after.rip < begin || after.rip >= end)) {
-            stop = run_over_delivery(s, &before);
-            target_get_regs(s->target, s->cpu, &after);
-            if (stop->kind == TARGET_STOP_BREAKPOINT && after.rip == before.rip &&
-                !gdb_points_find(s, stop->number)) {
-                continue;
-            }
-        }
-    } while (after.rip >= begin && after.rip < end &&
-             (stop->kind == TARGET_STOP_STEP ||
-              (stop->kind == TARGET_STOP_BREAKPOINT && !gdb_points_find(s, stop->number))));
+        stop = target_move(s->target, TARGET_FORWARD, TARGET_OWN, 1);
+        target_get_regs(s->target, s->cpu, &regs);
+    } while (stop->kind == TARGET_STOP_STEP && regs.rip >= begin && regs.rip < end &&
+             !gdb_server_cancel(s));
     return stop;
 }
 
 static void run_to_reply(struct gdb_server *s, const struct target_stop *stop)
 {
-    end_running(s);
     resumed_reply(s, stop);
+    end_running(s);
 }
 
 static void go_on(struct gdb_server *s, enum target_direction direction)

@@ -39,7 +39,7 @@ struct gdb_server {
     bool no_reply; // the handler answered by itself, or the packet wants no answer
     bool no_ack, multiprocess, swbreak, extended;
     bool gone, outside, finished;
-    bool killed, exited;     // gdb thinks of the guest as gone; in extended mode it may run again
+    bool killed, exited;      // gdb thinks of the guest as gone; in extended mode it may run again
     enum gdb_outcome outcome; // once finished
     // While the guest runs or a command works:
     bool busy, interrupted;
@@ -50,7 +50,8 @@ struct gdb_server {
     unsigned point_count;
     int catches[GDB_SYSCALLS_MAX]; // the target's numbers for QCatchSyscalls
     unsigned catch_count;
-    bool told_end; // the guest's end was reported as the end of history, at end_step
+    bool own_steps; // s, S and bs keep to the ring: "monitor steps task"
+    bool told_end;  // the guest's end was reported as the end of history, at end_step
     u64 end_step;
     bool told_signals;     // that signals cannot be delivered
     unsigned threads_told; // by qfThreadInfo and qsThreadInfo

@@ -64,8 +64,7 @@ def scenario_kernel():
     do("break sys_execve")
     do("continue")
     expect(function() == "sys_execve", "not in sys_execve")
-    line = gdb.selected_frame().find_sal()
-    expect(line.symtab.filename.endswith("proc/exec.c") and line.line > 0, "no source line")
+    expect(gdb.selected_frame().find_sal().symtab.filename.endswith("proc/exec.c") and line() > 0, "no source line")
     expect("syscall_dispatch" in do("backtrace"), "no backtrace")
     expect(number("$cpl") == 0, "not in ring 0")
     expect("0x" in do("info registers cr3 efer lstar"), "no system registers")
@@ -142,6 +141,41 @@ def scenario_watch():
     expect(function() == "fill" and number(f"*(char *){address}") == 6, "forwards it is not found")
     do("delete")
     expect("by the CPU at 0x" in do(f"monitor who-wrote {address}"), "who-wrote")
+
+
+def line():
+    return gdb.selected_frame().find_sal().line
+
+
+def scenario_lines():
+    """Source lines forwards and back, over a page fault and into functions."""
+    do("tbreak touch")
+    do("continue")
+    begin = line()
+    do("next")
+    before = step_number()
+    while line() < begin + 3:
+        do("next")
+        expect(function() == "touch" and number("$cpl") == 3, "next leaves the function")
+    expect(step_number() - before > 100, "there was no fault")
+    do("monitor steps task")
+    do("reverse-next")
+    expect(function() == "touch" and line() < begin + 3, "reverse-next")
+    do("monitor steps machine")
+    do("finish")
+    expect(function() == "main" and number("$rax") == 8, "finish")
+    do("reverse-step")
+    expect(function() == "touch", "reverse-step does not go into touch")
+    do("reverse-finish")
+    expect(function() == "main", "reverse-finish")
+    do("step")
+    expect(function() == "touch", "step does not go into touch")
+    do("tbreak sys_openat")
+    do("reverse-continue")
+    do("step")
+    expect(function() == "do_sys_open", "step in the kernel")
+    do("finish")
+    expect(number("$cpl") == 0 and function() in ("sys_openat", "syscall_dispatch"), "finish in the kernel")
 
 
 def scenario_syscalls():

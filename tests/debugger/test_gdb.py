@@ -140,6 +140,10 @@ def test_writer_of_a_stack_byte():
     scenario("watch")
 
 
+def test_source_lines():
+    scenario("lines")
+
+
 def test_system_calls():
     scenario("syscalls")
 

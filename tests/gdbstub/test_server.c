@@ -476,10 +476,13 @@ static void range_step(void **state)
 static void monitor(void **state)
 {
     struct session *s = *state;
-    send(s, "qRcmd,68656c70");
+    send(s, "qRcmd,6261636b21"); // back!
+    send(s, "qRcmd,68656c70");   // help
     send(s, "qRcmd,6");
     serve(s);
-    expect(s, "O796f7520736169643a2068656c700a");
+    expect(s, "O796f7520736169643a206261636b210a");
+    expect(s, "OK");
+    expect_begin(s, "O796f7520736169643a2068656c700a");
     expect(s, "OK");
     expect(s, "E16");
 }
