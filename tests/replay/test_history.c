@@ -161,6 +161,16 @@ static void check_clean(struct guest *g, u32 rpn, const struct hits *hits, unsig
     }
 }
 
+static bool has_step(const struct hits *hits, u64 step)
+{
+    for (unsigned i = 0; i < hits->count; i++) {
+        if (hits->steps[i] == step) {
+            return true;
+        }
+    }
+    return false;
+}
+
 // Of those that were ever written by the guest.
 static u32 some_written_page(const struct guest *g)
 {
@@ -184,6 +194,7 @@ static void test_watches(const struct guest_files *files)
     cpu_get_regs(machine_cpu(g.m, 0), &regs);
     struct hits all = {.steps = xcalloc(HITS_MAX, sizeof(u64))};
     unsigned clean = 0, written = 0;
+    u64 piece_begin = 0;
     for (int n = 0; n < 7; n++) {
         struct watch_range range = {.first = regs.lstar, .size = 1, .kinds = WATCH_EXECUTE};
         u32 rpn = some_written_page(&g);
@@ -192,6 +203,7 @@ static void test_watches(const struct guest_files *files)
             timeline_seek(g.time, middle, NULL, NULL);
             cpu_get_regs(machine_cpu(g.m, 0), &regs);
             range.first = regs.rip;
+            piece_begin = middle;
         } else if (n) {
             range = (struct watch_range){(u64)rpn << 12, 4096, WATCH_PHYSICAL};
         }
@@ -210,6 +222,7 @@ static void test_watches(const struct guest_files *files)
             written += all.count != 0;
         } else {
             expect(all.count > (n ? 0 : 100), "hardly a hit", 0);
+            expect(!n || has_step(&all, piece_begin), "not told where a piece begins", piece_begin);
         }
     }
     expect(clean > 20, "hardly a page is told clean", clean);
