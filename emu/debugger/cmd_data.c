@@ -388,9 +388,11 @@ bool cmd_bt(struct target *t, const char *args, FILE *out)
             fprintf(out, "no task %llu\n", (unsigned long long)pid);
             return false;
         }
+        guest_follow(t->guest, &task);
         count = backtrace_task(t->m, t->guest, &task, t->symbols, frames, BACKTRACE_MAX);
     }
     backtrace_print(out, t->symbols, frames, count);
+    target_choose_program(t);
     return true;
 }
 

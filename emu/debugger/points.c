@@ -4,6 +4,7 @@
 #include "debugger/target_internal.h"
 
 #include "base/bits.h"
+#include "debugger/walk.h"
 
 #include <string.h>
 
@@ -86,6 +87,38 @@ u64 points_probes(const struct target *t)
         probes |= p->catches & TARGET_CATCH_MSR ? BIT(PROBE_msr) : 0;
     }
     return probes;
+}
+
+// The kernel's half is mapped alike in every address space: as long as neither the watched page nor
+// the tables below the root that lead to it are written, nothing is written through that address.
+unsigned points_pages(struct target *t, u32 *pages, unsigned room)
+{
+    struct walk_space space = walk_space_of_cpu(t->m, t->cpu);
+    const struct physmem *mem = machine_memory(t->m);
+    unsigned count = 0;
+    for (unsigned i = 0; i < t->point_count; i++) {
+        const struct target_point *p = &t->points[i].p;
+        struct walk walk;
+        if (!p->enabled) {
+            continue;
+        }
+        u64 last = p->address + p->size - 1;
+        walk_linear(&space, p->address, &walk);
+        if (p->kind != TARGET_POINT_WATCH_WRITE || !(p->address >> 63) || !walk.mapped ||
+            (p->address ^ last) >> PAGE_SHIFT || count + ARRAY_LEN(walk.steps) > room) {
+            return 0;
+        }
+        for (unsigned level = 1; level < walk.depth; level++) {
+            pages[count++] = physmem_rpn(mem, walk.steps[level].entry_gpa);
+        }
+        pages[count++] = physmem_rpn(mem, walk.gpa);
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (pages[i] == PHYSMEM_NO_RPN) {
+            return 0;
+        }
+    }
+    return count;
 }
 
 static u64 watched_value(struct target *t, const struct target_point *p)
