@@ -268,9 +268,10 @@ static void go_on(struct gdb_server *s, enum target_direction direction)
     run_to_reply(s, target_continue(s->target, direction));
 }
 
-static void no_signals(struct gdb_server *s)
+// The signal that gdb passes on: that of the stop was made for a fault, which the guest has anyway.
+static void pass_signal(struct gdb_server *s, u64 signal)
 {
-    if (!s->told_signals) {
+    if (signal && signal != stop_signal(s, target_last_stop(s->target)) && !s->told_signals) {
         s->told_signals = true;
         server_note(s, "a whole machine takes no signals; it goes on without");
     }
@@ -300,9 +301,7 @@ static bool take_signal(struct gdb_server *s, struct packet_args *a)
         reply_error(s, GDB_ERROR_INVALID);
         return false;
     }
-    if (signal) {
-        no_signals(s);
-    }
+    pass_signal(s, signal);
     return true;
 }
 
@@ -355,9 +354,7 @@ static bool parse_action(struct gdb_server *s, struct packet_args *a, struct act
         if (!packet_hex(a, &signal)) {
             return false;
         }
-        if (signal) {
-            no_signals(s);
-        }
+        pass_signal(s, signal);
     } else if (packet_skip(a, 'c') || packet_skip(a, 's')) {
         out->kind = (char)a->at[-1];
     } else if (packet_skip(a, 'r')) {

@@ -196,6 +196,23 @@ def scenario_syscalls():
     do("delete")
 
 
+def scenario_faults():
+    """A fault that is caught shows as SIGSEGV with its address."""
+    do("tbreak touch")
+    do("continue")
+    address = number("(unsigned long)&pages[4096 + 7]")
+    do("monitor catch fault")
+    do("continue")
+    told("SIGSEGV")
+    expect(number("(unsigned long)$_siginfo._sifields._sigfault.si_addr") == address, "si_addr")
+    expect(unsigned("cr2") == address and number("$_siginfo.si_signo") == 11, "cr2")
+    do("monitor delete")
+    do("tbreak _Exit")
+    do("continue")
+    told("signals", absent=True)
+    expect(function() == "_Exit", "not going on behind the fault")
+
+
 def scenario_threads():
     """fern's tasks as threads, each with its stack and its memory."""
     to_compete()

@@ -14,7 +14,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "boot"))
-from vivtest import FERN, TOP, VIV, Failure, expect, expect_equal, main  # noqa: E402
+from vivtest import FERN, TOP, VIV, Failure, Terminal, expect, expect_equal, main  # noqa: E402
 
 FOLDER = pathlib.Path(tempfile.mkdtemp())
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
@@ -67,7 +67,7 @@ class Client:
     def __init__(self, viv):
         self.socket = socket.socket(socket.AF_UNIX)
         self.socket.settimeout(20)
-        self.socket.connect(viv.socket)
+        self.socket.connect(viv if isinstance(viv, str) else viv.socket)
         self.buffer = b""
 
     def send(self, packet):
@@ -148,6 +148,10 @@ def test_system_calls():
     scenario("syscalls")
 
 
+def test_faults():
+    scenario("faults")
+
+
 def test_tasks_are_threads():
     scenario("threads")
 
@@ -199,6 +203,30 @@ def test_interrupt_of_a_sleeping_guest():
         expect(time.monotonic() - began < 0.3, f"it took {time.monotonic() - began:.2f} s")
         client.send("k")
         expect_equal(viv.end(), 0, "viv's status")
+
+
+def test_console_while_gdb_is_there():
+    path = str(FOLDER / "socket")
+    terminal = Terminal("--gdb", f"unix:{path}")
+    try:
+        terminal.wait_for(b"waiting for gdb")
+        client = Client(path)
+        client.send("c")
+        terminal.wait_for(b"# ")
+        expect(b"typed 7" in terminal.command("echo typed $((3 + 4))"), "the console does not work")
+        time.sleep(0.3)  # the guest sleeps for a key now
+        client.socket.sendall(b"\x03")
+        expect(client.reply().startswith("T02"), "no SIGINT")
+        terminal.type("echo typed $((4 + 4))\n")  # while it stands still
+        time.sleep(0.2)
+        client.send("c")
+        terminal.wait_for(b"typed 8")
+        client.socket.sendall(b"\x03")
+        client.reply()
+        terminal.type(b"\x01x")
+        expect_equal(terminal.wait(), 0, "Ctrl-A x while it is halted")
+    finally:
+        terminal.close()
 
 
 def test_garbage():

@@ -363,7 +363,7 @@ static void watchpoints(void **state)
     send(s, "c");
     send(s, "z2,1000,8");
     send(s, "Z4,1000,8");
-    send(s, "C05");
+    send(s, "C0b");
     serve(s);
     expect(s, "OK");
     expect_begin(s, "T05watch:1000;");
