@@ -74,6 +74,30 @@ static u64 page_of(const struct paging_mode *mode, u64 entry, u64 size)
     return entry & ADDRESS_MASK & ~(size - 1);
 }
 
+// The bits that must be clear in a present entry (SDM 3A tables 4-5 to 4-19).
+static u64 reserved_bits(const struct walk_space *space, const struct paging_mode *mode,
+                         unsigned level, bool large)
+{
+    if (mode == &mode_32bit) {
+        return large ? UINT64_C(1) << 21 : 0;
+    }
+    if (mode == &mode_pae && !level) {
+        return 0; // checked when CR3 is loaded
+    }
+    u64 top = mode == &mode_pae ? ENTRY_NX : UINT64_C(1) << 52;
+    u64 reserved = top - (UINT64_C(1) << MMU_PHYS_BITS);
+    if (!(space->efer & EFER_NXE)) {
+        reserved |= ENTRY_NX;
+    }
+    if (mode == &mode_4level && !level) {
+        reserved |= ENTRY_PS;
+    }
+    if (large) {
+        reserved |= (UINT64_C(1) << shift_of(mode, level)) - (UINT64_C(1) << 13);
+    }
+    return reserved;
+}
+
 static void take_entry(const struct walk_space *space, const struct paging_mode *mode,
                        unsigned level, u64 table, u64 linear, struct walk_step *step)
 {
@@ -87,6 +111,8 @@ static void take_entry(const struct walk_space *space, const struct paging_mode 
     bool large_allowed = mode->large[level] && (mode != &mode_32bit || space->cr4 & CR4_PSE);
     step->leaf =
         step->present && (level + 1 == mode->levels || (large_allowed && (step->entry & ENTRY_PS)));
+    bool large = step->leaf && level + 1 < mode->levels;
+    step->reserved = step->present && (step->entry & reserved_bits(space, mode, level, large)) != 0;
 }
 
 void walk_linear(const struct walk_space *space, u64 linear, struct walk *out)
@@ -105,7 +131,8 @@ void walk_linear(const struct walk_space *space, u64 linear, struct walk *out)
     for (unsigned level = 0; level < mode->levels && out->canonical; level++) {
         struct walk_step *step = &out->steps[out->depth++];
         take_entry(space, mode, level, table, linear, step);
-        if (!step->present) {
+        out->reserved = step->reserved;
+        if (!step->present || step->reserved) {
             return;
         }
         if (mode != &mode_pae || level > 0) { // PDPTEs of PAE paging carry no rights
@@ -147,8 +174,9 @@ unsigned walk_verdict(const struct walk_space *space, const struct walk *walk, u
         return 0;
     }
     bool tells_fetch = space->cr4 & CR4_SMEP || (space->efer & EFER_NXE && space->cr4 & CR4_PAE);
-    *error_code = (access & (WALK_WRITE | WALK_USER)) | (walk->mapped ? 1u : 0u) |
-                  (tells_fetch ? access & WALK_FETCH : 0u);
+    *error_code = (access & (WALK_WRITE | WALK_USER)) | (walk->mapped ? PF_PRESENT : 0) |
+                  (walk->reserved ? PF_PRESENT | PF_RESERVED : 0) |
+                  (tells_fetch ? access & WALK_FETCH : 0);
     return 14;
 }
 
@@ -196,6 +224,7 @@ static void print_flags(FILE *out, const struct walk_step *step)
                 e & ENTRY_PS && strcmp(step->name, "PTE") ? " PS" : "", e & 0x100 ? " G" : "");
     }
     fputs(e & ENTRY_NX ? " NX" : "", out);
+    fputs(step->reserved ? " RESERVED" : "", out);
 }
 
 static void print_step(FILE *out, const struct walk_step *step)
@@ -244,7 +273,9 @@ static void print_verdict(FILE *out, const struct walk_space *space, const struc
         fprintf(out, "#GP(0), not canonical\n");
     } else {
         fprintf(out, "#PF, error code %#x (%s)\n", error_code,
-                error_code & 1 ? "protection" : "not present");
+                error_code & PF_RESERVED  ? "reserved bit"
+                : error_code & PF_PRESENT ? "protection"
+                                          : "not present");
     }
 }
 

@@ -25,11 +25,12 @@ struct walk_step {
     u64 entry_gpa; // where the entry stands
     u64 entry;
     bool in_ram, present, leaf;
+    bool reserved; // a bit is set that must be clear: any access faults
 };
 struct walk {
     struct walk_step steps[4];
     unsigned depth; // steps looked at
-    bool canonical, mapped;
+    bool canonical, mapped, reserved;
     u64 gpa, page_size;              // when mapped
     bool writable, user, executable; // all levels together
 };

@@ -94,6 +94,60 @@ static void walks(struct boot *b, struct guest *g)
         "%u walks allow and %u refuse what the MMU does, %u differ", allowed, refused, wrong);
 }
 
+// Compares walk and MMU for one access in tables that were changed. -1: differ, else the error
+// code.
+static int compare_once(const struct walk_space *space, struct mmu *mmu, u64 linear)
+{
+    struct walk walk;
+    u8 byte = 0;
+    u32 our_code, their_code;
+    unsigned access = random_number() & (WALK_WRITE | WALK_USER);
+    walk_linear(space, linear, &walk);
+    if (walk.mapped && walk_read(space, linear, &byte, 1) != 1) {
+        return 0; // a device: not to be touched here
+    }
+    unsigned vector = walk_verdict(space, &walk, access, &our_code);
+    if (vector != mmu_says(mmu, linear, access, byte, &their_code) || our_code != their_code) {
+        printf("# MMU: error code %#x\n", their_code);
+        fflush(stdout);
+        walk_print(stdout, space, linear, access);
+        return -1;
+    }
+    return (int)our_code;
+}
+
+// Flips each bit but those of the address in entries of all levels.
+static void damaged_tables(struct boot *b)
+{
+    struct walk_space space = walk_space_of_cpu(b->m, 0);
+    struct physmem *mem = machine_memory(b->m);
+    struct cpu *cpu = machine_cpu(b->m, 0);
+    unsigned wrong = 0, reserved = 0, tried = 0;
+    struct cpu_regs regs;
+    cpu_get_regs(cpu, &regs);
+    for (unsigned i = 0; i < 8000; i++) {
+        // The program's code, and the kernel's direct map with its large pages.
+        u64 linear = i & 1 ? regs.rip : UINT64_C(0xffff888000000000) + random_number() % (64 << 20);
+        u64 bit = UINT64_C(1) << random_number() % 64;
+        struct walk walk;
+        walk_linear(&space, linear, &walk);
+        const struct walk_step *step = &walk.steps[random_number() % walk.depth];
+        u64 damaged = step->entry ^ bit;
+        if ((bit & UINT64_C(0xFFFFFFF000)) &&
+            !(step->leaf && walk.page_size > PAGE_SIZE && bit < 1 << 21)) {
+            continue;
+        }
+        physmem_write(mem, step->entry_gpa, &damaged, 8);
+        int code = compare_once(&space, cpu->mmu, linear);
+        physmem_write(mem, step->entry_gpa, &step->entry, 8);
+        tried++;
+        wrong += code < 0;
+        reserved += code > 0 && (code & PF_RESERVED);
+    }
+    tap(!wrong && reserved > 100, "%u walks of damaged tables, %u by reserved bits, %u differ",
+        tried, reserved, wrong);
+}
+
 // --- listings
 
 static char *captured;
@@ -229,6 +283,7 @@ int main(int argc, char **argv)
     listings(&b);
     code(&b);
     walks(&b, g);
+    damaged_tables(&b);
     guest_destroy(g);
     boot_close(&b);
     return tap_end();
