@@ -49,4 +49,10 @@ MUTATIONS = [
      "if (n || error || !p->writers || (f->f_flags & O_NONBLOCK)) {\n            if (!n && !error && p->writers) {",
      "if (n || error || !p->writers || (f->f_flags & O_NONBLOCK)) {\n            if (!n && !error) {",
      [guest("pipe_basic")]),
+    ("gdb's packets need no checksum", "emu/gdbstub/packet.c",
+     "if (low < 0 || (p->wanted_sum | low) != p->sum) {", "if (low < 0) {", [["build/tests/gdbstub/test_gdb_packet"]]),
+    ("gdb's breakpoints outlive it", "emu/gdbstub/server.c",
+     "    gdb_points_clear(s);\n", "", [["build/tests/gdbstub/test_gdb_server"]]),
+    ("gdb sees a sleeping task with the CPU's registers", "emu/gdbstub/threads.c",
+     "    if (!thread->runs) {\n", "    if (!thread->runs && !thread->tid) {\n", [["build/tests/gdbstub/test_gdb_server"]]),
 ]
