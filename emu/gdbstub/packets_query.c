@@ -181,7 +181,7 @@ void packet_transfer(struct gdb_server *s, struct packet_args *a)
         return;
     }
     u64 offset, length;
-    if (!args_address_length(a, &offset, &length) || !packet_end(a)) {
+    if (!packet_address_length(a, &offset, &length) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }

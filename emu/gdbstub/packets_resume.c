@@ -359,7 +359,7 @@ static bool parse_action(struct gdb_server *s, struct packet_args *a, struct act
         out->kind = (char)a->at[-1];
     } else if (packet_skip(a, 'r')) {
         out->kind = 'r';
-        if (!args_address_length(a, &out->begin, &out->end)) {
+        if (!packet_address_length(a, &out->begin, &out->end)) {
             return false;
         }
     } else {

@@ -129,7 +129,7 @@ static void read_memory(struct gdb_server *s, struct packet_args *a, bool binary
 {
     struct gdb_thread thread;
     u64 address, length;
-    if (!args_address_length(a, &address, &length) || !packet_end(a)) {
+    if (!packet_address_length(a, &address, &length) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }
@@ -188,7 +188,7 @@ void packet_write_memory(struct gdb_server *s, struct packet_args *a)
     u64 address, length;
     size_t size;
     u8 *bytes = xcalloc(1, GDB_PACKET_MAX);
-    if (args_address_length(a, &address, &length) && packet_skip(a, ':') &&
+    if (packet_address_length(a, &address, &length) && packet_skip(a, ':') &&
         packet_bytes(a, bytes, GDB_PACKET_MAX, &size) && size == length) {
         write_memory(s, address, bytes, size);
     } else {
@@ -200,7 +200,7 @@ void packet_write_memory(struct gdb_server *s, struct packet_args *a)
 void packet_write_memory_binary(struct gdb_server *s, struct packet_args *a)
 {
     u64 address, length;
-    if (args_address_length(a, &address, &length) && packet_skip(a, ':') &&
+    if (packet_address_length(a, &address, &length) && packet_skip(a, ':') &&
         (u64)(a->end - a->at) == length) {
         write_memory(s, address, a->at, length);
     } else {

@@ -40,7 +40,7 @@ static struct gdb_point *find_same(struct gdb_server *s, const struct gdb_point 
 static bool parse(struct packet_args *a, struct gdb_point *out)
 {
     return packet_hex(a, &out->type) && packet_skip(a, ',') &&
-           args_address_length(a, &out->address, &out->length);
+           packet_address_length(a, &out->address, &out->length);
 }
 
 void packet_insert_point(struct gdb_server *s, struct packet_args *a)

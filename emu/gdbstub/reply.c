@@ -44,7 +44,7 @@ bool packet_hex(struct packet_args *a, u64 *value)
     return digits > 0;
 }
 
-bool args_address_length(struct packet_args *a, u64 *address, u64 *length)
+bool packet_address_length(struct packet_args *a, u64 *address, u64 *length)
 {
     return packet_hex(a, address) && packet_skip(a, ',') && packet_hex(a, length);
 }

@@ -68,7 +68,7 @@ struct packet_args {
 bool packet_end(const struct packet_args *a);
 bool packet_skip(struct packet_args *a, char c); // takes c if it is next
 bool packet_hex(struct packet_args *a, u64 *value);
-bool args_address_length(struct packet_args *a, u64 *address, u64 *length); // "addr,length"
+bool packet_address_length(struct packet_args *a, u64 *address, u64 *length); // "addr,length"
 bool packet_thread(struct packet_args *a, s64 *tid);
 // Hexadecimal byte pairs, at most room; false if they are none or more.
 bool packet_bytes(struct packet_args *a, u8 *out, size_t room, size_t *size);
