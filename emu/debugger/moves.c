@@ -341,7 +341,7 @@ const struct target_stop *target_continue(struct target *t, enum target_directio
         timeline_checkpoint(t->timeline);
         points.pages = pages;
         points.page_count = points_pages(t, pages, POINT_PAGES_MAX);
-        end = move_back_to_goal(t, &points, origin);
+        end = points_any(t) ? move_back_to_goal(t, &points, origin) : ENGINE_BEGIN;
         settle_back(t, end, origin);
     }
     return target_stop_for(t, end, origin, direction == TARGET_BACK);

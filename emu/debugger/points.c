@@ -69,6 +69,16 @@ unsigned points_ranges(struct target *t, struct watch_range *out, unsigned room)
     return count;
 }
 
+bool points_any(const struct target *t)
+{
+    for (unsigned i = 0; i < t->point_count; i++) {
+        if (t->points[i].p.enabled) {
+            return true;
+        }
+    }
+    return false;
+}
+
 u64 points_probes(const struct target *t)
 {
     u64 probes = 0;

@@ -126,6 +126,7 @@ bool target_cancelled(struct target *t);
 
 // --- points.c ---
 unsigned points_ranges(struct target *t, struct watch_range *out, unsigned room);
+bool points_any(const struct target *t); // enabled ones
 u64 points_probes(const struct target *t);
 // The pages of RAM without a write to which no point can be met; 0: points may be met without any.
 #define POINT_PAGES_MAX 64
@@ -136,7 +137,6 @@ void points_on_access(struct target *t, const struct watch_hit *hit);
 void points_on_event(struct target *t, const struct probe_event *event);
 // Judges what was left for the boundary.
 void points_judge(struct target *t);
-bool points_event_wanted(const struct target *t);
 struct point *points_find(struct target *t, int number);
 void points_stop(struct target *t, const struct met *met, bool back);
 const char *point_catch_name(u32 bit);
