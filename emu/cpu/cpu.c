@@ -166,6 +166,11 @@ bool cpu_has_work(const struct cpu *cpu)
            (cpu->intr && (cpu->rflags & RFLAGS_IF));
 }
 
+bool cpu_is_closed(const struct cpu *cpu)
+{
+    return cpu->halted && (cpu->waiting_for_sipi || !(cpu->rflags & RFLAGS_IF));
+}
+
 const char *cpu_shutdown_reason(const struct cpu *cpu)
 {
     return cpu->shutdown_reason;

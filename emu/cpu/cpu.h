@@ -71,6 +71,9 @@ u64 cpu_now(struct cpu *cpu);
 // True if a signal would wake the halted CPU at this boundary.
 bool cpu_has_work(const struct cpu *cpu);
 
+// True if the CPU is halted and nothing but NMI, INIT or a start-up message could wake it.
+bool cpu_is_closed(const struct cpu *cpu);
+
 // Why the CPU shut down or what it last did, one line for the user.
 const char *cpu_shutdown_reason(const struct cpu *cpu);
 

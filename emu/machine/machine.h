@@ -35,7 +35,7 @@ enum machine_exit {
     MACHINE_EXIT_DEBUG_EXIT, // the guest wrote value to the debug-exit port
     MACHINE_EXIT_RESET,      // the guest asked for a reset
     MACHINE_EXIT_SHUTDOWN,   // triple fault; text says where
-    MACHINE_EXIT_STUCK,      // everything halted, no event pending, no input possible
+    MACHINE_EXIT_STUCK,      // everything halted, and nothing can ever wake it; text says why
     MACHINE_EXIT_HOST,       // the door wants the run to end
     MACHINE_EXIT_STOPPED,    // a watch or machine_stop_soon() (watch.h); takes precedence
 };
@@ -43,7 +43,7 @@ enum machine_exit {
 struct machine_result {
     enum machine_exit exit;
     u32 value;      // debug-exit's
-    char text[200]; // shutdown's reason
+    char text[200]; // the reason of shutdown and stuck
 };
 
 // The one stop rule: runs until the first state with step == until_step (before events due there

@@ -77,6 +77,31 @@ static struct cpu *runnable_cpu(struct machine *m)
     return NULL;
 }
 
+// Whether every CPU sleeps for good: closed to maskable interrupts, and nobody there who could send
+// another, although timers may go on for ever.
+static bool is_dead(const struct machine *m)
+{
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        if (!cpu_is_closed(m->cpus[i])) {
+            return false;
+        }
+    }
+    for (unsigned i = 0; i < m->device_count; i++) {
+        const struct device *dev = m->devices[i];
+        if (dev->class->may_act && dev->class->may_act(dev)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct machine_result stuck_result(const char *why)
+{
+    struct machine_result result = {.exit = MACHINE_EXIT_STUCK};
+    snprintf(result.text, sizeof(result.text), "%s", why);
+    return result;
+}
+
 // Every CPU sleeps: time jumps, or the door waits. False if nothing can ever happen again.
 static bool pass_idle_time(struct machine *m)
 {
@@ -183,8 +208,12 @@ static struct machine_result run(struct machine *m, u64 until_step)
         }
         struct cpu *cpu = runnable_cpu(m);
         if (!cpu) {
+            if (is_dead(m)) {
+                return stuck_result("every CPU is halted with interrupts off");
+            }
             if (!pass_idle_time(m)) {
-                return (struct machine_result){.exit = MACHINE_EXIT_STUCK};
+                return stuck_result(
+                    "every CPU is halted, no event is pending and no input can come");
             }
             continue;
         }

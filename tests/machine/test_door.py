@@ -94,8 +94,8 @@ def test_terminal():
     t.type(b"q")
     check(t.end() == (3, True), "the guest's exit restores the terminal")
     for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGABRT, signal.SIGSEGV):
-        t = OnTerminal("--kernel", SLEEPER)
-        t.wait_for(b"up")
+        t = OnTerminal("--kernel", ECHO)
+        t.wait_for(b"ready\n")
         os.kill(t.pid, number)
         status, cooked = t.end()
         wanted = 128 + number if number in (signal.SIGTERM, signal.SIGHUP) else -number
@@ -143,7 +143,8 @@ def test_bad_input():
             (64, ["--frob"], b"--frob"), (64, ["--mem"], b"--mem"), (64, ["--mem", "12Q"], b"12Q"),
             (65, ["--mem", "1000T"], b"--mem"), (64, ["--smp", "2"], b"--smp"), (64, ["--tlb", "big"], b"--tlb"),
             (64, ["--cpu-engine", "jit"], b"interp"), (64, ["--cpu", "v9", "--kernel", ECHO], b"v9"),
-            (64, ["--record", "x"], b"--record"), (64, ["--trace", "colours"], b"colours"),
+            (65, ["--kernel", ECHO, "--record", "/nonexistent/x"], b"/nonexistent/x"),
+            (64, ["--trace", "colours"], b"colours"),
             (65, ["--kernel", str(f)], folder.encode()), (65, ["--kernel", str(f / "empty")], b"empty"),
             (65, ["--kernel", str(f / "odd")], b"odd"), (65, ["--kernel", str(f / "none")], b"none"),
             (65, ["--kernel", ECHO, "--disk", str(f / "odd")], b"512"),

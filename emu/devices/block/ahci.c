@@ -156,6 +156,17 @@ static struct status ahci_create(struct device *dev, const void *fdt, int node)
     return status_success();
 }
 
+static bool ahci_may_act(const struct device *dev)
+{
+    const struct ahci *a = dev->state;
+    for (unsigned i = 0; i < AHCI_PORTS; i++) {
+        if (a->port[i].deadline_ns != EVENT_NEVER) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void ahci_destroy(struct device *dev)
 {
     free(((struct ahci *)dev->state)->buffer);
@@ -196,4 +207,5 @@ const struct device_class ahci_class = {
     .reset = ahci_reset,
     .destroy = ahci_destroy,
     .fields = ahci_fields,
+    .may_act = ahci_may_act,
 };

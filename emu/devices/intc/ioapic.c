@@ -13,6 +13,8 @@ enum {
     RTE_DELIVERY_SHIFT = 8, RTE_LOGICAL = 1 << 11, RTE_REMOTE_IRR = 1 << 14,
     RTE_LEVEL = 1 << 15, RTE_MASKED = 1 << 16,
     DELIVERY_SMI = 2, // the first delivery mode that knows no level
+    DELIVERY_NMI = 4, // from here on no RFLAGS.IF either, but for ExtINT
+    DELIVERY_EXTINT = 7,
 };
 #define RTE_WRITABLE (UINT64_C(0xFF00000000000000) | 0x1AFFF)
 
@@ -185,6 +187,19 @@ static const struct field ioapic_fields[] = {
     FIELD_END,
 };
 
+static bool ioapic_may_act(const struct device *dev)
+{
+    const struct ioapic *io = dev->state;
+    for (unsigned pin = 0; pin < PINS; pin++) {
+        u64 delivery = bits_get(io->redirection[pin], RTE_DELIVERY_SHIFT, 3);
+        if (!(io->redirection[pin] & RTE_MASKED) && delivery >= DELIVERY_NMI &&
+            delivery != DELIVERY_EXTINT) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct device_class ioapic_class = {
     .name = "ioapic",
     .compatible = "intel,ioapic",
@@ -192,4 +207,5 @@ const struct device_class ioapic_class = {
     .create = ioapic_create,
     .reset = ioapic_reset,
     .fields = ioapic_fields,
+    .may_act = ioapic_may_act,
 };

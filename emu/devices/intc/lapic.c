@@ -532,6 +532,20 @@ static const struct field lapic_fields[] = {
 };
 _Static_assert(LAPIC_MAX_CPUS == 16, "one CPU_FIELDS() per CPU");
 
+// Of the local sources only LINT0 is connected (to the 8259) and has a delivery mode.
+static bool lapic_may_act(const struct device *dev)
+{
+    const struct lapic *l = dev->state;
+    for (unsigned i = 0; i < dev->bus->cpu_count; i++) {
+        u32 lvt = l->cpu[i].lvt[LVT_LINT0];
+        u64 mode = bits_get(lvt, 8, 3);
+        if (!(lvt & LVT_MASKED) && (mode == DELIVER_NMI || mode == DELIVER_INIT)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 const struct device_class lapic_class = {
     .name = "lapic",
     .compatible = "intel,lapic",
@@ -540,4 +554,5 @@ const struct device_class lapic_class = {
     .reset = lapic_reset,
     .loaded = lapic_loaded,
     .fields = lapic_fields,
+    .may_act = lapic_may_act,
 };
