@@ -42,7 +42,8 @@ void packet_parser_reset(struct packet_parser *p);
 enum packet_event packet_feed(struct packet_parser *p, u8 byte);
 
 // Writes "$payload#sum" into out, with '#', '$', '}' and '*' escaped and, if compress, runs of
-// equal bytes run-length encoded. size at most GDB_PACKET_MAX, out takes 2 * size + 4; returns the frame's size.
+// equal bytes run-length encoded. size at most GDB_PACKET_MAX, out takes 2 * size + 4; returns the
+// frame's size.
 u32 packet_encode(u8 *out, const u8 *payload, u32 size, bool compress);
 
 // The value of a hexadecimal digit, -1 if it is none.

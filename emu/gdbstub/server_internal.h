@@ -102,7 +102,10 @@ const struct gdb_point *gdb_points_find(const struct gdb_server *s, int number);
 
 // The answer to '?' and every resumption (gdb manual, E.3 "Stop Reply Packets").
 void stop_reply(struct gdb_server *s, const struct target_stop *stop);
-// Its signal, as gdb numbers them.
+// The answer to a resumption that ended in stop: with what the person has to be told before it, and
+// the guest's end where gdb knows of it already.
+void resumed_reply(struct gdb_server *s, const struct target_stop *stop);
+// The stop's signal, as gdb numbers them.
 unsigned stop_signal(const struct gdb_server *s, const struct target_stop *stop);
 
 // packets.def.
