@@ -4,6 +4,8 @@
 #include "base/check.h"
 #include "base/memory.h"
 
+#include "isa/decode.h"
+
 #include <capstone/capstone.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,6 +17,7 @@ struct disas {
     struct symbols *symbols;
     csh handles[3]; // 16, 32, 64 bits
     cs_insn *insn;
+    struct decoder *decoder; // knows of some encodings that Capstone does not
 };
 
 struct disas *disas_create(struct symbols *symbols)
@@ -28,6 +31,8 @@ struct disas *disas_create(struct symbols *symbols)
     }
     d->insn = cs_malloc(d->handles[2]);
     CHECK(d->insn);
+    struct decoder_options options = {.tzcnt = true, .lzcnt = true};
+    d->decoder = decoder_create(&options);
     return d;
 }
 
@@ -37,6 +42,7 @@ void disas_destroy(struct disas *d)
         return;
     }
     cs_free(d->insn, 1);
+    decoder_destroy(d->decoder);
     for (unsigned i = 0; i < 3; i++) {
         cs_close(&d->handles[i]);
     }
@@ -110,6 +116,26 @@ static void add_comment(struct disas *d, const cs_insn *insn, struct disas_insn 
     }
 }
 
+// What Capstone does not know (parts of AVX-512, shadow stacks): at least its name and length, so
+// that the list goes on at the next instruction.
+static void name_unknown(struct disas *d, unsigned bits, const u8 *bytes, u64 size,
+                         struct disas_insn *out)
+{
+    enum insn_code_size code = bits == 64 ? CODE_64 : bits == 32 ? CODE_32 : CODE_16;
+    struct insn insn;
+    out->length = 1;
+    snprintf(out->text, sizeof(out->text), "(bad)");
+    if (insn_decode(d->decoder, code, bytes, size, 0, &insn) == DECODE_OK && insn.length) {
+        const char *name =
+            insn.op == OP_INVALID ? decode_mnemonic_name(insn.imm) : x86_op_info[insn.op].name;
+        if (strcmp(name, "(bad)") != 0) {
+            out->length = insn.length;
+            snprintf(out->text, sizeof(out->text), "%s ...", name);
+        }
+    }
+    memcpy(out->bytes, bytes, out->length);
+}
+
 bool disas_insn(struct disas *d, unsigned bits, u64 address, const u8 *bytes, u64 size,
                 struct disas_insn *out)
 {
@@ -123,9 +149,7 @@ bool disas_insn(struct disas *d, unsigned bits, u64 address, const u8 *bytes, u6
     size_t left = size < INSN_MAX ? size : INSN_MAX;
     u64 next = address;
     if (!cs_disasm_iter(handle, &at, &left, &next, d->insn) || d->insn->size > INSN_MAX) {
-        out->length = 1;
-        out->bytes[0] = bytes[0];
-        snprintf(out->text, sizeof(out->text), "(bad)");
+        name_unknown(d, bits, bytes, size, out);
         return true;
     }
     const cs_insn *insn = d->insn;

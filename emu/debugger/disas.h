@@ -31,7 +31,8 @@ struct disas_insn {
     char text[120];   // "mov rax, qword ptr [rip + 0x10]"
     char comment[96]; // what an address in it is: "<copy_user+0x10>"; ""
 };
-// bits: 64, 32 or 16. False only if size is 0.
+// bits: 64, 32 or 16. Of an instruction that is known by name only the text is "vpcmpb ...". False
+// only if size is 0.
 bool disas_insn(struct disas *d, unsigned bits, u64 address, const u8 *bytes, u64 size,
                 struct disas_insn *out);
 

@@ -119,12 +119,15 @@ static unsigned compare(const struct decoders *d, u64 address, const u8 *bytes, 
     disas_insn(d->disas, 64, address, bytes, size, &theirs);
     mnemonic_of(theirs.text, mnemonic, sizeof(mnemonic));
     compared++;
-    bool is_bad = !strcmp(theirs.text, "(bad)");
+    bool is_bad = !strcmp(theirs.text, "(bad)") || strstr(theirs.text, " ...");
     if (unknown_to_capstone(bytes, is_bad)) {
         unknown++;
         return insn.length ? insn.length : 1;
     }
     bad_seen += is_bad;
+    if (is_bad && strstr(theirs.text, " ...")) {
+        strcpy(mnemonic, "only ours"); // not a second opinion
+    }
     bool same_length = insn.length == theirs.length || !strcmp(zydis, "(bad)");
     bool same = same_name(zydis, mnemonic);
     length_differs += !same_length;
