@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""test_door.py [VIV ECHO SLEEPER TICKER]: terminal, pipes, signals, limits and bad input, without a kernel of ours."""
+"""test_door.py [VIV ECHO SLEEPER TICKER NMI]: terminal, pipes, signals, limits and bad input, without a kernel of ours."""
 import os
 import pathlib
 import pty
@@ -14,8 +14,8 @@ import time
 
 BUILD = pathlib.Path(__file__).resolve().parent.parent.parent / "build"
 DEFAULTS = [str(BUILD / name) for name in ("viv", "tests/machine/echo.elf", "tests/machine/sleeper.elf",
-                                           "tests/machine/ticker.elf")]
-VIV, ECHO, SLEEPER, TICKER = sys.argv[1:5] or DEFAULTS
+                                           "tests/machine/ticker.elf", "tests/machine/nmi.elf")]
+VIV, ECHO, SLEEPER, TICKER, NMI = sys.argv[1:6] or DEFAULTS
 failures = 0
 
 
@@ -108,6 +108,8 @@ def test_limits():
     check(r.returncode == 125 and r.stdout == b"up\n" and r.stderr.count(b"\n") == 1,
           "a guest that waits for nothing ends with 125 and one line")
     check(time.monotonic() - begin < 5, "at once")
+    r = viv("--kernel", NMI, stdin=b"")
+    check(r.returncode == 7 and not r.stderr, "an NMI can still wake it")
     p = subprocess.Popen([VIV, "run", "--kernel", ECHO, "--timeout", "0.5"], stdin=subprocess.PIPE,
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     p.stdout.read()
