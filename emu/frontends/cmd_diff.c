@@ -67,7 +67,8 @@ static void print_line(void *ctx, const char *text)
 static int report(struct session *a, struct session *b, u64 step, u64 last_step)
 {
     char text[300];
-    bool inputs = divergence_of_inputs(a->log, b->log, last_step, text, sizeof(text));
+    u64 input_step;
+    bool inputs = divergence_of_inputs(a->log, b->log, last_step, &input_step, text, sizeof(text));
     if (step == UINT64_MAX) {
         struct log_position end_a = log_reader_last(a->reader), end_b = log_reader_last(b->reader);
         bool same = end_a.step == end_b.step && end_a.vtime_ns == end_b.vtime_ns && !inputs;
@@ -99,6 +100,12 @@ static int compare(struct session *a, struct session *b)
     u64 last_step = end_a < end_b ? end_a : end_b;
     struct timeline *in_a = session_timeline(a, CHECKPOINT_BYTES);
     struct timeline *in_b = session_timeline(b, CHECKPOINT_BYTES);
+    char text[300];
+    u64 input_step;
+    if (divergence_of_inputs(a->log, b->log, last_step, &input_step, text, sizeof(text)) &&
+        input_step < range.differs_step) {
+        range.equal_step = input_step; // nothing can differ before
+    }
     u64 step = divergence_find(in_a, in_b, &range, last_step);
     int status = report(a, b, step, last_step);
     timeline_destroy(in_a);

@@ -96,7 +96,11 @@ struct status session_begin_recording(struct session *s, const char *path, bool 
 struct status session_save_recording(struct session *s, const char *path)
 {
     struct log_writer *writer = NULL;
-    struct status result = session_begin_recording(s, path, false, &writer);
+    bool embeds = false; // as the recording did that this one comes from
+    for (unsigned i = 0; i < s->recording.image_count; i++) {
+        embeds = embeds || s->recording.images[i].embedded;
+    }
+    struct status result = session_begin_recording(s, path, embeds, &writer);
     if (!status_ok(&result)) {
         return result;
     }

@@ -41,20 +41,35 @@ static bool equal_at(struct timeline *a, struct timeline *b, u64 step)
     return machine_hash(timeline_machine(a)) == machine_hash(timeline_machine(b));
 }
 
+// Doubling strides from low, where they are equal: a difference may heal (a register is loaded
+// anew), so that one far away shows nothing. True: low and high enclose the first that is seen.
+static bool gallop(struct timeline *a, struct timeline *b, u64 *low, u64 *high)
+{
+    u64 limit = *high;
+    for (u64 stride = 1; *low < limit; stride *= 2) {
+        u64 at = stride < limit - *low ? *low + stride : limit;
+        if (!equal_at(a, b, at)) {
+            *high = at;
+            return true;
+        }
+        *low = at;
+    }
+    return false;
+}
+
 u64 divergence_find(struct timeline *a, struct timeline *b, const struct divergence_range *range,
                     u64 last_step)
 {
     u64 low = range->equal_step < last_step ? range->equal_step : last_step;
     u64 high = range->differs_step < last_step ? range->differs_step : last_step;
-    if (!equal_at(a, b, low)) { // the hashes were wrong about it
+    if (!equal_at(a, b, low)) {
         high = low;
         low = 0;
         if (!high || !equal_at(a, b, 0)) {
             equal_at(a, b, 0);
             return 0;
         }
-    }
-    if (equal_at(a, b, high)) {
+    } else if (!gallop(a, b, &low, &high)) {
         return UINT64_MAX;
     }
     while (high - low > 1) {
@@ -90,16 +105,28 @@ static bool same_input(const struct input_record *a, const struct input_record *
            (!a->size || memcmp(a->bytes, b->bytes, a->size) == 0);
 }
 
-bool divergence_of_inputs(const struct input_log *a, const struct input_log *b, u64 last_step,
-                          char *text, size_t size)
+// The first record that differs, or the count of the shorter log.
+static u64 first_other_input(const struct input_log *a, const struct input_log *b)
 {
     u64 na = input_log_count(a), nb = input_log_count(b), seq = 0;
     while (seq < na && seq < nb && same_input(input_log_get(a, seq), input_log_get(b, seq))) {
         seq++;
     }
-    const struct input_record *ra = seq < na ? input_log_get(a, seq) : NULL;
-    const struct input_record *rb = seq < nb ? input_log_get(b, seq) : NULL;
-    if ((!ra || ra->step > last_step) && (!rb || rb->step > last_step)) {
+    return seq;
+}
+
+static const struct input_record *record_or_null(const struct input_log *log, u64 seq)
+{
+    return seq < input_log_count(log) ? input_log_get(log, seq) : NULL;
+}
+
+bool divergence_of_inputs(const struct input_log *a, const struct input_log *b, u64 last_step,
+                          u64 *step, char *text, size_t size)
+{
+    u64 seq = first_other_input(a, b);
+    const struct input_record *ra = record_or_null(a, seq), *rb = record_or_null(b, seq);
+    *step = ra && (!rb || ra->step < rb->step) ? ra->step : rb ? rb->step : UINT64_MAX;
+    if (*step > last_step) {
         return false;
     }
     char in_a[100] = "none", in_b[100] = "none";

@@ -14,8 +14,9 @@ struct divergence_range {
 struct divergence_range divergence_of_hashes(const struct log_reader *a,
                                              const struct log_reader *b);
 
-// The first step at which the machines' states differ, up to last_step; UINT64_MAX: none. Seeks in
-// both timelines, which must be of recordings; both stand at that step afterwards.
+// The first step at which the machines' states differ, from range->equal_step up to last_step;
+// UINT64_MAX: none was seen (differences that heal within a stride are not). Seeks in both
+// timelines, which must be of recordings; both stand at that step afterwards.
 u64 divergence_find(struct timeline *a, struct timeline *b, const struct divergence_range *range,
                     u64 last_step);
 
@@ -24,9 +25,9 @@ u64 divergence_find(struct timeline *a, struct timeline *b, const struct diverge
 void divergence_describe(struct machine *a, struct machine *b, unsigned lines_max,
                          void (*line)(void *ctx, const char *text), void *ctx);
 
-// The first input that differs or that only one has; false: the logs are the same up to the end of
-// the shorter run. text: one line.
+// The first input that differs or that only one has, and its step (the earlier one); false: the
+// logs are the same up to last_step. text: one line.
 bool divergence_of_inputs(const struct input_log *a, const struct input_log *b, u64 last_step,
-                          char *text, size_t size);
+                          u64 *step, char *text, size_t size);
 
 #endif
