@@ -11,7 +11,7 @@
 
 // Bits of vm_area_struct.vm_flags (guest/kernel/mm/mm.h), macros there.
 enum { AREA_READ = 1, AREA_WRITE = 2, AREA_EXEC = 4, AREA_MAYSHARE = 0x80 };
-enum { FDS_MAX = 1 << 20 };
+enum { FDS_MAX = 1 << 20, FDS_AT_ONCE = 256 };
 
 // --- paths
 
@@ -184,29 +184,39 @@ void guest_follow(struct guest *g, const struct guest_task *task)
 
 // --- files
 
+static void describe_file(struct guest *g, int fd, u64 file, struct guest_file *out)
+{
+    *out = (struct guest_file){.fd = fd,
+                               .flags = (u32)guest_member(g, file, FILE_FLAGS),
+                               .position = guest_member(g, file, FILE_POS)};
+    guest_file_path(g, file, out->path, sizeof(out->path));
+}
+
 unsigned guest_files(struct guest *g, const struct guest_task *task, struct guest_file *out,
                      unsigned room)
 {
     unsigned count = 0;
     u64 files = guest_begin(g) ? guest_member(g, task->address, TASK_FILES) : 0;
     u64 table = guest_member(g, files, FILES_FD), slots = guest_member(g, files, FILES_MAX);
-    for (u64 fd = 0; table && fd < slots && fd < FDS_MAX; fd++) {
-        u64 file = 0;
-        if (walk_read(&g->kernel, table + fd * sizeof(file), &file, sizeof(file)) != sizeof(file)) {
-            break;
+    u64 part[FDS_AT_ONCE];
+    slots = slots < FDS_MAX ? slots : FDS_MAX;
+    for (u64 fd = 0; table && fd < slots; fd++) {
+        u64 in_part = fd % FDS_AT_ONCE;
+        if (!in_part) {
+            u64 left = slots - fd < FDS_AT_ONCE ? slots - fd : FDS_AT_ONCE;
+            u64 size = left * sizeof(part[0]);
+            if (walk_read(&g->kernel, table + fd * sizeof(part[0]), part, size) != size) {
+                break;
+            }
         }
-        if (!file) {
+        if (!part[in_part]) {
             continue;
         }
         if (!guest_step(g)) {
             break;
         }
         if (count < room) {
-            struct guest_file *f = &out[count];
-            *f = (struct guest_file){.fd = (int)fd,
-                                     .flags = (u32)guest_member(g, file, FILE_FLAGS),
-                                     .position = guest_member(g, file, FILE_POS)};
-            guest_file_path(g, file, f->path, sizeof(f->path));
+            describe_file(g, (int)fd, part[in_part], &out[count]);
         }
         count++;
     }

@@ -9,7 +9,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SANITIZE_ADDRESS__ // gcc; a tenth as fast
+#define STRIDE 4993
+#else
 #define STRIDE 499
+#endif
 #define KERNEL_STACK_SIZE 16384
 #define BOOT_STEPS 6000000
 
@@ -223,12 +227,12 @@ int main(int argc, char **argv)
             sleeping_tasks(&b, g);
         }
     }
-    tap(kernel_samples > 1000, "%u moments, %u in the kernel", samples, kernel_samples);
+    tap(kernel_samples > 500, "%u moments, %u in the kernel", samples, kernel_samples);
     tap(bad_ends == 0, "all but %u reach user mode (%u) or an outermost function", bad_ends,
         through_to_user);
     tap(bad_chains == 0, "all but %u have the frame pointers' return addresses", bad_chains);
     tap(by_frame_pointer == 0, "%u kernel frames had no unwind table", by_frame_pointer);
-    tap(user_registers > 1000 && bad_user_registers == 0,
+    tap(user_registers > 100 && bad_user_registers == 0,
         "the user's registers are found %u times, all but %u right", user_registers,
         bad_user_registers);
     tap(tasks_done, "the command ran");
