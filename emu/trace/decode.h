@@ -55,6 +55,7 @@ void decode_mode(struct text *out, u32 mode);       // 0644
 void decode_file_mode(struct text *out, u32 mode);  // S_IFREG|0644
 
 extern const struct flag_name decode_open_flags[];
+extern const struct flag_name decode_statx_mask[];
 const char *decode_errno_name(int number); // NULL: unknown
 
 // Bytes of a string or buffer that are shown.

@@ -131,7 +131,8 @@ bool decode_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out)
 {
     int command = decode_int(v, 1);
     if (command == F_SETFD) {
-        text_add(out, value == FD_CLOEXEC ? "FD_CLOEXEC" : "0x%llx", (unsigned long long)value);
+        static const struct flag_name flags[] = {N(FD_CLOEXEC), {0, NULL}};
+        decode_flags(out, flags, value, "FD_???");
     } else if (command == F_SETFL) {
         static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
         text_add(out, "%s", access[value & 3]);
@@ -143,7 +144,11 @@ bool decode_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out)
                (command >= F_OFD_GETLK && command <= F_OFD_SETLKW)) {
         return show_flock(v, value, out);
     } else {
-        text_add(out, "%lld", (long long)value);
+        static const struct flag_name plain[] = {N(F_DUPFD), N(F_SETOWN), N(F_SETSIG), N(F_SETLEASE),
+                                                 N(F_DUPFD_CLOEXEC), N(F_SETPIPE_SZ),
+                                                 N(F_ADD_SEALS), {0, NULL}};
+        text_add(out, decode_name(plain, (u32)command) ? "%lld" : value ? "0x%llx" : "%lld",
+                 (long long)value);
     }
     return true;
 }

@@ -51,7 +51,17 @@ void decode_choice(struct text *out, const struct flag_name *names, u64 value, c
     if (name) {
         text_add(out, "%s", name);
     } else {
-        text_add(out, value ? "0x%llx /* %s */" : "0", (unsigned long long)value, comment);
+        text_add(out, value ? "0x" : "");
+        text_add(out, "%llx /* %s */", (unsigned long long)value, comment);
+    }
+}
+
+// Flags behind something else: what has no name needs no comment.
+static void more_flags(struct text *out, const struct flag_name *names, u64 value)
+{
+    if (value) {
+        text_char(out, '|');
+        decode_flags(out, names, value, NULL);
     }
 }
 
@@ -72,24 +82,26 @@ void decode_flags(struct text *out, const struct flag_name *names, u64 value, co
         }
     }
     if (left) {
-        text_add(out, *bar ? "%s0x%llx" : "%s0x%llx /* %s */", bar, (unsigned long long)left,
-                 comment);
+        text_add(out, *bar || !comment ? "%s0x%llx" : "%s0x%llx /* %s */", bar,
+                 (unsigned long long)left, comment);
     }
 }
 
 // Longer combinations come before what they contain.
 const struct flag_name decode_open_flags[] = {
     N(O_CREAT), N(O_EXCL), N(O_NOCTTY), N(O_TRUNC), N(O_APPEND), N(O_NONBLOCK), N(O_SYNC),
-    N(O_DSYNC), N(O_ASYNC), N(O_DIRECT), {0100000, "O_LARGEFILE"}, N(O_NOFOLLOW), N(O_NOATIME),
-    N(O_CLOEXEC), N(O_PATH), N(O_TMPFILE), N(O_DIRECTORY), END};
+    N(O_DSYNC), N(O_DIRECT), {0100000, "O_LARGEFILE"}, N(O_NOFOLLOW), N(O_NOATIME),
+    N(O_CLOEXEC), N(O_PATH), N(O_TMPFILE), N(O_DIRECTORY), N(FASYNC), END};
 static const struct flag_name prot_flags[] = {
-    N(PROT_NONE), N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC), N(PROT_GROWSDOWN), N(PROT_GROWSUP),
+    N(PROT_NONE), N(PROT_READ), N(PROT_WRITE), N(PROT_EXEC), {8, "PROT_SEM"},
+    N(PROT_GROWSDOWN), N(PROT_GROWSUP),
     END};
+static const struct flag_name map_types[] = {
+    {0, "MAP_FILE"}, N(MAP_SHARED), N(MAP_PRIVATE), N(MAP_SHARED_VALIDATE), END};
 static const struct flag_name map_flags[] = {
-    N(MAP_SHARED_VALIDATE), N(MAP_SHARED), N(MAP_PRIVATE), N(MAP_FIXED), N(MAP_ANONYMOUS),
-    N(MAP_32BIT), N(MAP_GROWSDOWN), N(MAP_DENYWRITE), N(MAP_EXECUTABLE), N(MAP_LOCKED),
-    N(MAP_NORESERVE), N(MAP_POPULATE), N(MAP_NONBLOCK), N(MAP_STACK), N(MAP_HUGETLB), N(MAP_SYNC),
-    N(MAP_FIXED_NOREPLACE), END};
+    N(MAP_FIXED), N(MAP_ANONYMOUS), N(MAP_32BIT), N(MAP_NORESERVE), N(MAP_POPULATE),
+    N(MAP_NONBLOCK), N(MAP_GROWSDOWN), N(MAP_DENYWRITE), N(MAP_EXECUTABLE), N(MAP_LOCKED),
+    N(MAP_STACK), N(MAP_HUGETLB), N(MAP_SYNC), N(MAP_FIXED_NOREPLACE), END};
 static const struct flag_name mremap_flags[] = {
     N(MREMAP_MAYMOVE), N(MREMAP_FIXED), {4, "MREMAP_DONTUNMAP"}, END};
 static const struct flag_name msync_flags[] = {N(MS_ASYNC), N(MS_INVALIDATE), N(MS_SYNC), END};
@@ -106,19 +118,23 @@ static const struct flag_name clone_flags[] = {
     N(CLONE_VM), N(CLONE_FS), N(CLONE_FILES), N(CLONE_SIGHAND), {0x1000, "CLONE_PIDFD"},
     N(CLONE_PTRACE), N(CLONE_VFORK), N(CLONE_PARENT), N(CLONE_THREAD), N(CLONE_NEWNS),
     N(CLONE_SYSVSEM), N(CLONE_SETTLS), N(CLONE_PARENT_SETTID), N(CLONE_CHILD_CLEARTID),
-    N(CLONE_DETACHED), N(CLONE_UNTRACED), N(CLONE_CHILD_SETTID), N(CLONE_NEWCGROUP),
+    N(CLONE_UNTRACED), N(CLONE_CHILD_SETTID), N(CLONE_NEWCGROUP),
     N(CLONE_NEWUTS), N(CLONE_NEWIPC), N(CLONE_NEWUSER), N(CLONE_NEWPID), N(CLONE_NEWNET),
     N(CLONE_IO), END};
 static const struct flag_name wait_options[] = {
-    N(WNOHANG), N(WUNTRACED), N(WEXITED), N(WCONTINUED), N(WNOWAIT), {0x20000000, "__WNOTHREAD"},
-    {0x40000000, "__WALL"}, {0x80000000, "__WCLONE"}, END};
+    N(WNOHANG), N(WEXITED), {2, "WSTOPPED"}, N(WCONTINUED), N(WNOWAIT), {0x80000000, "__WCLONE"},
+    {0x40000000, "__WALL"}, {0x20000000, "__WNOTHREAD"}, END};
 static const struct flag_name wait_idtypes[] = {N(P_ALL), N(P_PID), N(P_PGID), {3, "P_PIDFD"}, END};
 static const struct flag_name at_flags[] = {
-    N(AT_SYMLINK_NOFOLLOW), N(AT_SYMLINK_FOLLOW), N(AT_NO_AUTOMOUNT), N(AT_EMPTY_PATH), END};
+    N(AT_SYMLINK_NOFOLLOW), N(AT_REMOVEDIR), N(AT_SYMLINK_FOLLOW), N(AT_NO_AUTOMOUNT),
+    N(AT_EMPTY_PATH), {0x8000, "AT_RECURSIVE"}, END};
+static const struct flag_name statx_sync[] = {
+    {0, "AT_STATX_SYNC_AS_STAT"}, {0x2000, "AT_STATX_FORCE_SYNC"},
+    {0x4000, "AT_STATX_DONT_SYNC"}, END};
 static const struct flag_name statx_flags[] = {
-    {0, "AT_STATX_SYNC_AS_STAT"}, N(AT_SYMLINK_NOFOLLOW), N(AT_NO_AUTOMOUNT), N(AT_EMPTY_PATH),
-    {0x2000, "AT_STATX_FORCE_SYNC"}, {0x4000, "AT_STATX_DONT_SYNC"}, END};
-static const struct flag_name statx_mask[] = {
+    N(AT_SYMLINK_NOFOLLOW), N(AT_NO_AUTOMOUNT), N(AT_EMPTY_PATH),
+    N(AT_REMOVEDIR), N(AT_SYMLINK_FOLLOW), {0x8000, "AT_RECURSIVE"}, END};
+const struct flag_name decode_statx_mask[] = {
     {0xfff, "STATX_ALL"}, {0x7ff, "STATX_BASIC_STATS"}, {1, "STATX_TYPE"}, {2, "STATX_MODE"},
     {4, "STATX_NLINK"}, {8, "STATX_UID"}, {0x10, "STATX_GID"}, {0x20, "STATX_ATIME"},
     {0x40, "STATX_MTIME"}, {0x80, "STATX_CTIME"}, {0x100, "STATX_INO"}, {0x200, "STATX_SIZE"},
@@ -141,7 +157,7 @@ static const struct flag_name ioctls[] = {
     {0x5413, "TIOCGWINSZ"}, {0x5414, "TIOCSWINSZ"}, {0x5415, "TIOCMGET"}, {0x5416, "TIOCMBIS"},
     {0x5417, "TIOCMBIC"}, {0x5418, "TIOCMSET"}, {0x541B, "FIONREAD"}, {0x5421, "FIONBIO"},
     {0x5422, "TIOCNOTTY"}, {0x5429, "TIOCGSID"}, {0x5450, "FIONCLEX"}, {0x5451, "FIOCLEX"},
-    {0x1260, "BLKGETSIZE"}, {0x80081272, "BLKGETSIZE64"}, {0x1261, "BLKFLSBUF"},
+    {1, "FIBMAP"}, {2, "FIGETBSZ"}, {0x5425, "TCSBRKP"}, {0x1260, "BLKGETSIZE"}, {0x80081272, "BLKGETSIZE64"}, {0x1261, "BLKFLSBUF"},
     {0x4B3B, "KDGKBTYPE"}, {0x5600, "VT_OPENQRY"}, END};
 static const struct flag_name sighow[] = {N(SIG_BLOCK), N(SIG_UNBLOCK), N(SIG_SETMASK), END};
 static const struct flag_name epoll_ops[] = {
@@ -177,9 +193,11 @@ static const struct flag_name itimers[] = {
     {0, "ITIMER_REAL"}, {1, "ITIMER_VIRTUAL"}, {2, "ITIMER_PROF"}, END};
 static const struct flag_name mount_flags[] = {
     N(MS_RDONLY), N(MS_NOSUID), N(MS_NODEV), N(MS_NOEXEC), N(MS_SYNCHRONOUS), N(MS_REMOUNT),
-    N(MS_MANDLOCK), N(MS_DIRSYNC), N(MS_NOATIME), N(MS_NODIRATIME), N(MS_BIND), N(MS_MOVE),
+    N(MS_MANDLOCK), N(MS_DIRSYNC), {0x100, "MS_NOSYMFOLLOW"}, N(MS_NOATIME), N(MS_NODIRATIME), N(MS_BIND), N(MS_MOVE),
     N(MS_REC), N(MS_SILENT), N(MS_POSIXACL), N(MS_UNBINDABLE), N(MS_PRIVATE), N(MS_SLAVE),
-    N(MS_SHARED), N(MS_RELATIME), N(MS_STRICTATIME), N(MS_LAZYTIME), END};
+    N(MS_SHARED), N(MS_RELATIME), N(MS_KERNMOUNT), N(MS_I_VERSION), N(MS_STRICTATIME), N(MS_LAZYTIME),
+    {1u << 26, "MS_SUBMOUNT"}, {1u << 27, "MS_NOREMOTELOCK"}, {1u << 28, "MS_NOSEC"},
+    {1u << 29, "MS_BORN"}, N(MS_ACTIVE), N(MS_NOUSER), END};
 static const struct flag_name umount_flags[] = {
     N(MNT_FORCE), N(MNT_DETACH), N(MNT_EXPIRE), N(UMOUNT_NOFOLLOW), END};
 static const struct flag_name reboot_magic[] = {
@@ -209,8 +227,9 @@ static const struct flag_name random_flags[] = {
 static const struct flag_name rename_flags[] = {
     N(RENAME_NOREPLACE), N(RENAME_EXCHANGE), N(RENAME_WHITEOUT), END};
 static const struct flag_name falloc_modes[] = {
-    N(FALLOC_FL_KEEP_SIZE), N(FALLOC_FL_PUNCH_HOLE), N(FALLOC_FL_COLLAPSE_RANGE),
-    N(FALLOC_FL_ZERO_RANGE), N(FALLOC_FL_INSERT_RANGE), END};
+    N(FALLOC_FL_KEEP_SIZE), N(FALLOC_FL_PUNCH_HOLE), {4, "FALLOC_FL_NO_HIDE_STALE"},
+    N(FALLOC_FL_COLLAPSE_RANGE), N(FALLOC_FL_ZERO_RANGE), N(FALLOC_FL_INSERT_RANGE),
+    {0x40, "FALLOC_FL_UNSHARE_RANGE"}, END};
 static const struct flag_name flock_ops[] = {N(LOCK_SH), N(LOCK_EX), N(LOCK_NB), N(LOCK_UN), END};
 static const struct flag_name memfd_flags[] = {
     N(MFD_CLOEXEC), N(MFD_ALLOW_SEALING), N(MFD_HUGETLB), END};
@@ -218,7 +237,6 @@ static const struct flag_name splice_flags[] = {
     N(SPLICE_F_MOVE), N(SPLICE_F_NONBLOCK), N(SPLICE_F_MORE), N(SPLICE_F_GIFT), END};
 static const struct flag_name close_range_flags[] = {
     N(CLOSE_RANGE_UNSHARE), N(CLOSE_RANGE_CLOEXEC), END};
-static const struct flag_name rseq_flags[] = {{1, "RSEQ_FLAG_UNREGISTER"}, END};
 static const struct flag_name domains[] = {
     {0, "AF_UNSPEC"}, {1, "AF_UNIX"}, {2, "AF_INET"}, {10, "AF_INET6"}, {16, "AF_NETLINK"},
     {17, "AF_PACKET"}, END};
@@ -234,8 +252,11 @@ static const struct flag_name socket_options[] = {
     N(SO_SNDBUF), N(SO_RCVBUF), N(SO_KEEPALIVE), N(SO_OOBINLINE), N(SO_LINGER), N(SO_REUSEPORT),
     N(SO_PASSCRED), N(SO_PEERCRED), N(SO_RCVTIMEO), N(SO_SNDTIMEO), N(SO_ACCEPTCONN), END};
 static const struct flag_name msg_flags[] = {
-    N(MSG_OOB), N(MSG_PEEK), N(MSG_DONTROUTE), N(MSG_CTRUNC), N(MSG_TRUNC), N(MSG_DONTWAIT),
-    N(MSG_EOR), N(MSG_WAITALL), N(MSG_NOSIGNAL), N(MSG_MORE), N(MSG_CMSG_CLOEXEC), END};
+    N(MSG_OOB), N(MSG_PEEK), N(MSG_DONTROUTE), N(MSG_CTRUNC), {0x10, "MSG_PROBE"}, N(MSG_TRUNC),
+    N(MSG_DONTWAIT), N(MSG_EOR), N(MSG_WAITALL), N(MSG_FIN), N(MSG_SYN), N(MSG_CONFIRM), N(MSG_RST),
+    N(MSG_ERRQUEUE), N(MSG_NOSIGNAL), N(MSG_MORE), N(MSG_WAITFORONE),
+    {0x20000, "MSG_SENDPAGE_NOTLAST"}, N(MSG_BATCH), {0x80000, "MSG_NO_SHARED_FRAGS"},
+    N(MSG_ZEROCOPY), N(MSG_FASTOPEN), N(MSG_CMSG_CLOEXEC), {0x80000000, "MSG_CMSG_COMPAT"}, END};
 static const struct flag_name shutdown_how[] = {N(SHUT_RD), N(SHUT_WR), N(SHUT_RDWR), END};
 static const struct flag_name xattr_flags[] = {N(XATTR_CREATE), N(XATTR_REPLACE), END};
 static const struct flag_name clocks[] = {
@@ -265,7 +286,6 @@ struct flag_kind {
 
 static const struct flag_kind kinds[SYSCALL_KIND_COUNT] = {
     [KIND_PROT] = {SHAPE_FLAGS, prot_flags, "PROT_???"},
-    [KIND_MAP_FLAGS] = {SHAPE_FLAGS, map_flags, "MAP_???"},
     [KIND_MREMAP_FLAGS] = {SHAPE_FLAGS, mremap_flags, "MREMAP_???"},
     [KIND_MSYNC_FLAGS] = {SHAPE_FLAGS, msync_flags, "MS_???"},
     [KIND_MADVICE] = {SHAPE_CHOICE, madvice, "MADV_???"},
@@ -302,17 +322,14 @@ static const struct flag_kind kinds[SYSCALL_KIND_COUNT] = {
     [KIND_REBOOT_CMD] = {SHAPE_CHOICE, reboot_commands, "LINUX_REBOOT_CMD_???"},
     [KIND_PRCTL_OP] = {SHAPE_CHOICE, prctl_ops, "PR_???"},
     [KIND_ARCH_PRCTL_OP] = {SHAPE_CHOICE, arch_prctl_ops, "ARCH_???"},
-    [KIND_SYSLOG_ACTION] = {SHAPE_CHOICE, syslog_actions, "SYSLOG_ACTION_???"},
     [KIND_RANDOM_FLAGS] = {SHAPE_FLAGS, random_flags, "GRND_???"},
     [KIND_RENAME_FLAGS] = {SHAPE_FLAGS, rename_flags, "RENAME_???"},
-    [KIND_STATX_MASK] = {SHAPE_FLAGS, statx_mask, "STATX_???"},
-    [KIND_STATX_FLAGS] = {SHAPE_FLAGS, statx_flags, "AT_???"},
+    [KIND_STATX_MASK] = {SHAPE_FLAGS, decode_statx_mask, "STATX_???"},
     [KIND_FALLOC_MODE] = {SHAPE_FLAGS, falloc_modes, "FALLOC_FL_???"},
     [KIND_FLOCK_OP] = {SHAPE_FLAGS, flock_ops, "LOCK_???"},
     [KIND_MEMFD_FLAGS] = {SHAPE_FLAGS, memfd_flags, "MFD_???"},
     [KIND_SPLICE_FLAGS] = {SHAPE_FLAGS, splice_flags, "SPLICE_F_???"},
     [KIND_CLOSE_RANGE_FLAGS] = {SHAPE_FLAGS, close_range_flags, "CLOSE_RANGE_???"},
-    [KIND_RSEQ_FLAGS] = {SHAPE_FLAGS, rseq_flags, "RSEQ_FLAG_???"},
     [KIND_SOCKET_DOMAIN] = {SHAPE_CHOICE, domains, "AF_???"},
     [KIND_SOCKET_FLAGS] = {SHAPE_FLAGS, socket_flags, "SOCK_???"},
     [KIND_SOCKET_LEVEL] = {SHAPE_CHOICE, socket_levels, "SOL_???"},
@@ -328,15 +345,12 @@ static void show_open_flags(u64 value, struct text *out)
 {
     static const char *const access[] = {"O_RDONLY", "O_WRONLY", "O_RDWR", "O_ACCMODE"};
     text_add(out, "%s", access[value & 3]);
-    if (value & ~UINT64_C(3)) {
-        text_char(out, '|');
-        decode_flags(out, decode_open_flags, value & ~UINT64_C(3), "O_???");
-    }
+    more_flags(out, decode_open_flags, value & ~UINT64_C(3));
 }
 
 static void show_clone_flags(u64 value, struct text *out)
 {
-    u64 flags = (u32)value & ~255u;
+    u64 flags = value & ~UINT64_C(255);
     int number = (int)(value & 255);
     if (flags || !number) {
         decode_flags(out, clone_flags, flags, "CLONE_???");
@@ -347,6 +361,36 @@ static void show_clone_flags(u64 value, struct text *out)
     }
 }
 
+static void show_map_flags(u64 value, struct text *out)
+{
+    u64 huge = value >> 26 & 63; // the log of the page size
+    u64 flags = (u32)value & ~(UINT64_C(15) | (value & MAP_HUGETLB ? UINT64_C(63) << 26 : 0));
+    decode_choice(out, map_types, value & 15, "MAP_???");
+    more_flags(out, map_flags, flags);
+    if ((value & MAP_HUGETLB) && huge) {
+        text_add(out, "|%llu<<MAP_HUGE_SHIFT", (unsigned long long)huge);
+    }
+}
+
+static void show_statx_flags(u64 value, struct text *out)
+{
+    decode_choice(out, statx_sync, value & 0x6000, "AT_STATX_???");
+    more_flags(out, statx_flags, value & ~UINT64_C(0x6000));
+}
+
+static void show_protocol(const struct syscall_view *v, u64 value, struct text *out)
+{
+    static const struct flag_name protocols[] = {
+    {0, "IPPROTO_IP"}, {1, "IPPROTO_ICMP"}, {2, "IPPROTO_IGMP"}, {6, "IPPROTO_TCP"},
+    {17, "IPPROTO_UDP"}, {58, "IPPROTO_ICMPV6"}, {132, "IPPROTO_SCTP"}, {136, "IPPROTO_UDPLITE"},
+    {255, "IPPROTO_RAW"}, END};
+    if ((u32)v->arg[0] == AF_INET || (u32)v->arg[0] == AF_INET6) {
+        decode_choice(out, protocols, value, "IPPROTO_???");
+    } else {
+        text_add(out, "%u", (u32)value);
+    }
+}
+
 static void show_futex_op(u64 value, struct text *out)
 {
     decode_choice(out, futex_ops, value & 127, "FUTEX_???");
@@ -354,13 +398,22 @@ static void show_futex_op(u64 value, struct text *out)
     text_add(out, value & 256 ? "|FUTEX_CLOCK_REALTIME" : "");
 }
 
+static void show_ioctl_number(u32 value, struct text *out)
+{
+    static const char *const directions[] = {"_IOC_NONE", "_IOC_WRITE", "_IOC_READ",
+                                             "_IOC_READ|_IOC_WRITE"};
+    text_add(out, "_IOC(%s, %#x, %#x, %#x)", directions[value >> 30], value >> 8 & 255, value & 255,
+             value >> 16 & 0x3FFF);
+}
+
 static void show_socket_type(u64 value, struct text *out)
 {
-    decode_choice(out, socket_types, value & 0xF, "SOCK_???");
-    if (value & ~UINT64_C(0xF)) {
-        text_char(out, '|');
-        decode_flags(out, socket_flags, value & ~UINT64_C(0xF), "SOCK_???");
+    if (value) {
+        decode_choice(out, socket_types, value & 0xF, "SOCK_???");
+    } else {
+        text_char(out, '0');
     }
+    more_flags(out, socket_flags, value & ~UINT64_C(0xF));
 }
 
 bool decode_flag_kind(const struct syscall_view *v, unsigned i, struct text *out)
@@ -378,14 +431,41 @@ bool decode_flag_kind(const struct syscall_view *v, unsigned i, struct text *out
     case KIND_CLONE_FLAGS:
         show_clone_flags(v->arg[i], out);
         return true;
+    case KIND_MAP_FLAGS:
+        show_map_flags(v->arg[i], out);
+        return true;
+    case KIND_STATX_FLAGS:
+        show_statx_flags(value, out);
+        return true;
+    case KIND_SOCKET_PROTOCOL:
+        show_protocol(v, value, out);
+        return true;
+    case KIND_SYSLOG_ACTION:
+        text_add(out, "%d /* %s */", (int)value,
+                 decode_name(syslog_actions, value) ? decode_name(syslog_actions, value)
+                                                    : "SYSLOG_ACTION_???");
+        return true;
+    case KIND_PROT:
+    case KIND_MREMAP_FLAGS:
+        value = v->arg[i];
+        break;
+    case KIND_RSEQ_FLAGS:
+        text_add(out, value ? "0x%llx" : "0", (unsigned long long)value);
+        return true;
     case KIND_FUTEX_OP:
         show_futex_op(value, out);
+        return true;
+    case KIND_IOCTL_CMD:
+        if (decode_name(ioctls, value)) {
+            break;
+        }
+        show_ioctl_number((u32)value, out);
         return true;
     case KIND_SOCKET_TYPE:
         show_socket_type(value, out);
         return true;
     case KIND_MOUNT_FLAGS: // old callers put a magic number on top
-        value = (value & 0xFFFF0000) == 0xC0ED0000 ? value & 0xFFFF : value;
+        value = (value & 0xFFFF0000) == 0xC0ED0000 ? value & 0xFFFF : v->arg[i];
         break;
     default:
         break;

@@ -5,6 +5,7 @@
 #include "base/memory.h"
 
 #include <stdlib.h>
+#include <time.h>
 
 #define PATH_MAX_SHOWN 4095
 #define ARRAY_MAX_SHOWN 32
@@ -161,11 +162,29 @@ static bool io_vector(const struct syscall_view *v, u64 address, u64 count, u64 
     return ok;
 }
 
+// What was to be filled, and was not.
+static bool io_pointers(const struct syscall_view *v, u64 address, u64 count, struct text *out)
+{
+    u64 pairs[ARRAY_MAX_SHOWN][2];
+    u64 part = count < ARRAY_MAX_SHOWN ? count : ARRAY_MAX_SHOWN;
+    if (!v->read(v->ctx, address, pairs, part * 16)) {
+        return false;
+    }
+    text_char(out, '[');
+    for (u64 i = 0; i < part; i++) {
+        text_add(out, "%s{iov_base=", i ? ", " : "");
+        decode_pointer(out, pairs[i][0]);
+        text_add(out, ", iov_len=%llu}", (unsigned long long)pairs[i][1]);
+    }
+    text_add(out, count > part ? ", ...]" : "]");
+    return true;
+}
+
 static bool unsigned_array(const struct syscall_view *v, u64 address, u64 count, struct text *out)
 {
     u32 ids[ARRAY_MAX_SHOWN];
     u64 part = count < ARRAY_MAX_SHOWN ? count : ARRAY_MAX_SHOWN;
-    if (!v->read(v->ctx, address, ids, part * 4)) {
+    if (count > 65536 || !v->read(v->ctx, address, ids, part * 4)) {
         return false;
     }
     text_char(out, '[');
@@ -193,6 +212,23 @@ static bool offset_pointer(const struct syscall_view *v, u64 address, struct tex
         return false;
     }
     text_add(out, "[%lld]", (long long)value);
+    return true;
+}
+
+static bool time_pointer(const struct syscall_view *v, u64 address, struct text *out)
+{
+    s64 value;
+    struct tm day;
+    char text[64];
+    if (!v->read(v->ctx, address, &value, 8)) {
+        return false;
+    }
+    text_add(out, "[%lld", (long long)value);
+    if (value && gmtime_r(&value, &day) &&
+        strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S+0000", &day)) {
+        text_add(out, " /* %s */", text);
+    }
+    text_char(out, ']');
     return true;
 }
 
@@ -236,6 +272,9 @@ bool decode_memory_kind(const struct syscall_view *v, unsigned i, struct text *o
     case KIND_IOV_IN:
         return io_vector(v, address, next, UINT64_MAX, out);
     case KIND_IOV_OUT:
+        if (syscall_failed(v)) {
+            return io_pointers(v, address, next, out);
+        }
         return io_vector(v, address, next, result, out);
     case KIND_GIDS_IN:
         return unsigned_array(v, address, v->arg[i - 1], out);
@@ -248,8 +287,9 @@ bool decode_memory_kind(const struct syscall_view *v, unsigned i, struct text *o
         return int_pointer(v, address, true, out);
     case KIND_UINT_OUT:
         return int_pointer(v, address, false, out);
-    case KIND_OFFSET_INOUT:
     case KIND_TIME_OUT:
+        return time_pointer(v, address, out);
+    case KIND_OFFSET_INOUT:
         return offset_pointer(v, address, out);
     case KIND_FDPAIR_OUT:
         return fd_pair(v, address, out);

@@ -81,8 +81,9 @@ void decode_file_mode(struct text *out, u32 mode)
     const char *type = decode_name(file_types, mode & S_IFMT);
     if (type) {
         text_add(out, "%s|", type);
-    } else if (mode & S_IFMT) {
-        text_add(out, "%#o|", mode & S_IFMT);
+    } else if (mode & S_IFMT) { // no such type: as a number
+        text_add(out, "%#o", mode);
+        return;
     }
     text_add(out, mode & S_ISUID ? "S_ISUID|" : "");
     text_add(out, mode & S_ISGID ? "S_ISGID|" : "");

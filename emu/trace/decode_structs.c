@@ -106,15 +106,37 @@ static bool show_stat(const struct syscall_view *v, u64 address, struct text *ou
 
 static bool show_statx(const struct syscall_view *v, u64 address, struct text *out)
 {
+    static const struct flag_name attributes[] = {
+    {4, "STATX_ATTR_COMPRESSED"}, {16, "STATX_ATTR_IMMUTABLE"}, {32, "STATX_ATTR_APPEND"},
+    {64, "STATX_ATTR_NODUMP"}, {2048, "STATX_ATTR_ENCRYPTED"}, {0x2000, "STATX_ATTR_MOUNT_ROOT"},
+    {0, NULL}};
     struct statx st;
     if (!READ(v, address, st)) {
         return false;
     }
-    text_add(out, "{stx_mask=0x%x, stx_attributes=0, stx_mode=", st.stx_mask);
-    decode_file_mode(out, st.stx_mode);
-    text_add(out, ", stx_size=%llu, ...}", (unsigned long long)st.stx_size);
+    text_add(out, "{stx_mask=");
+    decode_flags(out, decode_statx_mask, st.stx_mask, "STATX_???");
+    text_add(out, ", stx_attributes=");
+    decode_flags(out, attributes, st.stx_attributes, "STATX_ATTR_???");
+    if (st.stx_mask & (STATX_TYPE | STATX_MODE)) {
+        text_add(out, ", stx_mode=");
+        decode_file_mode(out, st.stx_mode);
+    }
+    if (st.stx_mask & STATX_SIZE) {
+        text_add(out, ", stx_size=%llu", (unsigned long long)st.stx_size);
+    }
+    text_add(out, ", ...}");
     return true;
 }
+
+static const struct flag_name file_systems[] = {
+    {0xef53, "EXT2_SUPER_MAGIC"}, {0x01021994, "TMPFS_MAGIC"}, {0x9fa0, "PROC_SUPER_MAGIC"},
+    {0x62656572, "SYSFS_MAGIC"}, {0x50495045, "PIPEFS_MAGIC"}, {0x1cd1, "DEVPTS_SUPER_MAGIC"},
+    {0x858458f6, "RAMFS_MAGIC"}, {0x794c7630, "OVERLAYFS_SUPER_MAGIC"}, {0, NULL}};
+static const struct flag_name file_system_flags[] = {
+    {1, "ST_RDONLY"}, {2, "ST_NOSUID"}, {4, "ST_NODEV"}, {8, "ST_NOEXEC"}, {16, "ST_SYNCHRONOUS"},
+    {32, "ST_VALID"}, {64, "ST_MANDLOCK"}, {1024, "ST_NOATIME"}, {2048, "ST_NODIRATIME"},
+    {4096, "ST_RELATIME"}, {0, NULL}};
 
 static bool show_statfs(const struct syscall_view *v, u64 address, struct text *out)
 {
@@ -122,9 +144,24 @@ static bool show_statfs(const struct syscall_view *v, u64 address, struct text *
     if (!READ(v, address, st)) {
         return false;
     }
-    text_add(out, "{f_type=0x%llx, f_bsize=%llu, f_blocks=%llu, f_bfree=%llu, ...}",
-             (unsigned long long)st.f_type, (unsigned long long)st.f_bsize,
-             (unsigned long long)st.f_blocks, (unsigned long long)st.f_bfree);
+    const char *name = decode_name(file_systems, (u64)st.f_type);
+    if (name) {
+        text_add(out, "{f_type=%s", name);
+    } else {
+        text_add(out, st.f_type ? "{f_type=0x%llx" : "{f_type=0", (unsigned long long)st.f_type);
+    }
+    text_add(out, ", f_bsize=%lld, f_blocks=%llu, f_bfree=%llu, f_bavail=%llu, f_files=%llu, ",
+             (long long)st.f_bsize, (unsigned long long)st.f_blocks, (unsigned long long)st.f_bfree,
+             (unsigned long long)st.f_bavail, (unsigned long long)st.f_files);
+    text_add(out, "f_ffree=%llu, f_fsid={val=[%s%x, %s%x]}, f_namelen=%lld, f_frsize=%lld",
+             (unsigned long long)st.f_ffree, st.f_fsid.__val[0] ? "0x" : "",
+             (u32)st.f_fsid.__val[0], st.f_fsid.__val[1] ? "0x" : "", (u32)st.f_fsid.__val[1],
+             (long long)st.f_namelen, (long long)st.f_frsize);
+    if (st.f_flags & 0x20) { // ST_VALID: the kernel fills them
+        text_add(out, ", f_flags=");
+        decode_flags(out, file_system_flags, (u64)st.f_flags, "ST_???");
+    }
+    text_char(out, '}');
     return true;
 }
 
@@ -155,10 +192,21 @@ static bool show_sigaction(const struct syscall_view *v, u64 address, struct tex
     return true;
 }
 
+// The size that the caller gives with a set; sets of another size are refused, and not read.
+static u64 sigset_size(const struct syscall_view *v)
+{
+    for (unsigned i = 5; i > 0; i--) {
+        if (v->row->args[i] == KIND_ULONG) {
+            return v->arg[i];
+        }
+    }
+    return 8;
+}
+
 static bool show_sigset(const struct syscall_view *v, u64 address, struct text *out)
 {
     u64 set;
-    if (!READ(v, address, set)) {
+    if (sigset_size(v) != 8 || !READ(v, address, set)) {
         return false;
     }
     decode_signal_set(out, set);
@@ -169,14 +217,14 @@ static bool show_sigset_size(const struct syscall_view *v, u64 address, struct t
 {
     u64 words[2];
     u64 set = 0;
-    if (!READ(v, address, words) || (words[0] && !READ(v, words[0], set))) {
+    if (!READ(v, address, words)) {
         return false;
     }
     text_add(out, "{sigmask=");
-    if (words[0]) {
+    if (words[0] && words[1] == 8 && READ(v, words[0], set)) {
         decode_signal_set(out, set);
     } else {
-        text_add(out, "NULL");
+        decode_pointer(out, words[0]);
     }
     text_add(out, ", sigsetsize=%llu}", (unsigned long long)words[1]);
     return true;
@@ -254,7 +302,8 @@ bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out)
 static bool show_rusage(const struct syscall_view *v, u64 address, struct text *out)
 {
     u64 probe;
-    if (!READ(v, address, probe)) {
+    bool waited = v->row->args[1] == KIND_WSTATUS_OUT; // wait4: of the child it found
+    if ((waited && v->result <= 0) || !READ(v, address, probe)) {
         return false;
     }
     text_add(out, "{ru_utime=");
@@ -296,7 +345,11 @@ static bool show_utsname(const struct syscall_view *v, u64 address, struct text 
     if (!READ(v, address, u)) {
         return false;
     }
-    text_add(out, "{sysname=\"%.64s\", nodename=\"%.64s\", ...}", u.sysname, u.nodename);
+    text_add(out, "{sysname=");
+    decode_bytes(out, (const u8 *)u.sysname, strnlen(u.sysname, 64), false);
+    text_add(out, ", nodename=");
+    decode_bytes(out, (const u8 *)u.nodename, strnlen(u.nodename, 64), false);
+    text_add(out, ", ...}");
     return true;
 }
 
@@ -306,11 +359,11 @@ static bool show_sysinfo(const struct syscall_view *v, u64 address, struct text 
     if (!READ(v, address, s)) {
         return false;
     }
-    text_add(out,
-             "{uptime=%ld, loads=[%lu, %lu, %lu], totalram=%lu, freeram=%lu, ..., procs=%u, ..., "
-             "mem_unit=%u}",
-             s.uptime, s.loads[0], s.loads[1], s.loads[2], s.totalram, s.freeram, s.procs,
-             s.mem_unit);
+    text_add(out, "{uptime=%ld, loads=[%lu, %lu, %lu], totalram=%lu, freeram=%lu, ", s.uptime,
+             s.loads[0], s.loads[1], s.loads[2], s.totalram, s.freeram);
+    text_add(out, "sharedram=%lu, bufferram=%lu, totalswap=%lu, freeswap=%lu, procs=%u, ",
+             s.sharedram, s.bufferram, s.totalswap, s.freeswap, s.procs);
+    text_add(out, "totalhigh=%lu, freehigh=%lu, mem_unit=%u}", s.totalhigh, s.freehigh, s.mem_unit);
     return true;
 }
 
@@ -320,8 +373,15 @@ static bool show_tms(const struct syscall_view *v, u64 address, struct text *out
     if (!READ(v, address, t)) {
         return false;
     }
-    text_add(out, "{tms_utime=%ld, tms_stime=%ld, tms_cutime=%ld, tms_cstime=%ld}", t.tms_utime,
-             t.tms_stime, t.tms_cutime, t.tms_cstime);
+    static const char *const names[] = {"tms_utime", "tms_stime", "tms_cutime", "tms_cstime"};
+    const clock_t ticks[] = {t.tms_utime, t.tms_stime, t.tms_cutime, t.tms_cstime};
+    for (unsigned i = 0; i < 4; i++) { // 100 a second
+        text_add(out, "%s%s=%ld", i ? ", " : "{", names[i], ticks[i]);
+        if (ticks[i]) {
+            text_add(out, " /* %ld.%02ld s */", ticks[i] / 100, ticks[i] % 100);
+        }
+    }
+    text_char(out, '}');
     return true;
 }
 
@@ -398,7 +458,7 @@ static bool show_cpuset(const struct syscall_view *v, u64 address, u64 size, str
 static bool show_clone_args(const struct syscall_view *v, u64 address, struct text *out)
 {
     u64 a[8]; // flags pidfd child_tid parent_tid exit_signal stack stack_size tls: clone(2)
-    if (!READ(v, address, a)) {
+    if (v->arg[1] < sizeof(a) || !READ(v, address, a)) {
         return false;
     }
     struct syscall_view flags = {.row = syscall_row(272), .arg = {a[0]}}; // unshare: CLONE_* alone
@@ -420,13 +480,19 @@ static bool show_sockaddr(const struct syscall_view *v, u64 address, u64 length,
         return false;
     }
     u16 family = (u16)(bytes[0] | bytes[1] << 8);
-    if (family == AF_UNIX) {
+    if (family == AF_UNIX && length == 2) {
+        text_add(out, "{sa_family=AF_UNIX}");
+    } else if (family == AF_UNIX) {
         text_add(out, "{sa_family=AF_UNIX, sun_path=%s\"%.107s\"}", bytes[2] ? "" : "@",
                  (const char *)bytes + (bytes[2] ? 2 : 3));
     } else if (family == AF_INET && length >= 8) {
         text_add(out,
                  "{sa_family=AF_INET, sin_port=htons(%u), sin_addr=inet_addr(\"%u.%u.%u.%u\")}",
                  bytes[2] << 8 | bytes[3], bytes[4], bytes[5], bytes[6], bytes[7]);
+    } else if (family == AF_INET) {
+        text_add(out, "{sa_family=AF_INET, sa_data=");
+        decode_bytes(out, bytes + 2, length - 2, false);
+        text_char(out, '}');
     } else {
         text_add(out, "{sa_family=%u, ...}", family);
     }

@@ -9,6 +9,7 @@
 #include <linux/prctl.h>
 #include <sched.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define ROWS 512
 
@@ -59,9 +60,12 @@ enum {
     NR_CLONE = 56,
     NR_SEMOP = 65,
     NR_FCNTL = 72,
+    NR_SYSLOG = 103,
     NR_RT_SIGTIMEDWAIT = 128,
     NR_RT_SIGSUSPEND = 130,
     NR_PRCTL = 157,
+    NR_REBOOT = 169,
+    NR_FUTEX = 202,
     NR_SEMTIMEDOP = 220,
     NR_CLOCK_NANOSLEEP = 230,
     NR_EPOLL_WAIT = 232,
@@ -88,6 +92,7 @@ static bool futex_has(const struct syscall_view *v, enum syscall_kind kind)
     case 6: // LOCK_PI
         return kind == KIND_FUTEX_TIMEOUT;
     case 1: // WAKE
+    case 2: // FD
     case 7: // UNLOCK_PI
     case 8: // TRYLOCK_PI
         return false;
@@ -99,6 +104,13 @@ static bool futex_has(const struct syscall_view *v, enum syscall_kind kind)
     }
 }
 
+// Whether the fourth argument is a count (val2) and no timeout.
+static bool futex_count(const struct syscall_view *v)
+{
+    unsigned op = (unsigned)v->arg[1] & 127;
+    return op == 3 || op == 4 || op == 5 || op == 12; // REQUEUE, CMP_REQUEUE, WAKE_OP, ..._PI
+}
+
 // Whether argument n, whose kind may make it optional, is there.
 static bool has_arg(const struct syscall_view *v, unsigned n)
 {
@@ -108,7 +120,9 @@ static bool has_arg(const struct syscall_view *v, unsigned n)
     case KIND_CREATE_MODE:
         return makes_file(v->arg[n - 1]);
     case KIND_MREMAP_ADDR:
-        return v->arg[n - 1] & 2; // MREMAP_FIXED
+        return (v->arg[n - 1] & 3) == 3; // MREMAP_MAYMOVE|MREMAP_FIXED
+    case KIND_DEV:
+        return !n || S_ISCHR((u32)v->arg[n - 1]) || S_ISBLK((u32)v->arg[n - 1]); // after a mode
     case KIND_FUTEX_TIMEOUT:
     case KIND_FUTEX_ADDR2:
     case KIND_FUTEX_VAL3:
@@ -164,6 +178,25 @@ static unsigned prctl_count(int operation)
     }
 }
 
+// Arguments at most, where an operation decides.
+static unsigned shown_max(const struct syscall_view *v)
+{
+    int operation = decode_int(v, 0);
+    switch (v->number) {
+    case NR_PRCTL:
+        return prctl_count(operation);
+    case NR_SYSLOG:
+        return (operation >= 0 && operation < 2) || (operation >= 5 && operation < 8) ||
+                       operation == 9 || operation == 10
+                   ? 1
+                   : 3;
+    case NR_REBOOT:
+        return (u32)v->arg[2] == 0xA1B2C3D4 ? 4 : 3; // RESTART2
+    default:
+        return 6;
+    }
+}
+
 unsigned syscall_shown(const struct syscall_view *v, u8 order[6])
 {
     unsigned n = 0;
@@ -174,7 +207,7 @@ unsigned syscall_shown(const struct syscall_view *v, u8 order[6])
         order[0] = 0; // the mask in the frame
         return 1;
     }
-    unsigned max = v->number == NR_PRCTL ? prctl_count(decode_int(v, 0)) : 6;
+    unsigned max = shown_max(v);
     while (n < max && v->row->args[n] != KIND_NONE && has_arg(v, n)) {
         order[n] = (u8)n;
         n++;
@@ -205,6 +238,28 @@ static bool show_special(const struct syscall_view *v, unsigned i, bool last, st
             decode_signal_set(out, mask);
             text_char(out, '}');
         }
+        return true;
+    }
+    if (v->number == NR_PRCTL && i == 1 && decode_int(v, 0) == PR_SET_PDEATHSIG) {
+        decode_signal(out, decode_int(v, 1));
+        *shown = true;
+        return true;
+    }
+    if (v->number == NR_PRCTL && i == 1 &&
+        (decode_int(v, 0) == PR_SET_KEEPCAPS || decode_int(v, 0) == PR_SET_DUMPABLE ||
+         decode_int(v, 0) == PR_SET_CHILD_SUBREAPER || decode_int(v, 0) == PR_SET_TIMERSLACK)) {
+        text_add(out, "%llu", (unsigned long long)v->arg[1]);
+        *shown = true;
+        return true;
+    }
+    if (v->number == NR_SYSLOG && i == 1 && (decode_int(v, 0) < 2 || decode_int(v, 0) > 4)) {
+        decode_pointer(out, v->arg[1]);
+        *shown = true;
+        return true;
+    }
+    if (v->number == NR_FUTEX && i == 3 && futex_count(v)) {
+        text_add(out, "%u", (u32)v->arg[3]);
+        *shown = true;
         return true;
     }
     if (v->number == NR_PRCTL && i == 1 &&
@@ -284,7 +339,6 @@ static bool show_number(const struct syscall_view *v, unsigned i, struct text *o
         text_add(out, "%llu", (unsigned long long)value);
         return true;
     case KIND_HEX:
-    case KIND_SOCKET_PROTOCOL:
         text_add(out, value ? "0x%llx" : "0", (unsigned long long)value);
         return true;
     case KIND_HEX32:
@@ -305,13 +359,13 @@ static bool show_number(const struct syscall_view *v, unsigned i, struct text *o
         decode_signal(out, (int)(u32)value);
         return true;
     case KIND_MODE:
-        decode_mode(out, (u32)value);
+        decode_mode(out, (u16)value);
         return true;
     case KIND_FILE_MODE:
-        decode_file_mode(out, (u32)value);
+        decode_file_mode(out, (u16)value);
         return true;
     case KIND_CREATE_MODE:
-        decode_mode(out, (u32)value);
+        decode_mode(out, (u16)value);
         return true;
     case KIND_FUTEX_VAL3:
         text_add(out, "0x%x", (u32)value);
@@ -337,12 +391,17 @@ bool syscall_show_arg(const struct syscall_view *v, unsigned i, bool last, struc
     }
     enum syscall_direction direction = syscall_direction(kind);
     bool wanted = direction != SYSCALL_OUT || v->done;
-    if (v->arg[i] && wanted && !(direction == SYSCALL_OUT && syscall_failed(v)) &&
+    bool filled = !syscall_failed(v) || kind == KIND_IOV_OUT; // of which the pointers are shown
+    if (v->arg[i] && wanted && !(direction == SYSCALL_OUT && !filled) &&
         (decode_memory_kind(v, i, out) || decode_struct(v, i, out))) {
         return true;
     }
     if (!last && v->arg[i]) {
         return false;
+    }
+    if (kind == KIND_FCNTL_ARG || kind == KIND_IOCTL_ARG) { // as often a number
+        text_add(out, v->arg[i] ? "0x%llx" : "0", (unsigned long long)v->arg[i]);
+        return true;
     }
     decode_pointer(out, v->arg[i]);
     return true;
