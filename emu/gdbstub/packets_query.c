@@ -50,13 +50,13 @@ void packet_attached(struct gdb_server *s, struct packet_args *a)
 void packet_current_thread(struct gdb_server *s, struct packet_args *a)
 {
     reply_text(s, "QC");
-    reply_thread(s, thread_of_cpu(s->target, s->cpu).tid);
+    reply_thread(s, s->follow ? s->follow : thread_of_cpu(s->target, s->cpu).tid);
 }
 
 static void list_threads(struct gdb_server *s)
 {
     struct gdb_thread *threads;
-    unsigned count = thread_list(s->target, &threads);
+    unsigned count = server_list(s, &threads);
     reply_text(s, s->threads_told < count ? "m" : "l");
     for (bool first = true; s->threads_told < count && s->reply_size < GDB_PACKET_MAX - 64;
          first = false) {
@@ -84,7 +84,7 @@ void packet_thread_info(struct gdb_server *s, struct packet_args *a)
     char text[128];
     if (!packet_skip(a, ',') || !packet_thread(a, &tid) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
-    } else if (!thread_find(s->target, tid, s->cpu, &thread)) {
+    } else if (!server_find(s, tid, &thread)) {
         reply_error(s, GDB_ERROR_UNKNOWN_THREAD);
     } else {
         thread_describe(&thread, text, sizeof(text));
@@ -111,7 +111,7 @@ static char *threads_xml(struct gdb_server *s)
     FILE *out = open_memstream(&text, &size);
     CHECK(out);
     struct gdb_thread *threads;
-    unsigned count = thread_list(s->target, &threads);
+    unsigned count = server_list(s, &threads);
     fputs("<?xml version=\"1.0\"?>\n<threads>\n", out);
     for (unsigned i = 0; i < count; i++) {
         const struct gdb_thread *thread = &threads[i];
@@ -236,6 +236,7 @@ static void run_command(struct gdb_server *s, const char *line)
     u64 after = timeline_step(target_timeline(s->target));
     if (after != before) {
         s->told_end = false;
+        s->follow = 0;
         s->cpu = target_last_stop(s->target)->cpu;
         fprintf(out, "(now at step %llu; \"maintenance flush register-cache\" tells gdb)\n",
                 (unsigned long long)after);

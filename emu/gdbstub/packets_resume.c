@@ -10,6 +10,7 @@ static void begin_running(struct gdb_server *s)
 
 static void end_running(struct gdb_server *s)
 {
+    s->stepping = 0;
     s->busy = false;
     s->interrupted = false;
 }
@@ -22,11 +23,22 @@ static const struct target_stop *step_cpu(struct gdb_server *s, enum target_dire
     return target_move(s->target, direction, unit, 1);
 }
 
+// The thread about to be stepped, if it is one that runs.
+static void note_stepping(struct gdb_server *s, s64 tid)
+{
+    struct gdb_thread thread;
+    tid = tid > 0 ? tid : s->general;
+    if (server_find(s, tid, &thread) && thread.runs) {
+        s->stepping = thread.tid;
+        s->ran = thread_of_cpu(s->target, s->cpu).tid;
+    }
+}
+
 // Forward until the thread runs; returns the stop that came before, NULL if it runs.
 static const struct target_stop *run_until_thread(struct gdb_server *s, s64 tid)
 {
     struct gdb_thread thread;
-    while (thread_find(s->target, tid, s->cpu, &thread) && !thread.runs) {
+    while (server_find(s, tid, &thread) && !thread.runs) {
         const struct target_stop *stop = target_move(s->target, TARGET_FORWARD, TARGET_SWITCH, 1);
         if (stop->kind != TARGET_STOP_STEP) {
             return stop;
@@ -38,7 +50,11 @@ static const struct target_stop *run_until_thread(struct gdb_server *s, s64 tid)
 static const struct target_stop *step_thread(struct gdb_server *s, s64 tid)
 {
     const struct target_stop *stop = run_until_thread(s, tid);
-    return stop ? stop : step_cpu(s, TARGET_FORWARD);
+    if (stop) {
+        return stop;
+    }
+    note_stepping(s, tid);
+    return step_cpu(s, TARGET_FORWARD);
 }
 
 // vCont;r: steps while RIP is in begin..end, over interrupts and faults.
@@ -48,6 +64,7 @@ static const struct target_stop *step_range(struct gdb_server *s, s64 tid, u64 b
     if (stop) {
         return stop;
     }
+    note_stepping(s, tid);
     struct cpu_regs regs;
     do {
         stop = target_move(s->target, TARGET_FORWARD, TARGET_OWN, 1);
@@ -131,6 +148,7 @@ void packet_step_signal(struct gdb_server *s, struct packet_args *a)
 void packet_reverse_step(struct gdb_server *s, struct packet_args *a)
 {
     begin_running(s);
+    note_stepping(s, s->resumed);
     run_to_reply(s, step_cpu(s, TARGET_BACK));
 }
 
@@ -224,6 +242,7 @@ void packet_extended(struct gdb_server *s, struct packet_args *a)
 static const struct target_stop *start_again(struct gdb_server *s)
 {
     s->killed = s->exited = s->told_end = false;
+    s->follow = 0;
     begin_running(s);
     target_seek(s->target, timeline_begin(target_timeline(s->target)));
     end_running(s);

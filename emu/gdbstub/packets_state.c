@@ -218,7 +218,7 @@ void packet_set_thread(struct gdb_server *s, struct packet_args *a)
         reply_error(s, GDB_ERROR_INVALID);
         return;
     }
-    if (!thread_find(s->target, tid, s->cpu, &thread)) {
+    if (!server_find(s, tid, &thread)) {
         reply_error(s, GDB_ERROR_UNKNOWN_THREAD);
         return;
     }
@@ -232,7 +232,7 @@ void packet_thread_alive(struct gdb_server *s, struct packet_args *a)
     struct gdb_thread thread;
     if (!packet_thread(a, &tid) || !packet_end(a)) {
         reply_error(s, GDB_ERROR_INVALID);
-    } else if (thread_find(s->target, tid, s->cpu, &thread)) {
+    } else if (server_find(s, tid, &thread)) {
         reply_ok(s);
     } else {
         reply_error(s, GDB_ERROR_UNKNOWN_THREAD);

@@ -110,9 +110,40 @@ void server_before_write(struct gdb_server *s)
     }
 }
 
+static struct gdb_thread following_thread(const struct gdb_server *s)
+{
+    struct gdb_thread thread = thread_of_cpu(s->target, s->cpu);
+    thread.tid = s->follow;
+    return thread;
+}
+
+bool server_find(struct gdb_server *s, s64 tid, struct gdb_thread *out)
+{
+    if (s->follow && tid == s->follow) {
+        *out = following_thread(s);
+        return true;
+    }
+    return thread_find(s->target, tid, s->cpu, out);
+}
+
+unsigned server_list(struct gdb_server *s, struct gdb_thread **out)
+{
+    unsigned count = thread_list(s->target, out), i = 0;
+    while (i < count && (*out)[i].tid != s->follow) {
+        i++;
+    }
+    if (s->follow && i == count) { // it has ended meanwhile
+        *out = xrealloc(*out, ++count * sizeof(**out));
+    }
+    if (s->follow) {
+        (*out)[i] = following_thread(s);
+    }
+    return count;
+}
+
 bool server_thread(struct gdb_server *s, struct gdb_thread *out)
 {
-    if (thread_find(s->target, s->general, s->cpu, out)) {
+    if (server_find(s, s->general, out)) {
         return true;
     }
     reply_error(s, GDB_ERROR_UNKNOWN_THREAD);

@@ -46,6 +46,11 @@ struct gdb_server {
     bool waiting;         // the parser holds a packet that came meanwhile
     s64 general, resumed; // threads of Hg, Hc
     unsigned cpu;         // of the last stop
+    // The thread that gdb steps. A step may end in another task: gdb would take that for the end of
+    // "stepi 1000", so that until something else stops the guest this one stands for the CPU.
+    s64 stepping; // of the resumption in progress; 0: none
+    s64 follow;   // of the last stop; 0: none
+    s64 ran;      // the task that ran then
     struct gdb_point points[GDB_POINTS_MAX];
     unsigned point_count;
     int catches[GDB_SYSCALLS_MAX]; // the target's numbers for QCatchSyscalls
@@ -93,6 +98,9 @@ void server_send_console(struct gdb_server *s, const char *text, size_t size); /
 void server_finish(struct gdb_server *s, enum gdb_outcome outcome);
 // To be called before the guest's state is written: says when that makes a branch.
 void server_before_write(struct gdb_server *s);
+// As thread_find() and thread_list(), with the thread that follows the CPU.
+bool server_find(struct gdb_server *s, s64 tid, struct gdb_thread *out);
+unsigned server_list(struct gdb_server *s, struct gdb_thread **out);
 // The thread that Hg chose, else what the stopped CPU runs. False: it is no more; replied.
 bool server_thread(struct gdb_server *s, struct gdb_thread *out);
 

@@ -103,10 +103,9 @@ static void stop_reason(struct gdb_server *s, const struct target_stop *stop)
 // The stop's thread and the registers gdb asks for at once.
 static void stop_thread(struct gdb_server *s, const struct target_stop *stop)
 {
-    struct gdb_thread thread = thread_of_cpu(s->target, stop->cpu);
-    s->general = thread.tid; // gdb takes it so, without another Hg
-    reply_text(s, "thread:");
-    reply_thread(s, thread.tid);
+    s->general = s->follow ? s->follow : thread_of_cpu(s->target, stop->cpu).tid;
+    reply_text(s, "thread:"); // gdb takes it for chosen, without another Hg
+    reply_thread(s, s->general);
     reply_text(s, ";core:%x;", stop->cpu);
     struct cpu_regs regs;
     target_get_regs(s->target, stop->cpu, &regs);
@@ -182,6 +181,21 @@ static bool gdb_knows_why(const struct gdb_server *s, const struct target_stop *
     }
 }
 
+// Which thread stands for the CPU from now on.
+static void choose_thread(struct gdb_server *s, const struct target_stop *stop)
+{
+    s->follow = stop->kind == TARGET_STOP_STEP ? s->stepping : 0;
+    struct gdb_thread thread = thread_of_cpu(s->target, stop->cpu);
+    if (s->follow && thread.tid != s->ran) {
+        server_note(s,
+                    "another task runs now: %s, pid %d; while it steps, gdb goes on calling it "
+                    "thread %lld",
+                    thread.has_task ? thread.task.comm : "none", thread.task.pid,
+                    (long long)s->follow);
+    }
+    s->follow = s->follow == thread.tid ? 0 : s->follow;
+}
+
 void resumed_reply(struct gdb_server *s, const struct target_stop *stop)
 {
     bool ended = stop->kind == TARGET_STOP_EXIT;
@@ -192,6 +206,7 @@ void resumed_reply(struct gdb_server *s, const struct target_stop *stop)
     if (!gdb_knows_why(s, stop)) {
         server_note(s, "%s", stop->text);
     }
+    choose_thread(s, stop);
     s->told_end = ended;
     s->end_step = stop->step;
     server_send_notes(s);

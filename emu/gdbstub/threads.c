@@ -129,6 +129,9 @@ void thread_describe(const struct gdb_thread *thread, char *text, size_t size)
     const struct guest_task *task = &thread->task;
     if (!thread->has_task) {
         snprintf(text, size, "CPU %u", thread->cpu);
+    } else if (thread->runs && thread->tid != task->pid && task->pid > 0) {
+        snprintf(text, size, "CPU %u, where now %s (%s) runs, pid %d", thread->cpu, task->comm,
+                 task->cr3 ? "user" : "kernel", task->pid);
     } else if (thread->runs) {
         snprintf(text, size, "%s (%s) on CPU %u", task->comm, task->cr3 ? "user" : "kernel",
                  thread->cpu);

@@ -41,7 +41,7 @@ def function():
 
 def state():
     registers = ("rip", "rsp", "rax", "rbp", "eflags", "cr3", "cpl")
-    return tuple(unsigned(name) for name in registers) + (gdb.selected_thread().ptid,)
+    return tuple(unsigned(name) for name in registers) + tuple(unsigned(f"r{n}") for n in range(8, 16))
 
 
 def step_number():
@@ -114,12 +114,19 @@ def scenario_thousand():
         expect(len(seen) < 10 * STEPS, "the interrupt does not return")
     expect(step_number() == first + len(seen) - 1, "a stepi is not one step")
     print(f"{len(seen)} states, {crossings} ring crossings")
-    expect(seen[0][6] == 3 and len({s[5] for s in seen}) >= 2 and len({s[7] for s in seen}) >= 2, "no context switch")
+    stacks = {s[1] >> 14 for s in seen if s[6] == 0}
+    expect(seen[0][6] == 3 and len({s[5] for s in seen}) >= 2 and len(stacks) >= 2, "no context switch")
     for back, wanted in enumerate(reversed(seen[:-1]), 1):
         gdb.execute("reverse-stepi", to_string=True)
         now = state()
         expect(now == wanted, f"{back} steps back: {now}, forward it was {wanted}")
     expect(step_number() == first, "not where it began")
+    do(f"stepi {STEPS}")
+    told("another task runs now: prog")
+    expect(step_number() == first + STEPS and state() == seen[STEPS], f"stepi {STEPS}")
+    expect("where now prog (user) runs" in do("info threads"), "the other task is not shown")
+    do(f"reverse-stepi {STEPS}")
+    expect(step_number() == first and state() == seen[0], f"reverse-stepi {STEPS}")
 
 
 def scenario_watch():

@@ -122,7 +122,8 @@ bool guest_task_by_pid(struct guest *g, int pid, struct guest_task *out)
 
 bool guest_current(struct guest *g, unsigned cpu, struct guest_task *out)
 {
-    return guest_task_by_pid(g, FAKE_PID, out);
+    const struct target *t = (const struct target *)(const void *)g;
+    return guest_task_by_pid(g, t->step < FAKE_SWITCH_STEP ? FAKE_PID : FAKE_SLEEPER, out);
 }
 
 unsigned guest_tasks(struct guest *g, struct guest_task *out, unsigned room)

@@ -11,6 +11,7 @@
 #define FAKE_CODE UINT64_C(0x400000) // RIP is this + step; each instruction is a byte
 #define FAKE_MEMORY UINT64_C(0x1000)
 #define FAKE_MEMORY_SIZE 0x3000u
+#define FAKE_SWITCH_STEP 800u  // from here on the sleeper runs
 #define FAKE_PID 1             // runs
 #define FAKE_SLEEPER 2         // does not; its stack lies at FAKE_MEMORY
 #define FAKE_SYSCALL_STEP 500u // here openat (257) is entered, and left ten steps later

@@ -473,6 +473,42 @@ static void range_step(void **state)
     expect(s, "E16");
 }
 
+// Steps belong to the thread that gdb steps, also behind a switch of tasks.
+static void stepping_over_a_switch(void **state)
+{
+    struct session *s = *state;
+    send(s, SUPPORTED);
+    send(s, "Z0,40031e,1"); // step 798
+    send(s, "c");
+    send(s, "vCont;s:p1.1");
+    send(s, "vCont;s:p1.1"); // the switch
+    send(s, "p47");
+    send(s, "vCont;s:p1.1");
+    send(s, "qfThreadInfo");
+    send(s, "bs");
+    send(s, "bs");
+    send(s, "vCont;s:p1.1");
+    send(s, "Z0,40032a,1"); // step 810
+    send(s, "vCont;c");
+    serve(s);
+    expect_begin(s, "PacketSize");
+    expect(s, "OK");
+    expect_begin(s, "T05swbreak:;thread:p1.1;");
+    expect_begin(s, "T05thread:p1.1;");
+    expect_begin(s, "O");
+    expect_begin(s, "T05thread:p1.1;");
+    expect(s, "2003000000000000");
+    expect_begin(s, "T05thread:p1.1;"); // said once
+    expect(s, "mp1.2,p1.1");
+    expect_begin(s, "T05thread:p1.1;");
+    expect_begin(s, "O");
+    expect_begin(s, "T05thread:p1.1;");
+    expect_begin(s, "O");
+    expect_begin(s, "T05thread:p1.1;");
+    expect(s, "OK");
+    expect_begin(s, "T05swbreak:;thread:p1.2;");
+}
+
 static void monitor(void **state)
 {
     struct session *s = *state;
@@ -555,13 +591,17 @@ static void transfers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(greeting),     TEST(torn),        TEST(nak_and_ack),
-        TEST(memory),       TEST(registers),   TEST(tag_word),
-        TEST(threads),      TEST(breakpoints), TEST(watchpoints),
-        TEST(system_calls), TEST(the_end),     TEST(interrupt),
-        TEST(impatient),    TEST(branches),    TEST(range_step),
-        TEST(monitor),      TEST(life),        TEST(kill_ends),
-        TEST(outside_ends), TEST(transfers),   TEST(points_go_with_gdb),
+        TEST(greeting),    TEST(torn),
+        TEST(nak_and_ack), TEST(memory),
+        TEST(registers),   TEST(tag_word),
+        TEST(threads),     TEST(breakpoints),
+        TEST(watchpoints), TEST(system_calls),
+        TEST(the_end),     TEST(interrupt),
+        TEST(impatient),   TEST(branches),
+        TEST(range_step),  TEST(stepping_over_a_switch),
+        TEST(monitor),     TEST(life),
+        TEST(kill_ends),   TEST(outside_ends),
+        TEST(transfers),   TEST(points_go_with_gdb),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
