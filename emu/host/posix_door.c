@@ -21,6 +21,9 @@
 // caught up.
 #define LAG_MAX_NS 50000000
 
+// A long wait is left so often, so that a recording gets to note how far it has come.
+#define WAIT_MAX_NS 250000000
+
 // A guest that asked for synchronous input gets it once it sleeps for longer than this, or has
 // computed this long.
 #define INPUT_PATIENCE_NS 20000000
@@ -208,16 +211,19 @@ static u64 idle_paced(struct posix_door *door, u64 now_ns, u64 deadline_ns)
     door->lag_ns = door->lag_ns > LAG_MAX_NS ? LAG_MAX_NS : door->lag_ns;
     door->lag_ns = door->lag_ns < -LAG_MAX_NS ? -LAG_MAX_NS : door->lag_ns;
     u64 due = begin + (deadline_ns - now_ns) - (u64)door->lag_ns;
-    bool came = false;
+    bool came = false, pausing = false;
     u64 host = begin;
-    while (!came && !door->end && (deadline_ns == UINT64_MAX || (s64)(due - host) > 0)) {
-        sleep_for(door, deadline_ns == UINT64_MAX ? UINT64_MAX : due - host);
+    while (!came && !door->end && !pausing &&
+           (deadline_ns == UINT64_MAX || (s64)(due - host) > 0)) {
+        u64 left = begin + WAIT_MAX_NS - host;
+        sleep_for(door, deadline_ns == UINT64_MAX || left < due - host ? left : due - host);
         came = (door->terminal && posix_line_pump(door->terminal)) || attention_asked(door);
         posix_door_check(door);
         host = posix_monotonic_ns();
+        pausing = host - begin >= WAIT_MAX_NS;
     }
     u64 reached = deadline_ns;
-    if ((came || door->end) && host - begin < deadline_ns - now_ns) {
+    if ((came || door->end || pausing) && host - begin < deadline_ns - now_ns) {
         reached = now_ns + (host - begin);
     }
     door->lag_ns += (s64)(host - begin) - (s64)(reached - now_ns);

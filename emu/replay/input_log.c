@@ -242,6 +242,15 @@ static u64 idle_again(struct input_log *log, u64 now_ns, u64 deadline_ns)
     return deadline_ns;
 }
 
+static bool any_pending(const struct input_log *log)
+{
+    bool any = false;
+    for (unsigned i = 0; i < INPUT_LINES; i++) {
+        any = any || log->lines[i].pending;
+    }
+    return any;
+}
+
 static u64 idle_live(struct input_log *log, u64 now_ns, u64 deadline_ns)
 {
     if (log->on_idle) {
@@ -252,7 +261,9 @@ static u64 idle_live(struct input_log *log, u64 now_ns, u64 deadline_ns)
     }
     const struct host_door *door = &log->live.door;
     u64 until = door->ops ? door->ops->idle(door->ctx, now_ns, deadline_ns) : deadline_ns;
-    if (until != HOST_IDLE_FOREVER && until > now_ns && until < deadline_ns) {
+    // One that ended early for nothing leaves no trace: the rest of the wait follows it, and the
+    // sum is the same.
+    if (until != HOST_IDLE_FOREVER && until > now_ns && until < deadline_ns && any_pending(log)) {
         const struct input_record end = {
             .step = log->clock->step, .vtime_ns = until, .kind = INPUT_IDLE_END};
         add_record(log, &end);

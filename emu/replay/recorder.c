@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FLUSH_NS 500000000     // of host time
-#define FLUSH_IDLE_NS 50000000 // before a wait, which may be long
-#define HASHES_MAX 64          // kept before they are written
+#define FLUSH_NS 500000000      // of host time
+#define FLUSH_INPUT_NS 50000000 // if there is input, before a wait, which may be long
+#define HASHES_MAX 64           // kept before they are written
 
 struct recorder {
     struct log_writer *writer;
@@ -61,7 +61,8 @@ static void flush_if_due(struct recorder *r, u64 after_ns)
 
 static void before_idle(void *ctx)
 {
-    flush_if_due(ctx, FLUSH_IDLE_NS);
+    const struct recorder *r = ctx;
+    flush_if_due(ctx, input_log_count(r->log) != r->written_seq ? FLUSH_INPUT_NS : FLUSH_NS);
 }
 
 static void add_hash(struct recorder *r, enum log_hash_kind kind, u64 value)

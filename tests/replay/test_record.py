@@ -3,7 +3,9 @@
 """Recordings: a replay is the run again, whatever came in, however it ended."""
 import os
 import random
+import re
 import shutil
+import signal
 import subprocess
 import time
 
@@ -121,6 +123,25 @@ def test_kill_at_random_moments():
             # 2^26 steps and one second: what a kill may lose.
             lost = r.last_uptime(seen) - r.last_uptime(played)
             t.expect(lost <= 1.07, f"{what}: {lost:.2f} s of the guest's time are lost")
+
+
+def test_kill_while_idle():
+    """A sleeping guest makes no steps, but its time goes on, and that is noted too."""
+    with r.Folder() as f:
+        terminal = t.Terminal("--record", f / "a")
+        try:
+            terminal.wait_for(t.PROMPT)
+            before = float(re.search(rb"(\d+\.\d\d) \d", terminal.command("cat /proc/uptime"))[1])
+            started = time.monotonic()
+            while time.monotonic() < started + 2.5:
+                terminal.read_for(0.1)
+            slept = time.monotonic() - started
+            os.kill(terminal.pid, signal.SIGKILL)
+        finally:
+            terminal.close()
+        again = r.expect_replays(f / "a.incomplete")
+        reached = float(re.search(r"\(vtime ([0-9.]+) s\)", r.error_line(again))[1])
+        t.expect(before + slept - 1 <= reached <= before + slept + 0.5, f"slept {slept:.2f} s from {before}, replayed to {reached}")
 
 
 def test_write_disk():
