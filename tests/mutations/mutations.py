@@ -12,6 +12,10 @@ def guest(*names):
     return ["/usr/bin/python3", "tests/guest/test_guest.py", *names]
 
 
+def recordings(script, *names):
+    return ["/usr/bin/python3", f"tests/replay/test_{script}.py", *names]
+
+
 MUTATIONS = [
     ("the accessed bit is dropped", "emu/mmu/walk.c",
      "u64 mark = leaf && access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;",
@@ -55,4 +59,24 @@ MUTATIONS = [
      "    gdb_points_clear(s);\n", "", [["build/tests/gdbstub/test_gdb_server"]]),
     ("gdb sees a sleeping task with the CPU's registers", "emu/gdbstub/threads.c",
      "    if (!thread->runs) {\n", "    if (!thread->runs && !thread->tid) {\n", [["build/tests/gdbstub/test_gdb_server"]]),
+    ("an idle wait cut short by a key is replayed to its deadline", "emu/replay/input_log.c",
+     "        log->next++;\n        return r->vtime_ns;\n", "        log->next++;\n        return deadline_ns;\n",
+     [recordings("record", "typed")]),
+    ("a port is told of input again at other places", "emu/replay/input_log.c",
+     "    return r->kind == kind && r->step == log->clock->step && r->vtime_ns == now_ns ? r : NULL;\n",
+     "    return r->kind == kind ? r : NULL;\n", [recordings("record", "typed", "piped")]),
+    ("a recording is written when it ends", "emu/replay/recorder.c",
+     "    if (now_ns - r->flushed_host_ns >= after_ns) {\n", "    if (now_ns - r->flushed_host_ns >= after_ns << 40) {\n",
+     [recordings("record", "kill")]),
+    ("chunks are believed without their checksum", "emu/replay/log_reader.c",
+     "} else if (chunk_crc(c, out->data) != c->crc32c) {", "} else if (chunk_crc(c, out->data) == 0) {",
+     [recordings("files", "flipped")]),
+    ("a replay does not compare hashes", "emu/replay/player.c",
+     "    if (found != recorded) {\n", "    if (found == 0) {\n", [recordings("files", "not_the_machine")]),
+    ("a changed image is used", "emu/frontends/session_replay.c",
+     "    if (memcmp(found, image->sha256, RECORDING_SHA256_BYTES) == 0) {\n", "    if (true) {\n",
+     [recordings("files", "wrong_images")]),
+    ("a recorded run writes its disk", "emu/frontends/session_plan.c",
+     "    bool written = d->mode == POSIX_BLOCK_WRITE && !o->log_inputs;\n", "    bool written = d->mode == POSIX_BLOCK_WRITE;\n",
+     [recordings("record", "write_disk")]),
 ]

@@ -104,6 +104,18 @@ def test_typed_session_with_a_reboot():
         t.expect(b"kept\r\n" in again.stdout and b"right\r\nright\r\n" in again.stdout, "what was shown")
 
 
+def test_typed_session_from_every_checkpoint():
+    with r.Folder() as f:
+        shown = r.typed_session(f / "a", 120 if t.LEVEL == "all" else 4, more=[f"--checkpoints={1 << 26}"])
+        again = r.expect_replays(f / "a")
+        t.expect(again.stdout.replace(b"\r", b"") in shown.replace(b"\r", b""), "the replay shows something else")
+        checked = r.replay(f / "a", "--verify")
+        t.expect_equal(checked.returncode, 0, checked.stderr.decode())
+        for geometry in ("tiny", "off") if t.LEVEL == "all" else ("tiny",):
+            checked = r.replay(f / "a", "--verify", "--tlb", geometry, timeout=1200)
+            t.expect_equal(checked.returncode, 0, checked.stderr.decode())
+
+
 def test_kill_at_random_moments():
     rounds = {"gate": 1, "default": 5, "all": 100}[t.LEVEL]
     source = random.Random(time.time_ns())
