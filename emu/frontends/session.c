@@ -194,6 +194,32 @@ struct status session_enter(struct session *s, u64 step)
     return checkpoint_chunk_restore(s->reader, found, &parts, s->log);
 }
 
+static bool find_checkpoint(void *ctx, u64 step, u64 *found_step)
+{
+    const struct session *s = ctx;
+    return checkpoint_chunk_find(s->reader, step, found_step);
+}
+
+static struct status restore_checkpoint(void *ctx, u64 found_step)
+{
+    struct session *s = ctx;
+    struct checkpoint_parts parts = session_parts(s);
+    return checkpoint_chunk_restore(s->reader, found_step, &parts, s->log);
+}
+
+// What the recording's file has for the timeline: checkpoints, and how the run ended.
+static void use_recording(struct session *s, struct timeline *t)
+{
+    const struct timeline_store store = {find_checkpoint, restore_checkpoint, s};
+    timeline_set_store(t, &store);
+    const struct log_end *end = log_reader_end(s->reader);
+    if (end && (end->exit == MACHINE_EXIT_SHUTDOWN || end->exit == MACHINE_EXIT_STUCK)) {
+        struct machine_result result = {.exit = (enum machine_exit)end->exit, .value = end->value};
+        memcpy(result.text, end->text, sizeof(result.text));
+        timeline_set_end_result(t, &result);
+    }
+}
+
 struct timeline *session_timeline(struct session *s, u64 memory_bytes)
 {
     struct timeline *t = timeline_create(s->machine, s->log, memory_bytes);
@@ -203,6 +229,9 @@ struct timeline *session_timeline(struct session *s, u64 memory_bytes)
     }
     if (!s->reset_ends) {
         timeline_set_boot(t, boot_again, s);
+    }
+    if (s->reader) {
+        use_recording(s, t);
     }
     return t;
 }

@@ -93,7 +93,20 @@ static void insert(struct checkpoints *c, unsigned at, struct checkpoint *p)
     c->count++;
 }
 
-void checkpoints_take(struct checkpoints *c, u64 position)
+static void add_written(struct checkpoints *c, struct checkpoint *p, const struct page_list *more)
+{
+    c->list_bytes -= own_bytes(c, p);
+    page_list_merge(&p->written, more);
+    c->list_bytes += own_bytes(c, p);
+}
+
+static void rebase(struct checkpoints *c, const struct checkpoint *to)
+{
+    c->base = to;
+    page_history_mark(c->pages);
+}
+
+void checkpoints_take(struct checkpoints *c, u64 position, bool guessed)
 {
     u64 step = machine_clock(c->m)->step;
     unsigned at = checkpoints_until(c, step);
@@ -101,7 +114,7 @@ void checkpoints_take(struct checkpoints *c, u64 position)
         return;
     }
     struct checkpoint *p = xcalloc(1, sizeof(*p));
-    *p = (struct checkpoint){.step = step, .position = position};
+    *p = (struct checkpoint){.step = step, .position = position, .guessed = guessed};
     p->state = xcalloc(1, machine_state_size(c->m));
     machine_state_save(c->m, p->state);
     p->written = page_history_written(c->pages);
@@ -112,14 +125,24 @@ void checkpoints_take(struct checkpoints *c, u64 position)
         p->disks[i] = c->disks[i] ? overlay_save(c->disks[i]) : NULL;
     }
     c->list_bytes += own_bytes(c, p);
+    if (at < c->count && c->list[at]->guessed) {
+        add_written(c, c->list[at],
+                    &p->written); // it may have known only what differs at its place
+    }
     insert(c, at, p);
-    checkpoints_pass(c, p);
+    rebase(c, p);
 }
 
-void checkpoints_pass(struct checkpoints *c, const struct checkpoint *to)
+void checkpoints_pass(struct checkpoints *c, struct checkpoint *to)
 {
-    c->base = to;
-    page_history_mark(c->pages);
+    unsigned at = checkpoints_until(c, to->step) - 1;
+    if (to->guessed && at && c->base == c->list[at - 1]) {
+        struct page_list written = page_history_written(c->pages);
+        add_written(c, to, &written);
+        free(written.numbers);
+        to->guessed = false;
+    }
+    rebase(c, to);
 }
 
 static void load_pages(struct checkpoints *c, const struct page_list *list, u64 step)
@@ -133,7 +156,7 @@ static void load_pages(struct checkpoints *c, const struct page_list *list, u64 
     }
 }
 
-void checkpoints_load(struct checkpoints *c, const struct checkpoint *from)
+void checkpoints_load(struct checkpoints *c, struct checkpoint *from)
 {
     if (!++c->stamp) {
         struct physmem *mem = machine_memory(c->m);
@@ -156,7 +179,7 @@ void checkpoints_load(struct checkpoints *c, const struct checkpoint *from)
         }
     }
     machine_state_load(c->m, from->state);
-    checkpoints_pass(c, from);
+    rebase(c, from);
 }
 
 static void remove_at(struct checkpoints *c, unsigned index)
@@ -166,10 +189,8 @@ static void remove_at(struct checkpoints *c, unsigned index)
         page_history_forget(c->pages, p->written.numbers[i], p->step, step_of(c, index + 1));
     }
     if (index + 1 < c->count) {
-        struct checkpoint *next = c->list[index + 1];
-        c->list_bytes -= own_bytes(c, next);
-        page_list_merge(&next->written, &p->written);
-        c->list_bytes += own_bytes(c, next);
+        add_written(c, c->list[index + 1], &p->written);
+        c->list[index + 1]->guessed |= p->guessed;
     }
     free_one(c, p);
     c->count--;

@@ -14,6 +14,7 @@ struct checkpoint {
     u64 position;             // in the log of inputs
     u8 *state;                // machine_state_save()
     struct page_list written; // since the checkpoint before, or more
+    bool guessed;             // at least those that differ; the machine has not run here
     struct overlay_copy *disks[CHECKPOINT_DISKS];
 };
 
@@ -41,11 +42,12 @@ unsigned checkpoints_until(const struct checkpoints *c, u64 step);
 struct checkpoint *checkpoints_at(const struct checkpoints *c, u64 step);
 
 // Here, at the first state of its step; nothing happens if there is one. position: the log's.
-void checkpoints_take(struct checkpoints *c, u64 position);
+// guessed: the machine has not run here from the base, it was brought here.
+void checkpoints_take(struct checkpoints *c, u64 position, bool guessed);
 // The machine has run to the checkpoint: it becomes the base.
-void checkpoints_pass(struct checkpoints *c, const struct checkpoint *to);
+void checkpoints_pass(struct checkpoints *c, struct checkpoint *to);
 // The machine becomes what it was. The log is the caller's.
-void checkpoints_load(struct checkpoints *c, const struct checkpoint *from);
+void checkpoints_load(struct checkpoints *c, struct checkpoint *from);
 
 // Those after step go: it has another future now.
 void checkpoints_cut(struct checkpoints *c, u64 step);

@@ -29,6 +29,9 @@ struct timeline {
     struct status (*boot)(void *ctx);
     void *boot_ctx;
     struct status boot_status;
+    struct timeline_store store; // find NULL: none
+    u64 branch_step; // the earliest branch: the store's later ones are of another history
+    struct machine_result end_result;
 };
 
 // One movement forward.
@@ -49,8 +52,10 @@ struct timeline *timeline_create(struct machine *m, struct input_log *log, u64 m
     t->memory_bytes = memory_bytes;
     t->at_step = true;
     t->boot_status = status_success();
+    t->end_result.exit = MACHINE_EXIT_HOST;
+    t->branch_step = UINT64_MAX;
     checkpoints_init(&t->points, m);
-    checkpoints_take(&t->points, input_log_position(log));
+    checkpoints_take(&t->points, input_log_position(log), false);
     return t;
 }
 
@@ -80,6 +85,16 @@ void timeline_set_boot(struct timeline *t, struct status (*boot)(void *ctx), voi
 struct status timeline_boot_status(const struct timeline *t)
 {
     return t->boot_status;
+}
+
+void timeline_set_store(struct timeline *t, const struct timeline_store *store)
+{
+    t->store = *store;
+}
+
+void timeline_set_end_result(struct timeline *t, const struct machine_result *result)
+{
+    t->end_result = *result;
 }
 
 struct machine *timeline_machine(const struct timeline *t)
@@ -134,7 +149,7 @@ static void apply_writes(struct timeline *t)
 
 static void take(struct timeline *t)
 {
-    checkpoints_take(&t->points, input_log_position(t->log));
+    checkpoints_take(&t->points, input_log_position(t->log), false);
     checkpoints_thin(&t->points, t->clock->step, t->memory_bytes, CHECKPOINTS_MAX);
 }
 
@@ -163,7 +178,7 @@ static void arrive(struct timeline *t, const struct movement *move, u64 *dense_a
 {
     u64 here = t->clock->step;
     t->at_step = true;
-    const struct checkpoint *point = checkpoints_at(&t->points, here);
+    struct checkpoint *point = checkpoints_at(&t->points, here);
     if (point) {
         checkpoints_pass(&t->points, point);
     }
@@ -198,7 +213,7 @@ static bool run_piece(struct timeline *t, const struct movement *move, u64 *dens
 {
     if (t->log->ends && !input_log_is_history(t->log)) {
         t->log->is_at_end = true;
-        t->result = (struct machine_result){.exit = MACHINE_EXIT_HOST};
+        t->result = t->end_result;
         return false;
     }
     u64 stop = next_stop(t, move);
@@ -254,7 +269,7 @@ struct machine_result timeline_scan(struct timeline *t, u64 until_step)
     return result;
 }
 
-static void load(struct timeline *t, const struct checkpoint *point)
+static void load(struct timeline *t, struct checkpoint *point)
 {
     input_log_seek(t->log, point->position); // first: it notes how far history reaches
     checkpoints_load(&t->points, point);
@@ -263,13 +278,36 @@ static void load(struct timeline *t, const struct checkpoint *point)
     apply_writes(t);
 }
 
+// To a checkpoint of the store, which becomes one of ours. False: it could not be had; the machine
+// is at one of ours before it.
+static bool load_from_store(struct timeline *t, u64 step)
+{
+    struct checkpoint *before = t->points.list[checkpoints_until(&t->points, step) - 1];
+    load(t, before); // what is written from here on is what differs
+    struct status s = t->store.restore(t->store.ctx, step);
+    if (!status_ok(&s) || t->clock->step != step) {
+        t->store.find = NULL;
+        load(t, before);
+        return false;
+    }
+    checkpoints_take(&t->points, input_log_position(t->log), true);
+    checkpoints_thin(&t->points, step, t->memory_bytes, CHECKPOINTS_MAX);
+    apply_writes(t);
+    return true;
+}
+
 static void seek_quietly(struct timeline *t, struct movement *move)
 {
-    u64 here = t->clock->step;
-    unsigned n = checkpoints_until(&t->points, move->until);
-    const struct checkpoint *point = t->points.list[n - 1];
+    u64 here = t->clock->step, stored;
+    struct checkpoint *point = t->points.list[checkpoints_until(&t->points, move->until) - 1];
     bool ahead = here < move->until || (here == move->until && t->at_step);
-    if (!ahead || here < point->step) {
+    bool from_here = ahead && here >= point->step;
+    u64 begin = from_here ? here : point->step;
+    u64 until = move->until < t->branch_step ? move->until : t->branch_step; // it knows no branches
+    bool is_stored = t->store.find && t->store.find(t->store.ctx, until, &stored);
+    if (is_stored && stored >= begin + SPACING_STEPS) {
+        load_from_store(t, stored);
+    } else if (!from_here) {
         load(t, point);
     }
     move_forward(t, move);
@@ -323,6 +361,7 @@ void timeline_branch(struct timeline *t)
     checkpoints_cut(&t->points, t->clock->step);
     input_log_cut(t->log);
     t->ended = false;
+    t->branch_step = t->branch_step < t->clock->step ? t->branch_step : t->clock->step;
 }
 
 bool timeline_page_dirty(const struct timeline *t, u32 rpn, u64 from, u64 to)
@@ -330,7 +369,7 @@ bool timeline_page_dirty(const struct timeline *t, u32 rpn, u64 from, u64 to)
     const struct checkpoints *c = &t->points;
     unsigned i = checkpoints_until(c, from);
     for (; i < c->count && c->list[i - (i > 0)]->step < to; i++) {
-        if (page_list_has(&c->list[i]->written, rpn)) {
+        if (c->list[i]->guessed || page_list_has(&c->list[i]->written, rpn)) {
             return true;
         }
     }

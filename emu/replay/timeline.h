@@ -29,6 +29,20 @@ void timeline_set_boot(struct timeline *t, struct status (*boot)(void *ctx), voi
 // Why the last boot() failed, which ended the run with MACHINE_EXIT_RESET.
 struct status timeline_boot_status(const struct timeline *t);
 
+// Checkpoints that lie elsewhere, in a recording's file. find: the step of the last one at or
+// before step, false if there is none. restore: the machine, its disks and the log become what they
+// were there; after an error the timeline restores them itself and asks no more.
+struct timeline_store {
+    bool (*find)(void *ctx, u64 step, u64 *found_step);
+    struct status (*restore)(void *ctx, u64 found_step);
+    void *ctx;
+};
+void timeline_set_store(struct timeline *t, const struct timeline_store *store);
+
+// How the recorded run ended, if the machine ended it itself: what runs give at the recording's end
+// (else MACHINE_EXIT_HOST).
+void timeline_set_end_result(struct timeline *t, const struct machine_result *result);
+
 struct machine *timeline_machine(const struct timeline *t);
 struct input_log *timeline_log(const struct timeline *t);
 u64 timeline_step(const struct timeline *t);  // where we are
