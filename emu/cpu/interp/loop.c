@@ -143,7 +143,8 @@ static void stop_before(struct cpu *cpu, bool first)
     cpu->fault.vector = FAULT_VECTOR_NONE;
 }
 
-// Tells that insn at linear, cpu->rip, is about to be executed. True: it is not to be.
+// Tells that insn at linear, cpu->rip, is about to be executed; NULL: its fetch will fault, which
+// comes after an instruction breakpoint (SDM 3A table 6-2). True: it is not to be.
 static bool tell_execution(struct cpu *cpu, u64 linear, const struct insn *insn)
 {
     cpu_sync_clock(cpu);
@@ -155,7 +156,7 @@ static bool tell_execution(struct cpu *cpu, u64 linear, const struct insn *insn)
     s64 left = cpu->steps_left + (cpu->current ? cpu->current->remaining : 0);
     bool first = left == cpu->before.steps_left; // nothing was executed since the boundary
     bool restarted = first && (cpu->before.rflags & RFLAGS_RF);
-    bool repeats = insn->flags & (INSN_REP | INSN_REPNE);
+    bool repeats = insn && insn->flags & (INSN_REP | INSN_REPNE);
     if (restarted && repeats && step == cpu->watch_begin_step) {
         return false; // it may as well have begun before this run
     }
@@ -210,8 +211,7 @@ static const struct insn *dry_fetch(struct cpu *cpu, u64 linear)
 // Before a fetch that may set A bits: a stop must come before it.
 static bool stopped_before_fetch(struct cpu *cpu, u64 linear)
 {
-    const struct insn *insn = is_watched(cpu, linear) ? dry_fetch(cpu, linear) : NULL;
-    return insn && tell_execution(cpu, linear, insn);
+    return is_watched(cpu, linear) && tell_execution(cpu, linear, dry_fetch(cpu, linear));
 }
 
 // An instruction that crosses a page or lies outside RAM. The second page is touched only if it
