@@ -236,8 +236,9 @@ static void run_command(struct gdb_server *s, const char *line)
     u64 after = timeline_step(target_timeline(s->target));
     if (after != before) {
         s->told_end = false;
-        s->follow = 0;
         s->cpu = target_last_stop(s->target)->cpu;
+        // gdb goes on with its thread, which need not run, or be, here.
+        s->follow = s->reported == thread_of_cpu(s->target, s->cpu).tid ? 0 : s->reported;
         fprintf(out, "(now at step %llu; \"maintenance flush register-cache\" tells gdb)\n",
                 (unsigned long long)after);
     }

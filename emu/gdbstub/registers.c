@@ -143,6 +143,7 @@ bool registers_set(struct register_file *file, unsigned number, const u8 *in)
     const struct register_row *row = registers_row(number);
     unsigned size = row->bits / 8;
     u32 tags = 0;
+    u64 step = 0;
     switch ((enum register_kind)row->kind) {
     case KIND_GPR:
         memcpy(&file->regs.gpr[row->place], in, size);
@@ -165,9 +166,11 @@ bool registers_set(struct register_file *file, unsigned number, const u8 *in)
         return true;
     case KIND_ORIG_RAX:
         return true;
+    case KIND_STEP:
+        memcpy(&step, in, sizeof(step));
+        return step <= file->step;
     case KIND_SEGMENT: // a selector alone would leave the hidden part behind
     case KIND_CPL:
-    case KIND_STEP:
         break; // gdb may write back what it read
     }
     u8 now[REGISTER_BYTES_MAX];

@@ -38,8 +38,9 @@ bool registers_known(const struct register_file *file, unsigned number);
 // Little-endian bytes as gdb wants them; returns how many.
 unsigned registers_get(const struct register_file *file, unsigned number,
                        u8 out[REGISTER_BYTES_MAX]);
-// False: this register cannot be written. orig_rax can, without effect: no such thing exists in a
-// CPU, and gdb writes it with every new RIP.
+// False: this register cannot be written. Two can, without effect: orig_rax, which no CPU has and
+// gdb writes with every new RIP, and an earlier step, which gdb puts back after it has called a
+// function.
 bool registers_set(struct register_file *file, unsigned number, const u8 *in);
 
 #endif

@@ -51,6 +51,7 @@ struct gdb_server {
     s64 stepping; // of the resumption in progress; 0: none
     s64 follow;   // of the last stop; 0: none
     s64 ran;      // the task that ran then
+    s64 reported; // gdb's name for it
     struct gdb_point points[GDB_POINTS_MAX];
     unsigned point_count;
     int catches[GDB_SYSCALLS_MAX]; // the target's numbers for QCatchSyscalls

@@ -104,6 +104,7 @@ static void stop_reason(struct gdb_server *s, const struct target_stop *stop)
 static void stop_thread(struct gdb_server *s, const struct target_stop *stop)
 {
     s->general = s->follow ? s->follow : thread_of_cpu(s->target, stop->cpu).tid;
+    s->reported = s->general;
     reply_text(s, "thread:"); // gdb takes it for chosen, without another Hg
     reply_thread(s, s->general);
     reply_text(s, ";core:%x;", stop->cpu);

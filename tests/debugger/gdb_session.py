@@ -185,6 +185,18 @@ def scenario_lines():
     expect(number("$cpl") == 0 and function() in ("sys_openat", "syscall_dispatch"), "finish in the kernel")
 
 
+def scenario_calls():
+    """A breakpoint whose page is not mapped yet; calls of the program's functions; what they wrote."""
+    do("tbreak *_start")
+    do("continue")
+    expect(function() == "_start" and number("$cpl") == 3, "the first instruction is not caught")
+    to_compete()
+    do("up")
+    expect(number("touch(30)") == 31, "the call gives something else")
+    told("a branch begins here", absent=True)
+    expect(number("bytes[5]") == 6 and number("pages[4096 + 30]") == 1, "after the call")
+
+
 def scenario_syscalls():
     """catch syscall by name; the same while going back."""
     do("tbreak main")
@@ -251,6 +263,10 @@ def scenario_monitor():
     do("stepi")
     expect(step_number() == where - 99, "not going on from there")
     expect("interrupt" in do("monitor transitions"), "no transitions")
+    do("monitor seek 1000")  # before there are tasks
+    do("maintenance flush register-cache")
+    expect(step_number() == 1000 and number("$cpl") == 0, "not before there are tasks")
+    to_compete()
 
 
 def scenario_end():

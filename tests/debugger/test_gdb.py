@@ -144,6 +144,10 @@ def test_source_lines():
     scenario("lines")
 
 
+def test_calls_into_the_program():
+    scenario("calls", RUN)
+
+
 def test_system_calls():
     scenario("syscalls")
 
