@@ -33,6 +33,15 @@ __attribute__((noinline)) int work(int n)
     return total;
 }
 
+__attribute__((noinline)) int down(int n)
+{
+    if (!n) {
+        return 0;
+    }
+    int below = down(n - 1);
+    return below + n;
+}
+
 __attribute__((noinline)) void looked(void)
 {
     __asm__ volatile("");
@@ -68,7 +77,7 @@ int main(void)
     scribble(&bytes[5], 0x41);
     scribble(&bytes[6], 0x42);
     map_file();
-    int total = work(10);
+    int total = work(10) + down(6) - 21;
     take_turns();
     getppid();
     looked();

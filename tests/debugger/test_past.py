@@ -105,6 +105,15 @@ def test_finish_both_ways():
     expect("add:" in out[10], out[10])
 
 
+def test_depth_in_recursion():
+    """The same code runs at other depths meanwhile: it is not taken for one's own."""
+    out = script("break *down if $edi == 4", "c", "delete", "next", "next", "bt", "next", "print u32[$rbp-4]", "bt", "reverse-next",
+                 "bt", "finish", "bt", "reverse-nexti", "bt", "seek -1", "finish", "bt")
+    depth = [out[i].count(" down+") for i in (5, 8, 10, 12, 14, 17)]
+    expect_equal(depth, [3, 3, 3, 2, 2, 1], "calls of down() at each place")
+    expect("0x6 " in out[7] and "call" in out[13], out[7] + out[13])
+
+
 def test_lines():
     out = script("break work", "c", "delete", "next", "next", "step", "finish", "next", "reverse-next", "reverse-next")
     lines = [int(re.search(r"past\.c:(\d+)  ", text).group(1)) for text in out[3:] if "past.c" in text]
@@ -141,9 +150,13 @@ def test_events_do_not_depend_on_the_way():
     lists = ["transitions 40", "faults 12", "syscalls 12"]
     live = script("break looked", "c", *lists, "hash")
     here = step_of(live[1])
+    began = [int(line.split()[0]) for line in live[3].splitlines()]
+    inside = [line for step in began for line in (f"seek {step + 60}", "reverse-stepi")]
     ways = [(RUN, ["break looked", "c", "c", "rc"]), (["--replay", TRACE], [f"seek {here}"]),
             (["--replay", TRACE], ["seek end", f"seek {here}"]), (["--replay", TRACE], [f"seek {here - 500000}", f"seek {here}"]),
-            (["--replay", TRACE], [f"seek {here + 50000}", "stepi 10", f"seek {here - 1000}", "stepi 1000"])]
+            (["--replay", TRACE], [f"seek {here + 50000}", "stepi 10", f"seek {here - 1000}", "stepi 1000"]),
+            # Intervals that begin in the middle of faults: a step back leaves a checkpoint there.
+            (["--replay", TRACE], [*inside, f"seek {here}"])]
     for options, way in ways:
         out = script(*way, *lists, "hash", options=options)
         expect_equal(step_of(out[len(way) - 1]), here, f"{way}: the place")
