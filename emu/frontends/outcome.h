@@ -11,6 +11,7 @@
 #define OUTCOME_LINE 400
 #define OUTCOME_GUEST_FAILED 125
 #define OUTCOME_TIME_LIMIT 124
+#define OUTCOME_INTERRUPTED 130 // as a shell says of SIGINT
 
 // Prints "viv: ..." and returns the status's code.
 int outcome_fail(const struct status *s);

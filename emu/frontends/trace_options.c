@@ -101,8 +101,10 @@ void trace_options_help(void)
     }
     strace_options_help();
     puts("An assertion is never(EVENT where ...), always(EVENT where ...), count(EVENT where ...)\n"
-         "CMP N or final-hash == HASH. EVENT is fault, transition, syscall, irq or switch; conditions\n"
-         "compare fields with numbers and words, joined by and, or, not. Fields: step vtime cpu pid\n"
+         "CMP N or final-hash == HASH. EVENT is fault, transition, syscall, irq or switch; "
+         "conditions\n"
+         "compare fields with numbers and words, joined by and, or, not. Fields: step vtime cpu "
+         "pid\n"
          "comm; ring rip cr3 (fault transition irq); vector (transition irq); error (fault\n"
          "transition); cause name to target (transition); address write fetch present outcome\n"
          "extable (fault); name number result failed errno returned duration arg0-arg5 (syscall);\n"
@@ -143,8 +145,8 @@ static struct status take_word(struct trace_options *o, const char *word)
     }
     struct status s = trace_kinds_parse(word, &o->kinds, &file);
     if (!status_ok(&s) || file) {
-        return status_error(STATUS_USAGE,
-                            "%s: transitions, faults, syscalls, sched and irqs can be viewed", word);
+        return status_error(
+            STATUS_USAGE, "%s: transitions, faults, syscalls, sched and irqs can be viewed", word);
     }
     return s;
 }

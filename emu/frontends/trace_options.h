@@ -7,10 +7,10 @@
 #include "trace/tracer.h"
 
 struct trace_options {
-    const char *file;                  // the recording
-    unsigned kinds;                    // TRACE_*; syscalls are written as strace does
+    const char *file; // the recording
+    unsigned kinds;   // TRACE_*; syscalls are written as strace does
     struct trace_filter filter;
-    struct strace_options strace;      // -o is for all views
+    struct strace_options strace;            // -o is for all views
     struct check *checks[TRACER_CHECKS_MAX]; // released by trace_options_free()
     unsigned check_count;
     const char *perfetto; // file, NULL: none

@@ -279,8 +279,8 @@ void check_see(struct check *c, const struct check_event *e)
     }
     bool truth = holds(c, c->where, e);
     c->seen += truth;
-    bool breaks = (c->quantifier == CHECK_NEVER && truth) ||
-                  (c->quantifier == CHECK_ALWAYS && !truth);
+    bool breaks =
+        (c->quantifier == CHECK_NEVER && truth) || (c->quantifier == CHECK_ALWAYS && !truth);
     if (breaks && !c->broken) {
         c->broken = true;
         c->broken_step = e->step;

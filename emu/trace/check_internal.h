@@ -18,7 +18,7 @@ enum check_op {
     OP_LE,
     OP_GT,
     OP_GE,
-    OP_FIELD,  // alone: whether it is not zero
+    OP_FIELD, // alone: whether it is not zero
     OP_NUMBER,
     OP_WORD
 };
@@ -55,11 +55,11 @@ struct check {
     enum check_event_kind kind;
     struct check_node nodes[CHECK_NODES_MAX];
     unsigned node_count;
-    int where;            // root node, -1: every event
-    enum check_op op;     // of count and final-hash
-    u64 wanted;           // count, hash
-    u64 seen;             // events that the condition holds for
-    u64 broken_step;      // of the first event that breaks the assertion
+    int where;        // root node, -1: every event
+    enum check_op op; // of count and final-hash
+    u64 wanted;       // count, hash
+    u64 seen;         // events that the condition holds for
+    u64 broken_step;  // of the first event that breaks the assertion
     bool broken;
     char reason[200];
 };

@@ -123,7 +123,7 @@ static bool comparison(struct parser *p, enum check_op *op)
     static const struct {
         const char *sign;
         enum check_op op;
-    } signs[] = {{"==", OP_EQ}, {"=", OP_EQ},  {"!=", OP_NE}, {"<", OP_LT},
+    } signs[] = {{"==", OP_EQ}, {"=", OP_EQ}, {"!=", OP_NE}, {"<", OP_LT},
                  {"<=", OP_LE}, {">", OP_GT}, {">=", OP_GE}};
     for (size_t i = 0; i < ARRAY_LEN(signs); i++) {
         if (accept(p, TOKEN_SIGN, signs[i].sign)) {

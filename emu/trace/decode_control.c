@@ -5,7 +5,10 @@
 #include <fcntl.h>
 #include <termios.h>
 
-#define N(name) {name, #name}
+#define N(name)                                                                                    \
+    {                                                                                              \
+        name, #name                                                                                \
+    }
 #define READ(v, address, object) (v)->read((v)->ctx, (address), &(object), sizeof(object))
 
 static bool show_winsize(const struct syscall_view *v, u64 address, struct text *out)
@@ -21,8 +24,8 @@ static bool show_winsize(const struct syscall_view *v, u64 address, struct text 
 // The flags that strace names even when a field is 0 are the delays, of which no driver has others.
 static void show_output_flags(u32 flags, struct text *out)
 {
-    static const struct flag_name rest[] = {
-    N(OPOST), N(OLCUC), N(ONLCR), N(OCRNL), N(ONOCR), N(ONLRET), N(OFILL), N(OFDEL), {0, NULL}};
+    static const struct flag_name rest[] = {N(OPOST),  N(OLCUC), N(ONLCR), N(OCRNL), N(ONOCR),
+                                            N(ONLRET), N(OFILL), N(OFDEL), {0, NULL}};
     text_add(out, "NL%u|CR%u|TAB%u|BS%u|VT%u|FF%u", flags >> 8 & 1, flags >> 9 & 3, flags >> 11 & 3,
              flags >> 13 & 1, flags >> 14 & 1, flags >> 15 & 1);
     if (flags & 0xFF) {
@@ -34,12 +37,12 @@ static void show_output_flags(u32 flags, struct text *out)
 static void show_control_flags(u32 flags, struct text *out)
 {
     static const struct flag_name speeds[] = {
-    N(B0), N(B50), N(B75), N(B110), N(B134), N(B150), N(B200), N(B300), N(B600), N(B1200),
-    N(B1800), N(B2400), N(B4800), N(B9600), N(B19200), N(B38400), N(B57600), N(B115200),
-    N(B230400), N(B460800), N(B921600), {0, NULL}};
+        N(B0),     N(B50),     N(B75),     N(B110),    N(B134),    N(B150),  N(B200),   N(B300),
+        N(B600),   N(B1200),   N(B1800),   N(B2400),   N(B4800),   N(B9600), N(B19200), N(B38400),
+        N(B57600), N(B115200), N(B230400), N(B460800), N(B921600), {0, NULL}};
     static const char *const sizes[] = {"CS5", "CS6", "CS7", "CS8"};
-    static const struct flag_name rest[] = {
-    N(CSTOPB), N(CREAD), N(PARENB), N(PARODD), N(HUPCL), N(CLOCAL), N(CRTSCTS), {0, NULL}};
+    static const struct flag_name rest[] = {N(CSTOPB), N(CREAD),  N(PARENB),  N(PARODD),
+                                            N(HUPCL),  N(CLOCAL), N(CRTSCTS), {0, NULL}};
     decode_choice(out, speeds, flags & CBAUD, "B???");
     text_add(out, "|%s", sizes[flags >> 4 & 3]);
     u32 left = flags & ~(u32)(CBAUD | CSIZE);
@@ -52,11 +55,11 @@ static void show_control_flags(u32 flags, struct text *out)
 static bool show_termios(const struct syscall_view *v, u64 address, struct text *out)
 {
     static const struct flag_name input[] = {
-    N(IGNBRK), N(BRKINT), N(IGNPAR), N(PARMRK), N(INPCK), N(ISTRIP), N(INLCR), N(IGNCR), N(ICRNL),
-    N(IUCLC), N(IXON), N(IXANY), N(IXOFF), N(IMAXBEL), N(IUTF8), {0, NULL}};
+        N(IGNBRK), N(BRKINT), N(IGNPAR), N(PARMRK), N(INPCK), N(ISTRIP),  N(INLCR), N(IGNCR),
+        N(ICRNL),  N(IUCLC),  N(IXON),   N(IXANY),  N(IXOFF), N(IMAXBEL), N(IUTF8), {0, NULL}};
     static const struct flag_name local[] = {
-    N(ISIG), N(ICANON), N(XCASE), N(ECHO), N(ECHOE), N(ECHOK), N(ECHONL), N(NOFLSH), N(IEXTEN),
-    N(ECHOCTL), N(ECHOPRT), N(ECHOKE), N(FLUSHO), N(PENDIN), N(TOSTOP), {0, NULL}};
+        N(ISIG),   N(ICANON),  N(XCASE),   N(ECHO),   N(ECHOE),  N(ECHOK),  N(ECHONL), N(NOFLSH),
+        N(IEXTEN), N(ECHOCTL), N(ECHOPRT), N(ECHOKE), N(FLUSHO), N(PENDIN), N(TOSTOP), {0, NULL}};
     u32 f[4]; // iflag oflag cflag lflag
     if (!READ(v, address, f)) {
         return false;
@@ -144,10 +147,13 @@ bool decode_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out)
                (command >= F_OFD_GETLK && command <= F_OFD_SETLKW)) {
         return show_flock(v, value, out);
     } else {
-        static const struct flag_name plain[] = {N(F_DUPFD), N(F_SETOWN), N(F_SETSIG), N(F_SETLEASE),
-                                                 N(F_DUPFD_CLOEXEC), N(F_SETPIPE_SZ),
-                                                 N(F_ADD_SEALS), {0, NULL}};
-        text_add(out, decode_name(plain, (u32)command) ? "%lld" : value ? "0x%llx" : "%lld",
+        static const struct flag_name plain[] = {
+            N(F_DUPFD),         N(F_SETOWN),     N(F_SETSIG),    N(F_SETLEASE),
+            N(F_DUPFD_CLOEXEC), N(F_SETPIPE_SZ), N(F_ADD_SEALS), {0, NULL}};
+        text_add(out,
+                 decode_name(plain, (u32)command) ? "%lld"
+                 : value                          ? "0x%llx"
+                                                  : "%lld",
                  (long long)value);
     }
     return true;

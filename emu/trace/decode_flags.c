@@ -157,7 +157,8 @@ static const struct flag_name ioctls[] = {
     {0x5413, "TIOCGWINSZ"}, {0x5414, "TIOCSWINSZ"}, {0x5415, "TIOCMGET"}, {0x5416, "TIOCMBIS"},
     {0x5417, "TIOCMBIC"}, {0x5418, "TIOCMSET"}, {0x541B, "FIONREAD"}, {0x5421, "FIONBIO"},
     {0x5422, "TIOCNOTTY"}, {0x5429, "TIOCGSID"}, {0x5450, "FIONCLEX"}, {0x5451, "FIOCLEX"},
-    {1, "FIBMAP"}, {2, "FIGETBSZ"}, {0x5425, "TCSBRKP"}, {0x1260, "BLKGETSIZE"}, {0x80081272, "BLKGETSIZE64"}, {0x1261, "BLKFLSBUF"},
+    {1, "FIBMAP"}, {2, "FIGETBSZ"}, {0x5425, "TCSBRKP"}, {0x1260, "BLKGETSIZE"},
+    {0x80081272, "BLKGETSIZE64"}, {0x1261, "BLKFLSBUF"},
     {0x4B3B, "KDGKBTYPE"}, {0x5600, "VT_OPENQRY"}, END};
 static const struct flag_name sighow[] = {N(SIG_BLOCK), N(SIG_UNBLOCK), N(SIG_SETMASK), END};
 static const struct flag_name epoll_ops[] = {
@@ -193,9 +194,11 @@ static const struct flag_name itimers[] = {
     {0, "ITIMER_REAL"}, {1, "ITIMER_VIRTUAL"}, {2, "ITIMER_PROF"}, END};
 static const struct flag_name mount_flags[] = {
     N(MS_RDONLY), N(MS_NOSUID), N(MS_NODEV), N(MS_NOEXEC), N(MS_SYNCHRONOUS), N(MS_REMOUNT),
-    N(MS_MANDLOCK), N(MS_DIRSYNC), {0x100, "MS_NOSYMFOLLOW"}, N(MS_NOATIME), N(MS_NODIRATIME), N(MS_BIND), N(MS_MOVE),
+    N(MS_MANDLOCK), N(MS_DIRSYNC), {0x100, "MS_NOSYMFOLLOW"}, N(MS_NOATIME),
+    N(MS_NODIRATIME), N(MS_BIND), N(MS_MOVE),
     N(MS_REC), N(MS_SILENT), N(MS_POSIXACL), N(MS_UNBINDABLE), N(MS_PRIVATE), N(MS_SLAVE),
-    N(MS_SHARED), N(MS_RELATIME), N(MS_KERNMOUNT), N(MS_I_VERSION), N(MS_STRICTATIME), N(MS_LAZYTIME),
+    N(MS_SHARED), N(MS_RELATIME), N(MS_KERNMOUNT), N(MS_I_VERSION),
+    N(MS_STRICTATIME), N(MS_LAZYTIME),
     {1u << 26, "MS_SUBMOUNT"}, {1u << 27, "MS_NOREMOTELOCK"}, {1u << 28, "MS_NOSEC"},
     {1u << 29, "MS_BORN"}, N(MS_ACTIVE), N(MS_NOUSER), END};
 static const struct flag_name umount_flags[] = {

@@ -21,7 +21,12 @@ void perfetto_thread(struct perfetto *p, u64 uuid, u64 parent, int pid, int tid,
 void perfetto_track(struct perfetto *p, u64 uuid, const char *name);
 void perfetto_counter_track(struct perfetto *p, u64 uuid, const char *name);
 
-enum perfetto_type { PERFETTO_BEGIN = 1, PERFETTO_END = 2, PERFETTO_INSTANT = 3, PERFETTO_COUNTER = 4 };
+enum perfetto_type {
+    PERFETTO_BEGIN = 1,
+    PERFETTO_END = 2,
+    PERFETTO_INSTANT = 3,
+    PERFETTO_COUNTER = 4
+};
 
 // An event: begin, any number of annotations and flows, end. Every event carries its step.
 void perfetto_event_begin(struct perfetto *p, enum perfetto_type type, u64 track, u64 step,

@@ -15,7 +15,8 @@
 #define CPUS_MAX 64
 #define DEPTH_MAX 16
 #define WAKES_MAX 256
-#define NO_PID 4000000 // and up: for tasks whose pid never showed; 0 means the idle task to Perfetto
+#define NO_PID                                                                                     \
+    4000000 // and up: for tasks whose pid never showed; 0 means the idle task to Perfetto
 
 // Identities of tracks: tasks by when they were born, CPUs by number.
 #define THREAD_TRACK(t) (UINT64_C(1) << 40 | (t)->born)

@@ -39,9 +39,9 @@ struct status trace_kinds_parse(const char *text, unsigned *kinds, const char **
             i++;
         }
         if (i == ARRAY_LEN(names)) {
-            return status_error(STATUS_USAGE,
-                                "--trace %s: transitions, faults, syscalls, sched and irqs are known",
-                                text);
+            return status_error(
+                STATUS_USAGE, "--trace %s: transitions, faults, syscalls, sched and irqs are known",
+                text);
         }
         *kinds |= 1u << i;
         p += length;
@@ -135,8 +135,7 @@ void sink_text_transition(struct sink_text *s, const struct probe_event *e)
         interrupt_line(s, e);
     }
     const char *exception = e->cause == TRANSITION_EXCEPTION ? trace_exception_name(e->vector) : "";
-    if (!(s->kinds & TRACE_TRANSITIONS) ||
-        !wanted_name(s, trace_cause_name(e->cause), exception)) {
+    if (!(s->kinds & TRACE_TRANSITIONS) || !wanted_name(s, trace_cause_name(e->cause), exception)) {
         return;
     }
     struct text line = {0};

@@ -45,7 +45,7 @@ struct strace {
     bool several;
     u64 now_ns, step; // of the event at hand
     u8 ring;
-    u64 last_ns;      // of the line before, for -r; UINT64_MAX: none
+    u64 last_ns; // of the line before, for -r; UINT64_MAX: none
     struct syscall_style style;
     bool (*path)(void *ctx, int pid, int fd, char *path, size_t size);
     void *path_ctx;
@@ -123,8 +123,8 @@ static void put(struct strace *s, struct task *t, const char *text, u64 step, u6
         (t->pid && !wanted_pid(s, t->pid))) {
         return;
     }
-    char *head = s->o.steps ? xasprintf("%12llu %u ", (unsigned long long)step, s->ring)
-                            : xstrdup("");
+    char *head =
+        s->o.steps ? xasprintf("%12llu %u ", (unsigned long long)step, s->ring) : xstrdup("");
     struct text rest = {0};
     add_time(s, &rest, ns);
     text_add(&rest, "%s", text);
@@ -190,9 +190,8 @@ static bool find_path(void *ctx, int fd, char *path, size_t size)
 static struct syscall_view styled(struct strace *s, const struct task *t)
 {
     struct syscall_view v = t->call;
-    s->style = (struct syscall_style){.string_max = s->o.string_max,
-                                      .fd_path = s->o.paths ? find_path : NULL,
-                                      .ctx = s};
+    s->style = (struct syscall_style){
+        .string_max = s->o.string_max, .fd_path = s->o.paths ? find_path : NULL, .ctx = s};
     s->pid = tasks_get(s->tasks, t->leader)->pid;
     v.style = &s->style;
     return v;
@@ -278,8 +277,7 @@ static bool begins(const struct strace *s, const struct task_lines *tl)
 
 static bool wanted_result(const struct strace *s, const struct syscall_view *call)
 {
-    return s->o.succeeded == s->o.failed ||
-           (call->done && syscall_failed(call) == s->o.failed);
+    return s->o.succeeded == s->o.failed || (call->done && syscall_failed(call) == s->o.failed);
 }
 
 static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
@@ -287,9 +285,8 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
     struct strace *s = ctx;
     struct task_lines *tl = &s->per_task[t->index];
     at(s, event);
-    tl->hidden = !syscall_set_has(&s->o.calls, t->call.number) ||
-                 event->step < s->o.from_step || event->step >= s->o.to_step ||
-                 (t->pid && !wanted_pid(s, t->pid));
+    tl->hidden = !syscall_set_has(&s->o.calls, t->call.number) || event->step < s->o.from_step ||
+                 event->step >= s->o.to_step || (t->pid && !wanted_pid(s, t->pid));
     if (begins(s, tl)) {
         interrupt_open(s);
     }
@@ -486,8 +483,8 @@ void strace_fault(struct strace *s, const struct probe_event *e, enum fault_outc
     }
     char access = e->error_code & PF_FETCH ? 'X' : e->error_code & PF_WRITE ? 'W' : 'R';
     char *text = xasprintf("!!! #PF 0x%llx %c %s at 0x%llx → %s", (unsigned long long)e->address,
-                           access, e->from_cpl == 3 ? "user" : "kernel",
-                           (unsigned long long)e->rip, fault_outcome_name(outcome));
+                           access, e->from_cpl == 3 ? "user" : "kernel", (unsigned long long)e->rip,
+                           fault_outcome_name(outcome));
     u8 ring = s->ring;
     interrupt_open(s);
     s->ring = e->from_cpl;

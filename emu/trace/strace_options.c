@@ -100,8 +100,8 @@ static int signal_number(const char *name)
     for (int number = 1; number <= 64; number++) {
         struct text full = {0};
         decode_signal(&full, number);
-        bool same = strcasecmp(text_get(&full), name) == 0 ||
-                    strcasecmp(text_get(&full) + 3, name) == 0;
+        bool same =
+            strcasecmp(text_get(&full), name) == 0 || strcasecmp(text_get(&full) + 3, name) == 0;
         text_free(&full);
         if (same) {
             return number;
@@ -191,8 +191,8 @@ static struct status parse_expression(struct strace_options *o, const char *text
 
 static struct status parse_sort(struct strace_options *o, const char *text)
 {
-    static const char *const keys[] = {"time", "total-time", "calls", "count", "errors",
-                                       "error", "name", "syscall", "none", "nothing"};
+    static const char *const keys[] = {"time",  "total-time", "calls",   "count", "errors",
+                                       "error", "name",       "syscall", "none",  "nothing"};
     static const char letters_of[] = "ttcceenn\0\0";
     for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
         if (strcmp(text, keys[i]) == 0) {
@@ -212,8 +212,7 @@ static struct status set_with_argument(struct strace_options *o, char letter, co
         return parse_expression(o, value);
     case 'o':
         o->output = value;
-        return *value ? status_success()
-                      : status_error(STATUS_USAGE, "-o: a file name expected");
+        return *value ? status_success() : status_error(STATUS_USAGE, "-o: a file name expected");
     case 'p':
         return parse_pids(o, value);
     case 's':

@@ -39,10 +39,9 @@ struct strace_options {
 void strace_options_init(struct strace_options *o);
 
 // Reads argv[*i] if it is one of strace's options, and its argument, which may be argv[*i + 1];
-// then *i is moved to the last one used. False: it is none (--long options never are). *s tells what
-// was wrong with it. The strings stay argv's.
-bool strace_options_take(struct strace_options *o, int argc, char **argv, int *i,
-                         struct status *s);
+// then *i is moved to the last one used. False: it is none (--long options never are). *s tells
+// what was wrong with it. The strings stay argv's.
+bool strace_options_take(struct strace_options *o, int argc, char **argv, int *i, struct status *s);
 
 // Prints them with one line each, for --help.
 void strace_options_help(void);

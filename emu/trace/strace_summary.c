@@ -98,7 +98,8 @@ void strace_summary_print(struct strace_summary *s, char sort, FILE *out)
         }
     }
     qsort_r(rows, count, sizeof(*rows), compare, &sort);
-    static const char rule[] = "------ ----------- ----------- --------- --------- ----------------";
+    static const char rule[] =
+        "------ ----------- ----------- --------- --------- ----------------";
     fprintf(out, "%% time     seconds  usecs/call     calls    errors syscall\n%s\n", rule);
     for (size_t i = 0; i < count; i++) {
         print_row(out, &rows[i],

@@ -83,8 +83,8 @@ static bool in_class(const struct syscall_row *row, const char *name)
         return has_kind(row, KIND_PATH) || listed(more_files, row->name);
     }
     if (strcmp(name, "desc") == 0) {
-        bool descriptor = has_kind(row, KIND_FD) || has_kind(row, KIND_DIRFD) ||
-                          has_kind(row, KIND_FDPAIR_OUT);
+        bool descriptor =
+            has_kind(row, KIND_FD) || has_kind(row, KIND_DIRFD) || has_kind(row, KIND_FDPAIR_OUT);
         return (descriptor && !listed(class_calls("network"), row->name)) ||
                listed(more_descriptors, row->name);
     }

@@ -461,8 +461,9 @@ void syscall_show_result(const struct syscall_view *v, struct text *out)
     u64 value = (u64)v->result;
     if (kind == KIND_HEX || (v->number == NR_FCNTL && decode_int(v, 1) == F_GETFL)) {
         text_add(out, value ? "0x%llx" : "0", (unsigned long long)value);
-    } else if (kind == KIND_FD || (v->number == NR_FCNTL && (decode_int(v, 1) == F_DUPFD ||
-                                                             decode_int(v, 1) == F_DUPFD_CLOEXEC))) {
+    } else if (kind == KIND_FD ||
+               (v->number == NR_FCNTL &&
+                (decode_int(v, 1) == F_DUPFD || decode_int(v, 1) == F_DUPFD_CLOEXEC))) {
         decode_fd(v, (int)value, out);
     } else if (kind == KIND_MODE) {
         decode_mode(out, (u32)value);

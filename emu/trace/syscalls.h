@@ -41,9 +41,9 @@ struct syscall_view {
     const struct syscall_style *style;
     const struct syscall_row *row;
     u64 number, arg[6];
-    u64 rsp;    // the caller's stack pointer
-    bool done;  // the result is known
-    s64 result; // -errno .. -1: failed
+    u64 rsp;          // the caller's stack pointer
+    bool done;        // the result is known
+    s64 result;       // -errno .. -1: failed
     bool interrupted; // by a handler: the kernel's own code is shown, as a tracer inside sees it
     bool (*read)(void *ctx, u64 address, void *out,
                  u64 size); // the task's memory; false where unmapped

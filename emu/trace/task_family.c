@@ -191,9 +191,7 @@ static void set_mask(struct tasks *ts, struct task *t)
         return;
     }
     int how = (int)t->call.arg[0];
-    t->blocked = how == SIG_BLOCK     ? t->blocked | set
-                 : how == SIG_UNBLOCK ? t->blocked & ~set
-                                      : set;
+    t->blocked = how == SIG_BLOCK ? t->blocked | set : how == SIG_UNBLOCK ? t->blocked & ~set : set;
 }
 
 static void set_name(struct tasks *ts, struct task *t)

@@ -26,16 +26,16 @@ struct task {
     int parent;      // index of the process that made its own; -1: not known
     u64 parent_born; // whether that slot is still the same task
     u32 uid;
-    u64 blocked; // signal mask, as far as its calls tell
+    u64 blocked;                      // signal mask, as far as its calls tell
     struct child_signal child_signal; // leader only
     int sent, sent_by;                // the last signal that kill() sent it, and who
     char name[32];                    // of its program, "" if not known
     u64 call_steps;                   // the kernel's work for the running call, so far
     u64 entered_ns;                   // vtime at which it began
-    u64 key;                  // its identity (guest_view.h)
-    int pid;                  // 0: not known yet
-    int child;                // index of the task the running fork made, -1
-    unsigned cpu;             // where it was last seen
+    u64 key;                          // its identity (guest_view.h)
+    int pid;                          // 0: not known yet
+    int child;                        // index of the task the running fork made, -1
+    unsigned cpu;                     // where it was last seen
     struct syscall_view call; // of the running call; read() works for the task that is current
     u64 return_rip, user_rsp; // expected after the call
     u64 entry_rip;            // where an interrupt or exception took it

@@ -61,7 +61,7 @@ struct tasks {
     u64 step;     // of the event at hand
     unsigned top; // slots in use are below
     struct {
-        int task; // index of who runs or is served, -1
+        int task;  // index of who runs or is served, -1
         bool call; // a system call is charged
         u64 since; // step from which the kernel's work is not charged yet
     } cpus[CPUS_MAX];

@@ -115,8 +115,7 @@ static void test_bad_expressions(void **state)
         "never(fault where ring==0 and)", "never(fault where ring==99999999999999999999)",
         "never(fault where ring==0x)", "never(fault where outcome==\"cow)", "never(fault wher ring)",
         "never(fault where ring=>0)",
-        "never(fault where "
-        "((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((ring==0)",
+        "never(fault where ((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((((ring==0)",
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
         struct check *c;
