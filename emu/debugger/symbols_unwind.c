@@ -59,6 +59,11 @@ static u64 register_value(struct evaluation *e, u64 number)
     return e->frame->gpr[register_of_dwarf[number]];
 }
 
+static bool is_register(u8 atom)
+{
+    return (atom >= DW_OP_reg0 && atom <= DW_OP_reg31) || atom == DW_OP_regx;
+}
+
 static u64 load(struct evaluation *e, u64 address, u64 size)
 {
     u64 value = 0;
@@ -178,34 +183,29 @@ static bool evaluate_one(struct evaluation *e, const Dwarf_Op *op)
     return !e->failed;
 }
 
-// The value of an expression; with is_location, of what stands where it says.
-static bool evaluate(struct evaluation *e, const Dwarf_Op *ops, size_t count, bool is_location,
-                     u64 *out)
+// The value of an expression: of a location description, the address or the register's value.
+static bool evaluate(struct evaluation *e, const Dwarf_Op *ops, size_t count, u64 *out)
 {
     e->depth = 0;
     e->failed = false;
     for (size_t i = 0; i < count; i++) {
         u8 atom = ops[i].atom;
-        bool is_register = (atom >= DW_OP_reg0 && atom <= DW_OP_reg31) || atom == DW_OP_regx;
-        if (is_register) {
+        if (is_register(atom)) {
             *out = register_value(e, atom == DW_OP_regx ? ops[i].number : (u64)(atom - DW_OP_reg0));
             return count == 1 && !e->failed;
         }
-        if (atom == DW_OP_stack_value && i + 1 == count) {
-            is_location = false;
-        } else if (!evaluate_one(e, &ops[i])) {
+        bool ends = atom == DW_OP_stack_value && i + 1 == count;
+        if (!ends && !evaluate_one(e, &ops[i])) {
             return false;
         }
     }
     *out = pop(e);
-    if (is_location && !e->failed) {
-        *out = load(e, *out, 8);
-    }
     return !e->failed;
 }
 
-// Which rules there are for a register of the caller.
-enum rule { RULE_FAILED, RULE_VALUE, RULE_SAME, RULE_UNDEFINED };
+// Which rules there are for a register of the caller: computed, saved in memory, or moved to
+// another register; unchanged; lost.
+enum rule { RULE_FAILED, RULE_VALUE, RULE_MEMORY, RULE_REGISTER, RULE_SAME, RULE_UNDEFINED };
 
 static enum rule caller_register(struct evaluation *e, Dwarf_Frame *row, int number, u64 *out)
 {
@@ -217,7 +217,28 @@ static enum rule caller_register(struct evaluation *e, Dwarf_Frame *row, int num
     if (!count) {
         return ops ? RULE_UNDEFINED : RULE_SAME;
     }
-    return evaluate(e, ops, count, true, out) ? RULE_VALUE : RULE_FAILED;
+    if (!evaluate(e, ops, count, out)) {
+        return RULE_FAILED;
+    }
+    u8 last = ops[count - 1].atom;
+    if (last == DW_OP_stack_value) {
+        return RULE_VALUE;
+    }
+    if (is_register(last)) {
+        return RULE_REGISTER;
+    }
+    // Popped already: clang's tables do not say so in a function's last steps. (Programs may keep
+    // something below the stack pointer, the kernel's code has no red zone.)
+    if (*out < e->frame->gpr[RSP] && e->frame->rip >= KERNEL_HALF) {
+        return RULE_SAME;
+    }
+    *out = load(e, *out, 8);
+    return e->failed ? RULE_FAILED : RULE_MEMORY;
+}
+
+static bool has_value(enum rule rule)
+{
+    return rule == RULE_VALUE || rule == RULE_MEMORY || rule == RULE_REGISTER;
 }
 
 // Applies one row of the table. False: no way up from here (the outermost frame, or unreadable).
@@ -227,26 +248,30 @@ static bool apply_row(struct symbol_frame *frame, Dwarf_Frame *row, symbols_read
     struct evaluation e = {.frame = frame, .read = read, .ctx = ctx};
     Dwarf_Op *ops;
     size_t count;
-    bool is_signal = false;
-    int return_column = dwarf_frame_info(row, NULL, NULL, &is_signal);
+    // A frame of saved registers. clang's assembler does not say so in .debug_frame, but then the
+    // stack pointer is one of them, and SYSCALL leaves the way back in a register.
+    bool interrupted = false;
+    int return_column = dwarf_frame_info(row, NULL, NULL, &interrupted);
     if (return_column < 0 || dwarf_frame_cfa(row, &ops, &count) || !count ||
-        !evaluate(&e, ops, count, false, &e.cfa)) {
+        !evaluate(&e, ops, count, &e.cfa)) {
         return false;
     }
     up.gpr[RSP] = e.cfa;
     for (int i = 0; i < 16; i++) {
         u64 value;
         enum rule rule = caller_register(&e, row, i, &value);
-        if (rule == RULE_VALUE) {
+        if (has_value(rule)) {
             up.gpr[register_of_dwarf[i]] = value;
         } else if (i == DWARF_RSP && rule == RULE_UNDEFINED) {
             up.gpr[RSP] = 0; // known to nobody: the chain ends with this frame
         }
+        interrupted |= i == DWARF_RSP && rule == RULE_MEMORY;
     }
-    if (caller_register(&e, row, return_column, &up.rip) != RULE_VALUE || !up.rip) {
+    enum rule rule = caller_register(&e, row, return_column, &up.rip);
+    if (!has_value(rule) || !up.rip) {
         return false;
     }
-    up.exact = is_signal;
+    up.exact = interrupted || rule == RULE_REGISTER;
     up.how = SYMBOL_UNWIND_CFI;
     *frame = up;
     return true;

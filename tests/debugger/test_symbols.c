@@ -127,6 +127,7 @@ static void compare_lines(const char *path, bool kernel)
     symbols_destroy(s);
 }
 
+#ifndef __clang__
 // Reads what addr2line -a -i prints for one address: functions from the innermost out.
 static unsigned read_inlines(FILE *theirs, bool *more, char names[][64], char files[][64],
                              unsigned *lines, unsigned room)
@@ -162,7 +163,7 @@ static void compare_inlines(void)
         bool same = count == (their_count > 1 ? their_count : 0);
         for (unsigned k = 0; same && k < count; k++) {
             same = ours[k].name && !strcmp(ours[k].name, names[k]) && ours[k].line == lines[k] &&
-                   !strcmp(base_name(ours[k].file), files[k]);
+                   (!lines[k] || !strcmp(base_name(ours[k].file), files[k]));
         }
         inlined += count > 0;
         deepest = count > deepest ? count : deepest;
@@ -179,6 +180,8 @@ static void compare_inlines(void)
         differ);
     symbols_destroy(s);
 }
+
+#endif
 
 // --- names and lines
 
@@ -384,7 +387,9 @@ int main(int argc, char **argv)
     source = argv[3];
     compare_lines(fern, true);
     compare_lines(program, false);
+#ifndef __clang__ // binutils 2.40 sees no inlined functions in what clang writes
     compare_inlines();
+#endif
     names_of_fern();
     lines_and_back();
     types();

@@ -259,7 +259,7 @@ static void code(struct boot *b)
         }
         at += insn.length;
     }
-    tap(!wrong && calls > 1000 && returns > 200,
+    tap(!wrong && calls > 500 && returns > 200,
         "from %u instructions (%u calls, %u returns) five back lead to them", tried, calls,
         returns);
     disas_destroy(d);

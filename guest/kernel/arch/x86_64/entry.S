@@ -155,6 +155,7 @@ syscall_entry:
     swapgs
     sysretq
     .cfi_restore_state
+    .cfi_def_cfa_offset REGS_SIZE /* clang's assembler would go on from the popped frame */
 
 /* Interrupts off; something to do before user mode. */
 return_to_user_slow:
@@ -236,6 +237,7 @@ entry_common:
     .cfi_adjust_cfa_offset -8
     iretq
     .cfi_restore_state
+    .cfi_def_cfa_offset REGS_SIZE /* clang's assembler would go on from the popped frame */
     /* IRETQ to user mode faulted: GS is the user's already. The user frame is rebuilt, the program gets a signal. */
 3:  swapgs
     call iret_fault
