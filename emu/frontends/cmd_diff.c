@@ -92,8 +92,35 @@ static int report(struct session *a, struct session *b, u64 step, u64 last_step)
     return DIFFERENT;
 }
 
+struct sides {
+    struct session *a, *b;
+};
+
+static bool is_ended(const struct session *s)
+{
+    int detail;
+    return posix_door_why(s->door, &detail) != POSIX_DOOR_OPEN;
+}
+
+// A signal goes to either door.
+static bool is_cancelled(void *ctx)
+{
+    const struct sides *sides = ctx;
+    return is_ended(sides->a) || is_ended(sides->b);
+}
+
+static int cancelled_status(const struct sides *sides)
+{
+    char line[OUTCOME_LINE] = "";
+    struct machine_result result = {.exit = MACHINE_EXIT_HOST};
+    int status = outcome_status(is_ended(sides->a) ? sides->a : sides->b, &result, line);
+    fprintf(stderr, "viv: %s\n", line);
+    return status;
+}
+
 static int compare(struct session *a, struct session *b)
 {
+    struct sides sides = {a, b};
     compare_headers(&a->recording, &b->recording);
     struct divergence_range range = divergence_of_hashes(a->reader, b->reader);
     u64 end_a = log_reader_last(a->reader).step, end_b = log_reader_last(b->reader).step;
@@ -106,8 +133,8 @@ static int compare(struct session *a, struct session *b)
         input_step < range.differs_step) {
         range.equal_step = input_step; // nothing can differ before
     }
-    u64 step = divergence_find(in_a, in_b, &range, last_step);
-    int status = report(a, b, step, last_step);
+    u64 step = divergence_find(in_a, in_b, &range, last_step, is_cancelled, &sides);
+    int status = is_cancelled(&sides) ? cancelled_status(&sides) : report(a, b, step, last_step);
     timeline_destroy(in_a);
     timeline_destroy(in_b);
     return status;

@@ -66,12 +66,16 @@ static struct status begin_file(struct replay *r, const struct run_options *o)
     return result;
 }
 
-static struct status end_file(struct replay *r, const struct status *so_far)
+// Only a whole one takes the old one's place.
+static struct status end_file(struct replay *r, const struct status *so_far, bool interrupted)
 {
     struct status written = status_success();
     if (r->writer) {
-        written = log_writer_finish(r->writer,
-                                    status_ok(so_far) ? log_reader_end(r->session->reader) : NULL);
+        if (status_ok(so_far) && !interrupted) {
+            written = log_writer_finish(r->writer, log_reader_end(r->session->reader));
+        } else {
+            log_writer_abandon(r->writer);
+        }
     }
     checkpoint_saver_destroy(r->saver);
     return status_ok(so_far) ? written : *so_far;
@@ -151,7 +155,13 @@ static struct status verify_checkpoints(struct session *s, const char *name, u64
         struct replay r = {.session = s};
         r.player = player_create(s->reader, s->log, s->machine);
         if (status_ok(&result)) {
-            play(&r, last_step, &result);
+            struct machine_result ended = play(&r, last_step, &result);
+            if (ended.exit == MACHINE_EXIT_HOST && !player_is_at_end(r.player)) {
+                result = status_error(OUTCOME_INTERRUPTED,
+                                      "interrupted while the checkpoint at "
+                                      "step %llu was verified",
+                                      (unsigned long long)chunks[i].step_last);
+            }
         }
         char why[300];
         if (status_ok(&result) && player_diverged(r.player, why, sizeof(why))) {
@@ -165,7 +175,8 @@ static struct status verify_checkpoints(struct session *s, const char *name, u64
     return result;
 }
 
-static struct status finish(struct replay *r, const struct run_options *o, u64 *checked)
+static struct status finish(struct replay *r, const struct run_options *o, bool interrupted,
+                            u64 *checked)
 {
     struct session *s = r->session;
     char why[300];
@@ -177,7 +188,7 @@ static struct status finish(struct replay *r, const struct run_options *o, u64 *
         error = write_disk(s, o->write_disk);
     }
     *checked = player_checked(r->player);
-    if (status_ok(&error) && o->verify) {
+    if (status_ok(&error) && o->verify && !interrupted) {
         error = verify_checkpoints(s, o->replay, checked);
     }
     return error;
@@ -200,13 +211,14 @@ static int replay(struct session *s, const struct run_options *o, struct outcome
     posix_door_flush(s->door);
     char line[OUTCOME_LINE] = "";
     int status = replay_status(s, r.player, &result, line);
+    bool interrupted = result.exit == MACHINE_EXIT_HOST && !player_is_at_end(r.player);
     u64 checked = 0, last_step = machine_clock(s->machine)->step;
     outcome_report(s, o, w);
     if (status_ok(&error)) {
-        error = finish(&r, o, &checked);
+        error = finish(&r, o, interrupted, &checked);
     }
-    error = end_file(&r, &error);
-    if (status_ok(&error) && o->verify) {
+    error = end_file(&r, &error, interrupted);
+    if (status_ok(&error) && o->verify && !interrupted) {
         fprintf(stderr, "viv: %s: %llu hashes are right, up to step %llu\n", o->replay,
                 (unsigned long long)checked, (unsigned long long)last_step);
         status = 0;

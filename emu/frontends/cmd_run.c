@@ -56,6 +56,9 @@ static struct status go_to_start(struct session *s, const struct run_options *o)
     char why[300];
     if (player_diverged(player, why, sizeof(why))) {
         result = status_error(STATUS_BAD_INPUT, "%s: %s", o->replay, why);
+    } else if (r.exit == MACHINE_EXIT_HOST && !player_is_at_end(player)) {
+        result = status_error(OUTCOME_INTERRUPTED, "interrupted before step %llu was reached",
+                              (unsigned long long)o->from_step);
     } else if (r.exit != MACHINE_EXIT_UNTIL || machine_clock(s->machine)->step != o->from_step) {
         result = status_error(STATUS_BAD_INPUT, "%s ends at step %llu, before step %llu", o->replay,
                               (unsigned long long)log_reader_last(s->reader).step,

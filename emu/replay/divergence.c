@@ -34,21 +34,31 @@ struct divergence_range divergence_of_hashes(const struct log_reader *a, const s
     return range;
 }
 
-static bool equal_at(struct timeline *a, struct timeline *b, u64 step)
+// Two runs beside each other.
+struct pair {
+    struct timeline *a, *b;
+    bool (*cancel)(void *ctx);
+    void *ctx;
+    bool cancelled;
+};
+
+// Once cancelled, everything is equal, so that every search ends.
+static bool equal_at(struct pair *p, u64 step)
 {
-    timeline_seek(a, step, NULL, NULL);
-    timeline_seek(b, step, NULL, NULL);
-    return machine_hash(timeline_machine(a)) == machine_hash(timeline_machine(b));
+    p->cancelled = p->cancelled || !timeline_seek(p->a, step, p->cancel, p->ctx) ||
+                   !timeline_seek(p->b, step, p->cancel, p->ctx);
+    return p->cancelled ||
+           machine_hash(timeline_machine(p->a)) == machine_hash(timeline_machine(p->b));
 }
 
 // Doubling strides from low, where they are equal: a difference may heal (a register is loaded
 // anew), so that one far away shows nothing. True: low and high enclose the first that is seen.
-static bool gallop(struct timeline *a, struct timeline *b, u64 *low, u64 *high)
+static bool gallop(struct pair *p, u64 *low, u64 *high)
 {
     u64 limit = *high;
-    for (u64 stride = 1; *low < limit; stride *= 2) {
+    for (u64 stride = 1; *low < limit && !p->cancelled; stride *= 2) {
         u64 at = stride < limit - *low ? *low + stride : limit;
-        if (!equal_at(a, b, at)) {
+        if (!equal_at(p, at)) {
             *high = at;
             return true;
         }
@@ -57,31 +67,30 @@ static bool gallop(struct timeline *a, struct timeline *b, u64 *low, u64 *high)
     return false;
 }
 
-u64 divergence_find(struct timeline *a, struct timeline *b, const struct divergence_range *range,
-                    u64 last_step)
+static u64 bisect(struct pair *p, u64 low, u64 high)
 {
-    u64 low = range->equal_step < last_step ? range->equal_step : last_step;
-    u64 high = range->differs_step < last_step ? range->differs_step : last_step;
-    if (!equal_at(a, b, low)) {
-        high = low;
-        low = 0;
-        if (!high || !equal_at(a, b, 0)) {
-            equal_at(a, b, 0);
-            return 0;
-        }
-    } else if (!gallop(a, b, &low, &high)) {
-        return UINT64_MAX;
-    }
-    while (high - low > 1) {
+    while (high - low > 1 && !p->cancelled) {
         u64 middle = low + (high - low) / 2;
-        if (equal_at(a, b, middle)) {
+        if (equal_at(p, middle)) {
             low = middle;
         } else {
             high = middle;
         }
     }
-    equal_at(a, b, high);
+    equal_at(p, high);
     return high;
+}
+
+u64 divergence_find(struct timeline *a, struct timeline *b, const struct divergence_range *range,
+                    u64 last_step, bool (*cancel)(void *ctx), void *ctx)
+{
+    struct pair p = {.a = a, .b = b, .cancel = cancel, .ctx = ctx};
+    u64 low = range->equal_step < last_step ? range->equal_step : last_step;
+    u64 high = range->differs_step < last_step ? range->differs_step : last_step;
+    if (!equal_at(&p, low)) {
+        return !equal_at(&p, 0) ? 0 : bisect(&p, 0, low);
+    }
+    return gallop(&p, &low, &high) ? bisect(&p, low, high) : UINT64_MAX;
 }
 
 static int describe_input(const struct input_record *r, char *text, size_t size)

@@ -16,9 +16,10 @@ struct divergence_range divergence_of_hashes(const struct log_reader *a,
 
 // The first step at which the machines' states differ, from range->equal_step up to last_step;
 // UINT64_MAX: none was seen (differences that heal within a stride are not). Seeks in both
-// timelines, which must be of recordings; both stand at that step afterwards.
+// timelines, which must be of recordings; both stand at that step afterwards. Ends, with any
+// result, within milliseconds of cancel(ctx) saying so (NULL: never).
 u64 divergence_find(struct timeline *a, struct timeline *b, const struct divergence_range *range,
-                    u64 last_step);
+                    u64 last_step, bool (*cancel)(void *ctx), void *ctx);
 
 // Calls line(ctx, text) for each register, device field and page of memory that differs (at most
 // lines_max, then how many more).

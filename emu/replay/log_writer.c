@@ -189,6 +189,13 @@ static void put_end(struct log_writer *w, const struct log_end *end)
     bytes_free(&b);
 }
 
+static void free_writer(struct log_writer *w)
+{
+    free(w->path);
+    free(w->incomplete);
+    free(w);
+}
+
 struct status log_writer_finish(struct log_writer *w, const struct log_end *end)
 {
     struct status s = status_success();
@@ -207,8 +214,13 @@ struct status log_writer_finish(struct log_writer *w, const struct log_end *end)
                          "goes",
                          strerror(w->error), w->incomplete);
     }
-    free(w->path);
-    free(w->incomplete);
-    free(w);
+    free_writer(w);
     return s;
+}
+
+void log_writer_abandon(struct log_writer *w)
+{
+    close(w->fd);
+    unlink(w->incomplete);
+    free_writer(w);
 }

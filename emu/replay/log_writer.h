@@ -47,5 +47,7 @@ struct log_end {
 // Writes END, gives the file its name, frees the writer. STATUS_BAD_INPUT: something could not be
 // written; what was is in PATH.incomplete. end NULL: leaves the file incomplete.
 struct status log_writer_finish(struct log_writer *w, const struct log_end *end);
+// Removes what was written and frees the writer.
+void log_writer_abandon(struct log_writer *w);
 
 #endif

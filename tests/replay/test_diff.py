@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: MIT
 """viv diff: where two recorded runs part."""
 import re
+import signal
 import subprocess
+import time
 
 import recordings as r
 import vivtest as t
@@ -75,6 +77,22 @@ def test_a_branch():
         text = diff(a, f / "b", 1)
         t.expect("first difference at step 4000000\n" in text, text)
         t.expect("WRITE_REGS" in text and re.search(r"cpu0: gpr\[15\] 0x[0-9a-f]+ / 0x123456789\n", text), text)
+
+
+def test_interrupted():
+    """Ctrl-C while it seeks."""
+    with r.Folder() as f:
+        a = record(f / "a", LOOP % 20000)
+        for arguments in (["diff", a, a], ["run", "--from", f"{a}@500000000"], ["replay", a, "--verify"]):
+            process = subprocess.Popen([str(t.VIV), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                       stderr=subprocess.PIPE)
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            started = time.monotonic()
+            _, stderr = process.communicate(timeout=60)
+            t.expect_equal(process.returncode, 130, f"{arguments}: {stderr}")
+            t.expect(stderr.startswith(b"viv: ") and stderr.count(b"\n") == 1, f"one line: {stderr}")
+            t.expect(time.monotonic() - started < 1.5, f"{arguments}: at once")
 
 
 if __name__ == "__main__":
