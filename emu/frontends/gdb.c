@@ -10,6 +10,7 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 struct gdb_face {
     struct posix_listener *listener;
@@ -28,7 +29,7 @@ static void say(struct gdb_face *f, const char *format, ...)
     vsnprintf(line, sizeof(line), format, list);
     va_end(list);
     posix_door_flush(f->door);
-    fprintf(stderr, "viv: %s\r\n", line);
+    fprintf(stderr, "viv: %s%s\n", line, isatty(STDERR_FILENO) ? "\r" : "");
 }
 
 // A second gdb is sent away, so that it does not wait for the first one's end.

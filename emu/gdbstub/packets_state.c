@@ -125,6 +125,41 @@ void packet_write_registers(struct gdb_server *s, struct packet_args *a)
     write_file(s, &thread, &before, &file);
 }
 
+void packet_qemu_supported(struct gdb_server *s, struct packet_args *a)
+{
+    reply_text(s, "PhyMemMode");
+}
+
+void packet_physical_query(struct gdb_server *s, struct packet_args *a)
+{
+    reply_text(s, s->physical ? "1" : "0");
+}
+
+void packet_physical_set(struct gdb_server *s, struct packet_args *a)
+{
+    u64 mode;
+    if (!packet_skip(a, ':') || !packet_hex(a, &mode) || mode > 1 || !packet_end(a)) {
+        reply_error(s, GDB_ERROR_INVALID);
+        return;
+    }
+    s->physical = mode;
+    reply_ok(s);
+}
+
+static u64 read_bytes(struct gdb_server *s, const struct gdb_thread *thread, u64 address, u8 *out,
+                      u64 size)
+{
+    return s->physical ? target_read_physical(s->target, address, out, size)
+                       : thread_read(s->target, thread, address, out, size);
+}
+
+static u64 write_bytes(struct gdb_server *s, const struct gdb_thread *thread, u64 address,
+                       const u8 *in, u64 size)
+{
+    return s->physical ? target_write_physical(s->target, address, in, size)
+                       : thread_write(s->target, thread, address, in, size);
+}
+
 static void read_memory(struct gdb_server *s, struct packet_args *a, bool binary)
 {
     struct gdb_thread thread;
@@ -138,7 +173,7 @@ static void read_memory(struct gdb_server *s, struct packet_args *a, bool binary
     }
     u8 bytes[READ_MAX];
     length = length < READ_MAX ? length : READ_MAX;
-    u64 got = thread_read(s->target, &thread, address, bytes, length);
+    u64 got = read_bytes(s, &thread, address, bytes, length);
     if (length && !got) {
         reply_error(s, GDB_ERROR_FAULT);
     } else if (binary) {
@@ -171,12 +206,12 @@ static void write_memory(struct gdb_server *s, u64 address, const u8 *bytes, u64
         reply_ok(s);
         return;
     }
-    if (!thread_read(s->target, &thread, address, &probe, 1)) {
+    if (!read_bytes(s, &thread, address, &probe, 1)) {
         reply_error(s, GDB_ERROR_FAULT);
         return;
     }
     server_before_write(s);
-    if (thread_write(s->target, &thread, address, bytes, size) == size) {
+    if (write_bytes(s, &thread, address, bytes, size) == size) {
         reply_ok(s);
     } else {
         reply_error(s, GDB_ERROR_FAULT);

@@ -57,6 +57,7 @@ struct gdb_server {
     int catches[GDB_SYSCALLS_MAX]; // the target's numbers for QCatchSyscalls
     unsigned catch_count;
     bool own_steps; // s, S and bs keep to the ring: "monitor steps task"
+    bool physical;  // addresses of memory packets
     bool told_end;  // the guest's end was reported as the end of history, at end_step
     u64 end_step;
     bool told_signals;     // that signals cannot be delivered

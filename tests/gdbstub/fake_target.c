@@ -284,9 +284,14 @@ u64 target_write(struct target *t, u64 linear, const void *in, u64 size)
     return size;
 }
 
+u64 target_read_physical(struct target *t, u64 gpa, void *out, u64 size)
+{
+    return target_read(t, gpa - FAKE_PHYSICAL, out, size);
+}
+
 u64 target_write_physical(struct target *t, u64 gpa, const void *in, u64 size)
 {
-    return target_write(t, gpa, in, size);
+    return target_write(t, gpa - FAKE_PHYSICAL, in, size);
 }
 
 struct walk_space walk_space_of_cpu(const struct machine *m, unsigned cpu)
@@ -297,7 +302,8 @@ struct walk_space walk_space_of_cpu(const struct machine *m, unsigned cpu)
 // A task of its own sees nothing but zeros on one page.
 void walk_linear(const struct walk_space *space, u64 linear, struct walk *out)
 {
-    *out = (struct walk){.mapped = linear / 4096 == 0x70, .gpa = FAKE_MEMORY + linear % 4096};
+    *out = (struct walk){.mapped = linear / 4096 == 0x70,
+                         .gpa = FAKE_PHYSICAL + FAKE_MEMORY + linear % 4096};
 }
 
 u64 walk_read(const struct walk_space *space, u64 linear, void *out, u64 size)

@@ -10,6 +10,7 @@
 #define FAKE_END 1000u               // the guest ends here with status 7
 #define FAKE_CODE UINT64_C(0x400000) // RIP is this + step; each instruction is a byte
 #define FAKE_MEMORY UINT64_C(0x1000)
+#define FAKE_PHYSICAL UINT64_C(0x100000) // where it lies for those who say physical
 #define FAKE_MEMORY_SIZE 0x3000u
 #define FAKE_SWITCH_STEP 800u  // from here on the sleeper runs
 #define FAKE_PID 1             // runs

@@ -224,6 +224,31 @@ static void memory(void **state)
     assert_int_equal(fake_target_writes(s->target), 2);
 }
 
+static void physical_memory(void **state)
+{
+    struct session *s = *state;
+    fake_target_memory(s->target)[0x100] = 0xAB;
+    send(s, "qqemu.PhyMemMode");
+    send(s, "Qqemu.PhyMemMode:1");
+    send(s, "qqemu.PhyMemMode");
+    send(s, "m1100,1");
+    send(s, "m101100,1");
+    send(s, "M101100,1:cd");
+    send(s, "Qqemu.PhyMemMode:0");
+    send(s, "m1100,1");
+    send(s, "Qqemu.PhyMemMode:2");
+    serve(s);
+    expect(s, "0");
+    expect(s, "OK");
+    expect(s, "1");
+    expect(s, "E14");
+    expect(s, "ab");
+    expect(s, "OK");
+    expect(s, "OK");
+    expect(s, "cd");
+    expect(s, "E16");
+}
+
 static void registers(void **state)
 {
     struct session *s = *state;
@@ -591,17 +616,29 @@ static void transfers(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        TEST(greeting),    TEST(torn),
-        TEST(nak_and_ack), TEST(memory),
-        TEST(registers),   TEST(tag_word),
-        TEST(threads),     TEST(breakpoints),
-        TEST(watchpoints), TEST(system_calls),
-        TEST(the_end),     TEST(interrupt),
-        TEST(impatient),   TEST(branches),
-        TEST(range_step),  TEST(stepping_over_a_switch),
-        TEST(monitor),     TEST(life),
-        TEST(kill_ends),   TEST(outside_ends),
-        TEST(transfers),   TEST(points_go_with_gdb),
+        TEST(greeting),
+        TEST(torn),
+        TEST(nak_and_ack),
+        TEST(memory),
+        TEST(physical_memory),
+        TEST(registers),
+        TEST(tag_word),
+        TEST(threads),
+        TEST(breakpoints),
+        TEST(watchpoints),
+        TEST(system_calls),
+        TEST(the_end),
+        TEST(interrupt),
+        TEST(impatient),
+        TEST(branches),
+        TEST(range_step),
+        TEST(stepping_over_a_switch),
+        TEST(monitor),
+        TEST(life),
+        TEST(kill_ends),
+        TEST(outside_ends),
+        TEST(transfers),
+        TEST(points_go_with_gdb),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
