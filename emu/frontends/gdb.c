@@ -3,6 +3,7 @@
 #include "frontends/gdb.h"
 
 #include "base/memory.h"
+#include "frontends/branch_recorder.h"
 #include "frontends/debug_target.h"
 #include "gdbstub/server.h"
 #include "host/posix_socket.h"
@@ -16,8 +17,9 @@ struct gdb_face {
     struct posix_listener *listener;
     struct posix_door *door;
     struct gdb_server *server;
-    int peer;     // the connection, -1: none
-    bool running; // nobody is connected, the guest runs: a new gdb halts it
+    struct branch_recorder *recorder; // NULL: nothing is recorded
+    int peer;                         // the connection, -1: none
+    bool running;                     // nobody is connected, the guest runs: a new gdb halts it
 };
 
 // One line; the terminal may be raw.
@@ -71,6 +73,9 @@ static const struct gdb_link_ops link_ops = {.read = link_read, .write = link_wr
 static bool cancel(void *face)
 {
     struct gdb_face *f = face;
+    if (f->recorder) {
+        branch_recorder_tick(f->recorder);
+    }
     return f->running ? posix_listener_waiting(f->listener) : gdb_server_cancel(f->server);
 }
 
@@ -155,31 +160,21 @@ static struct machine_result run_session(struct gdb_face *f, struct session *s,
     return result;
 }
 
-// The file is begun before the run, so that one that cannot be written is known then.
-static struct status write_recording(struct session *s, struct log_writer *writer)
-{
-    struct log_end end = {.exit = MACHINE_EXIT_HOST};
-    input_log_end(s->log, &end.position.step, &end.position.vtime_ns);
-    log_writer_inputs(writer, s->log, 0, input_log_count(s->log), &end.position);
-    return log_writer_finish(writer, &end);
-}
-
 struct machine_result gdb_run(struct session *s, const struct run_options *o, struct status *error)
 {
     struct machine_result result = {.exit = MACHINE_EXIT_HOST};
     struct gdb_face f = {.door = s->door, .peer = -1};
-    struct log_writer *writer = NULL;
     *error = posix_listen(&f.listener, o->gdb, o->gdb_any);
     if (status_ok(error) && o->record) {
-        *error = session_begin_recording(s, o->record, o->self_contained, &writer);
+        *error = branch_recorder_open(&f.recorder, s, o->record, o->self_contained);
     }
     if (status_ok(error)) {
         f.server = gdb_server_create();
         result = run_session(&f, s, o);
         gdb_server_destroy(f.server);
     }
-    if (writer && status_ok(error)) {
-        *error = write_recording(s, writer);
+    if (f.recorder) {
+        *error = branch_recorder_close(f.recorder);
     }
     posix_listener_close(f.listener);
     return result;

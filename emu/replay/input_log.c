@@ -376,8 +376,14 @@ bool input_log_is_at_end(const struct input_log *log)
     return log->is_at_end;
 }
 
+u64 input_log_cuts(const struct input_log *log)
+{
+    return log->cuts;
+}
+
 void input_log_cut(struct input_log *log)
 {
+    log->cuts += input_log_is_history(log);
     for (u64 i = log->next; i < input_store_count(log->store); i++) {
         enum input_kind kind = input_store_get(log->store, i)->kind;
         log->write_count -= input_kind_is_write(kind);

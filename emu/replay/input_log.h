@@ -70,6 +70,8 @@ bool input_log_is_at_end(const struct input_log *log);
 
 // What lay ahead is no longer history, nor does the run end there: it goes on live from here.
 void input_log_cut(struct input_log *log);
+// How often that has undone history.
+u64 input_log_cuts(const struct input_log *log);
 
 // Output of steps that have been shown is not shown again; muted, none is.
 void input_log_mute(struct input_log *log, bool muted);

@@ -31,6 +31,7 @@ struct input_log {
     bool muted;
     bool diverged;
     char divergence[200];
+    u64 cuts;
     u64 write_count; // WRITE_* records, so that their search is skipped where there are none
     void (*on_idle)(void *ctx);
     void *on_idle_ctx;

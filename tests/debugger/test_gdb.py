@@ -279,6 +279,27 @@ def test_vanishing_gdb_keeps_the_recording():
     expect_equal(result.returncode, 0, result.stderr.decode())
 
 
+def test_kill_loses_little_of_the_recording():
+    trace = FOLDER / "killed"
+    with Viv("run", "--record", trace, "--exec", "while :; do echo x; done", where=f"unix:{FOLDER / 'socket'}") as viv:
+        client = Client(str(FOLDER / "socket"))
+        client.send("c")
+        time.sleep(2)
+        viv.process.kill()
+        viv.process.communicate()
+    result = subprocess.run([VIV, "replay", f"{trace}.incomplete"], capture_output=True, timeout=60)
+    expect(result.returncode == 0 and b"cut off" in result.stderr, f"{result.stderr[-300:]!r}")
+    expect(result.stdout.count(b"x") > 100, f"only {len(result.stdout)} bytes of output")
+
+
+def test_recorded_branch():
+    trace = FOLDER / "branched"
+    _, viv = scenario("branch", ["run", "--record", trace, *MACHINE], status=1)
+    result = subprocess.run([VIV, "replay", trace], capture_output=True, timeout=60)
+    expect_equal(result.stdout, viv.output, "output")
+    expect(b"ends at step" in result.stderr, f"{result}")
+
+
 def test_second_gdb_is_sent_away():
     with Viv(*RUN) as viv:
         first = Client(viv)
