@@ -204,7 +204,7 @@ def test_interrupt_of_a_sleeping_guest():
         began = time.monotonic()
         client.socket.sendall(b"\x03")
         expect(client.reply().startswith("T02"), "no SIGINT")
-        expect(time.monotonic() - began < 0.3, f"it took {time.monotonic() - began:.2f} s")
+        expect(time.monotonic() - began < 1, f"it took {time.monotonic() - began:.2f} s")
         client.send("k")
         expect_equal(viv.end(), 0, "viv's status")
 
