@@ -251,6 +251,64 @@ static void test_cancel(struct tap *tap_, struct session *s, u64 end, unsigned r
     tap(tap_, !changed, "%u cancelled searches did not leave things as they were", changed);
 }
 
+// --- commands ---
+
+#define NAMES_MAX 128
+
+static unsigned command_names(struct target *t, char names[NAMES_MAX][32])
+{
+    char *text = NULL;
+    size_t size = 0;
+    unsigned count = 0;
+    FILE *out = open_memstream(&text, &size);
+    target_complete(t, "", out);
+    fclose(out);
+    for (char *line = strtok(text, "\n"); line && count < NAMES_MAX; line = strtok(NULL, "\n")) {
+        snprintf(names[count++], sizeof(names[0]), "%s", line);
+    }
+    free(text);
+    return count;
+}
+
+// Every command with arguments that fit and such that do not, wherever the last one led.
+static void test_commands(struct tap *tap_, struct session *s, u64 end, unsigned rounds)
+{
+    static const char *const words[] = {
+        "1",           "$rsp", "$rip",   "sys_execve", "3",         "-1",     "syscall", "fault",
+        "/4xg",        "/3i",  "/s",     "if",         "$cpl == 0", "pid",    "8",       "write",
+        "0x10",        "phys", "[$rsp]", "u8[$rdi]",   "*",         "openat", "entry",   "user",
+        "fs/exec.c:1", "init", "begin",  "end",        "+1000",     "-1000",  "switch",  "100",
+        "transition",  "(",    "=",      "$rax",       "u32[$rsp]", "%s%n",   "'",       "io"};
+    char names[NAMES_MAX][32];
+    unsigned count = command_names(s->target, names), said = 0;
+    u64 x = 4711;
+    double begin = now_ms();
+    for (unsigned i = 0; i < rounds; i++) {
+        char line[256];
+        snprintf(line, sizeof(line), "%s", names[next_random(&x) % count]);
+        for (u64 n = next_random(&x) % 5; n > 0; n--) {
+            size_t used = strlen(line);
+            snprintf(line + used, sizeof(line) - used, " %s",
+                     words[next_random(&x) % ARRAY_LEN(words)]);
+        }
+        char *text = NULL;
+        size_t size = 0;
+        FILE *out = open_memstream(&text, &size);
+        s->cancel_at = now_ms() + 10;
+        target_command(s->target, line, out);
+        s->cancel_at = 0;
+        fclose(out);
+        said += size > 0;
+        free(text);
+        if (i % 64 == 0) {
+            target_command(s->target, "delete", stdout);
+            target_seek(s->target, 1 + next_random(&x) % end);
+        }
+    }
+    tap(tap_, said > rounds / 2, "%u random commands of %u, %u had something to say, %.1f s",
+        rounds, count, said, (now_ms() - begin) / 1e3);
+}
+
 int main(int argc, char **argv)
 {
     struct tap tap_ = {0};
@@ -266,6 +324,7 @@ int main(int argc, char **argv)
     test_walks(&tap_, &walked, &plain, all ? 2000 : 120);
     test_there_and_back(&tap_, &walked);
     test_cancel(&tap_, &walked, end, all ? 100 : 6);
+    test_commands(&tap_, &walked, end, all ? 20000 : 600);
     session_close(&walked);
     session_close(&plain);
     guest_free_files(&files);
