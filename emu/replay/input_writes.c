@@ -144,6 +144,7 @@ static void apply(struct machine *m, const struct input_record *r)
         struct cpu_regs regs;
         cpu_get_regs(machine_cpu(m, r->line), &regs);
         walk_regs(&regs, get_number, &c);
+        regs.cpl &= 3; // a file may hold anything
         cpu_set_regs(machine_cpu(m, r->line), &regs);
     }
 }
