@@ -339,6 +339,27 @@ static struct status restore_saved(void *ctx, u64 found_step)
     return load_one(store->g, store->saved, i);
 }
 
+#define RPN_MAX 0x8000 // pages of the guest's memory
+
+// Asks about all pages between the saved checkpoints. told keeps what was told clean; that must not
+// prove to have been written later. Returns how many were clean.
+static unsigned ask_clean(struct guest *g, const struct saved *s, u8 *told)
+{
+    unsigned clean = 0;
+    for (int i = 0; i + 1 < SAVED; i++) {
+        for (u32 rpn = 0; rpn < RPN_MAX; rpn++) {
+            bool dirty = timeline_page_dirty(g->time, rpn, s->steps[i], s->steps[i + 1]);
+            if (dirty && told[i * RPN_MAX + rpn]) {
+                expect(false, "a page told clean was written", s->steps[i]);
+                return clean;
+            }
+            told[i * RPN_MAX + rpn] |= !dirty;
+            clean += !dirty;
+        }
+    }
+    return clean;
+}
+
 // A recording that is opened with what lies in its file: seeks begin there, queries stay right, and
 // damage costs time only.
 static void walk_store(const struct guest_files *files, const char *command, struct saved *s,
@@ -354,16 +375,24 @@ static void walk_store(const struct guest_files *files, const char *command, str
     expect(hash_at(&g, s->end) == s->end_hash, "another end by way of the store", s->end);
     for (int n = 0; n < 8; n++) {
         u64 i = random_below(SAVED);
-        timeline_seek(g.time, s->steps[i] - random_below(100000), NULL, NULL);
+        timeline_seek(g.time, s->steps[i] - random_below(3000000), NULL, NULL);
         expect(hash_at(&g, s->steps[i]) == s->hashes[i], "another state with a store", s->steps[i]);
+    }
+    for (int i = 0; i < SAVED; i++) {
+        timeline_seek(g.time, s->steps[i], NULL, NULL);
+        timeline_checkpoint(g.time);
     }
     expect(store.loads >= loads_wanted, "the store was not used", store.loads);
     unsigned clean = 0;
     if (s->hits.count) { // known from the walk before
         check_clean(&g, s->rpn, &s->hits, &clean);
     } else {
+        u8 *told = xcalloc(SAVED, RPN_MAX);
+        expect(ask_clean(&g, s, told) > 1000, "hardly a page is told clean", 0);
         timeline_seek(g.time, 0, NULL, NULL);
         timeline_run(g.time, s->end); // from now on it knows exactly
+        ask_clean(&g, s, told);
+        free(told);
         s->rpn = page_at_work(&g);
         s->hits.steps = xcalloc(HITS_MAX, sizeof(u64));
         struct watch_range range = {(u64)s->rpn << 12, 4096, WATCH_PHYSICAL};
