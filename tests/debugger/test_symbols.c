@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// test_symbols FERN PROGRAM PROGRAM.C: names, lines, types and errors of the symbol reader. The
+// test_symbols FERN PROGRAM PROGRAM.C PIE: names, lines, types and errors of the symbol reader. The
 // lines of a thousand addresses of each file are compared with addr2line's.
 #include "boot.h"
 
@@ -259,6 +259,25 @@ static void lines_and_back(void)
     symbols_destroy(s);
 }
 
+// A PIE counts where the current program has it mapped, and moves with it.
+static void mappings(const char *pie)
+{
+    struct symbols *s = open_symbols(pie, false);
+    const u64 places[2] = {UINT64_C(0x555555554000), UINT64_C(0x7f0000000000)};
+    struct symbol_place place;
+    u64 linked = 0, address = 0;
+    bool moves = symbols_need_maps(s) && symbols_address(s, "lines_leaf", &linked);
+    for (unsigned i = 0; i < 2; i++) {
+        symbols_set_program(s, "/bin/other");
+        moves &= !symbols_name(s, address, &place) && !symbols_map(s, "/lib/other.so", places[i]);
+        moves &= symbols_map(s, pie, places[i]) && symbols_address(s, "lines_leaf", &address);
+        moves &= address == linked + places[i] && symbols_place(s, address + 1, &place) &&
+                 place.line && !strcmp(place.name, "lines_leaf");
+    }
+    tap(moves, "a program that is loaded anywhere moves with its mapping");
+    symbols_destroy(s);
+}
+
 // --- types
 
 static void check_member(struct symbols *s, const char *member, u64 offset, u64 size,
@@ -379,7 +398,7 @@ static void damaged_files(void)
 
 int main(int argc, char **argv)
 {
-    if (argc != 4) {
+    if (argc != 5) {
         return 2;
     }
     fern = argv[1];
@@ -392,6 +411,7 @@ int main(int argc, char **argv)
 #endif
     names_of_fern();
     lines_and_back();
+    mappings(argv[4]);
     types();
     bad_files();
     damaged_files();
