@@ -412,7 +412,7 @@ static void on_ended(void *ctx, struct task *t, const struct task_end *end)
 {
     struct strace *s = ctx;
     struct text line = {0};
-    if (t->in_call && (!end->killed || s->per_task[t->index].begun)) {
+    if (t->in_call) {
         end_call(s, t, end->other || end->killed);
     }
     if (end->killed) {

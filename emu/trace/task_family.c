@@ -4,6 +4,7 @@
 #include "trace/tasks_internal.h"
 
 #include <elf.h>
+#include <errno.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -134,6 +135,23 @@ static struct task *by_pid(struct tasks *ts, int pid)
     return NULL;
 }
 
+// A signal took it out of a call, as a tracer inside would have seen.
+static void interrupt_call(struct tasks *ts, struct task *t)
+{
+    const struct vclock *clock = machine_clock(ts->m);
+    struct probe_event event = {.step = ts->step,
+                                .vtime_ns = vclock_ns(clock),
+                                .cpu = (u8)t->cpu,
+                                .kind = PROBE_transition};
+    t->call.done = true;
+    t->call.interrupted = true;
+    t->call.result = -EINTR;
+    t->in_call = false;
+    for (unsigned i = 0; i < ts->listener_count; i++) {
+        ts->listeners[i].leave(ts->listeners[i].ctx, t, &event, TASK_RETURN);
+    }
+}
+
 // A parent learns of a death that its process showed no call for.
 static void found_dead(struct tasks *ts, int pid, int signal)
 {
@@ -141,6 +159,9 @@ static void found_dead(struct tasks *ts, int pid, int signal)
     struct task_end end = {.killed = true, .value = signal};
     if (!leader) {
         return;
+    }
+    if (signal != SIGKILL && leader->in_call) {
+        interrupt_call(ts, leader);
     }
     if (signal != SIGKILL && leader->sent == signal) {
         struct task_signal told = {.number = signal, .sender = leader->sent_by};
@@ -165,6 +186,15 @@ void family_before_leave(struct tasks *ts, struct task *t)
     if (call->number == NR_WAIT4 && call->done && call->result > 0 && call->arg[1] &&
         tasks_read(ts, call->arg[1], &status, sizeof(status)) && WIFSIGNALED(status)) {
         found_dead(ts, (int)call->result, WTERMSIG(status));
+    }
+}
+
+void family_signal(struct tasks *ts, const struct task_signal *signal)
+{
+    siginfo_t si;
+    if (signal->number == SIGCHLD && tasks_read(ts, signal->siginfo, &si, sizeof(si)) &&
+        si.si_signo == SIGCHLD && (si.si_code == CLD_KILLED || si.si_code == CLD_DUMPED)) {
+        found_dead(ts, si.si_pid, si.si_status);
     }
 }
 

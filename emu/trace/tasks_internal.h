@@ -82,6 +82,7 @@ void family_name(struct tasks *ts, struct task *t, u64 rsp); // from a new image
 void family_exits(struct tasks *ts, struct task *t, bool whole_process, int status);
 void family_before_leave(struct tasks *ts, struct task *t);
 void family_after_leave(struct tasks *ts, struct task *t);
+void family_signal(struct tasks *ts, const struct task_signal *signal); // before it is told
 void family_in_user_mode(struct tasks *ts, struct task *t);
 
 #endif

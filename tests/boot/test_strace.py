@@ -16,6 +16,7 @@ PROGRAM = r"""
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 static void on_usr1(int s) { (void)s; }
 int main(int argc, char **argv)
@@ -31,6 +32,17 @@ int main(int argc, char **argv)
         _exit(3);
     }
     wait(&(int){0});
+    for (int i = 0; i < 2; i++) {      // a child that dies in a call, without a word
+        int died = fork();
+        if (died == 0) {
+            for (;;) {
+                pause();
+            }
+        }
+        nanosleep(&(struct timespec){.tv_nsec = 50000000}, 0);
+        kill(died, i ? SIGKILL : SIGTERM);
+        waitpid(died, &(int){0}, 0);
+    }
     p[0] = 3;                          // write-enable: the child is gone
     sigaction(SIGUSR1, &act, 0);
     kill(getpid(), SIGUSR1);
@@ -121,20 +133,20 @@ def masked(lines):
         line = re.sub(r"\s+= ", " = ", line)
         line = re.sub(r"(si_pid|si_uid|si_[us]time)=\d+", r"\1=N", line)
         line = re.sub(r"^((fork|getpid|gettid|set_tid_address|wait4)\(.*\)) = \d+$", r"\1 = N", line)
-        result.append(re.sub(r"kill\(\d+", "kill(N", line))
+        result.append(re.sub(r"(kill|wait4)\(\d+", r"\1(N", line))
     return result
 
 
-def program_and_child(text, path):
-    """The calls of the process that executes path, from there on, and those of its child."""
+def program_and_children(text, path):
+    """The calls of the process that executes path, from there on, and those of each of its children."""
     streams = processes(text)
     for pid, lines in streams.items():
         start = next((i for i, line in enumerate(lines) if line.startswith(f'execve("{path}"') and line.endswith("= 0")),
                      None)
         if start is not None:
             own = lines[start + 1:]
-            child = next(re.search(r"= (\d+)$", line).group(1) for line in own if line.startswith("fork("))
-            return masked(own), masked(streams[child])
+            children = [re.search(r"= (\d+)$", line).group(1) for line in own if line.startswith("fork(")]
+            return masked(own), [masked(streams[child]) for child in children]
     raise t.Failure(f"{path} is not executed: {text[:2000]}")
 
 
@@ -142,10 +154,12 @@ def test_strace_is_the_hosts():
     with Program() as p:
         host_file = pathlib.Path(p.folder.name) / "host"
         subprocess.run(["strace", "-f", "-o", str(host_file), str(p.binary)], stdout=subprocess.DEVNULL)
-        guest = program_and_child(p.run("--strace=OUT"), "/bin/prog")
-        host = program_and_child(host_file.read_text(), str(p.binary))
+        guest = program_and_children(p.run("--strace=OUT"), "/bin/prog")
+        host = program_and_children(host_file.read_text(), str(p.binary))
         t.expect_equal(guest[0], host[0], "the program")
-        t.expect_equal(guest[1], host[1], "its child")
+        t.expect_equal(guest[1], host[1], "its children")
+        t.expect_equal([child[-1] for child in guest[1]],
+                       ["+++ exited with 3 +++", "+++ killed by SIGTERM +++", "+++ killed by SIGKILL +++"], "their ends")
 
 
 if __name__ == "__main__":
