@@ -18,14 +18,16 @@ COMMAND = "ls -lR /etc; for i in 1 2 3; do echo $i | cat > /root/f$i; done; sync
 def test_recording_changes_nothing_and_replays_the_same():
     with r.Folder() as f:
         plain = t.run_exec(COMMAND, "--stats")
-        recorded = t.run_exec(COMMAND, "--stats", "--record", f / "a")
-        again = r.expect_replays(f / "a")
+        recorded = t.run_exec(COMMAND, "--stats", "--record", f / "a", f"--strace={f / 'seen'}")
+        again = r.expect_replays(f / "a", f"--strace={f / 'again'}")
+        t.expect_equal((f / "again").read_bytes(), (f / "seen").read_bytes(), "system calls")
+        t.expect((f / "seen").stat().st_size > 1000, "system calls were seen")
         t.expect_equal(recorded.stdout, plain.stdout)
         t.expect_equal(again.stdout, plain.stdout)
         for name in ("steps", "state_hash", "vtime_seconds"):
             t.expect_equal(t.stats(recorded)[name], t.stats(plain)[name], name)
             t.expect_equal(t.stats(again)[name], t.stats(plain)[name], name)
-        t.expect_equal(sorted(os.listdir(f)), ["a"], "nothing else is left")
+        t.expect_equal(sorted(os.listdir(f)), ["a", "again", "seen"], "nothing else is left")
 
 
 def test_piped_input_status_and_errors():
