@@ -20,6 +20,7 @@ struct view {
     struct guest_names *names;
     struct tracer *tracer;
     FILE *out, *perfetto;
+    int stopped; // status of a run that its user ended; 0: it went to its end
 };
 
 static struct status open_file(const char *path, FILE **out)
@@ -107,7 +108,14 @@ static struct status play(struct view *v)
             result = player_run(player, last_step(v->o));
         }
     }
-    char why[300];
+    char why[300], line[OUTCOME_LINE] = "";
+    if (!player_is_at_end(player) && result.exit == MACHINE_EXIT_HOST) {
+        v->stopped = outcome_status(s, &result, line);
+        fprintf(stderr, "viv: %s\n", line);
+    } else if (player_is_at_end(player) && !log_reader_end(s->reader)) {
+        fprintf(stderr, "viv: the recording was cut off; it goes as far as step %llu\n",
+                (unsigned long long)log_reader_last(s->reader).step);
+    }
     if (status_ok(&error) && player_diverged(player, why, sizeof(why))) {
         error = status_error(STATUS_BAD_INPUT, "%s: %s", v->o->file, why);
     }
@@ -167,7 +175,10 @@ int cmd_trace(int argc, char **argv)
     }
     if (status_ok(&s)) {
         s = run(&v);
-        status = status_ok(&s) ? print_verdicts(&v) : 0;
+        status = v.stopped;
+        if (status_ok(&s) && !v.stopped) {
+            status = print_verdicts(&v);
+        }
         session_close(&v.session);
     }
     if (!close_outputs(&v) && status_ok(&s)) {
