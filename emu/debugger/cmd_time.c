@@ -80,7 +80,7 @@ static void drop_quotes(char *text)
     *to = '\0';
 }
 
-static bool read_step(struct target *t, const char *args, u64 *step, FILE *out)
+bool args_step(struct target *t, const char *args, u64 *step, FILE *out)
 {
     char text[160];
     u64 here = timeline_step(t->timeline), offset;
@@ -119,7 +119,7 @@ bool cmd_seek(struct target *t, const char *args, FILE *out)
     if (args_end(args)) {
         return command_usage("seek", out);
     }
-    return read_step(t, args, &step, out) && print_stop(t, target_seek(t, step), out);
+    return args_step(t, args, &step, out) && print_stop(t, target_seek(t, step), out);
 }
 
 // --- rows ---

@@ -24,6 +24,8 @@ bool args_number(struct target *t, const char **args, u64 *value, FILE *out);
 bool args_optional(struct target *t, const char **args, u64 fallback, u64 *value, FILE *out);
 // A place: "function" (behind its prologue), "file.c:12", "*ADDRESS", any expression.
 bool args_place(struct target *t, const char **args, u64 *address, FILE *out);
+// A state as seek names it; all of args.
+bool args_step(struct target *t, const char *args, u64 *step, FILE *out);
 // "usage: ..." of a command; false.
 bool command_usage(const char *name, FILE *out);
 // Looks for a command by name or abbreviation and runs it.

@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-#define CHUNK_STEPS (UINT64_C(1) << 21) // between questions whether to cancel
+#define CHUNK_STEPS (UINT64_C(1) << 19) // between questions whether to cancel
 #define ALWAYS (BIT(PROBE_transition) | BIT(PROBE_page_fault))
 
 bool target_cancelled(struct target *t)

@@ -208,6 +208,15 @@ def test_through_a_system_call():
     expect(re.search(r"writes user memory|= \d+", waits[5]), waits[5])
 
 
+def test_difference_of_states():
+    out = script("break *scribble+17", "break scribble", "c", "delete", "watch u8[$rdi] pid 8", "c", "hash", "diff -1", "diff +0",
+                 "x/1xb victim", "hash", "stepi", "diff -1")
+    expect_equal(out[6], out[10], "looking moves nothing")
+    expect("rip " in out[7] and "cpu0" in out[7] and "pages: 0x" in out[7], out[7])
+    expect("the same state" in out[8], out[8])
+    expect("pages" not in out[12] and "rip " in out[12], out[12])
+
+
 def test_everything_can_be_shown():
     commands = ["help", "help x", "regs", "bt", "disas", "x/4xg $rsp", "x/2i $rip", "x/s [file]", "xp/4xw 0x1000", "print/d -5",
                 "walk $rsp w", "tlb", "idt", "gdt", "tss", "msr", "cr", "cpu", "devices", "device uart", "info registers",
