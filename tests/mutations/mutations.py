@@ -5,6 +5,8 @@ Each: name, file, the text to replace (it must stand there exactly once), what r
 command in the mutated tree; the mutation is caught when one of them fails.
 """
 MMU = ["build/tests/unit/test_mmu"]
+WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
+WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
 FAULTS = ["/usr/bin/python3", "tests/ring0/test_ring0.py"]
 
 
@@ -27,8 +29,24 @@ MUTATIONS = [
     ("IF is not cleared by an interrupt gate", "emu/cpu/gate.c",
      "(is_interrupt_gate ? RFLAGS_IF : 0);", "0;", [FAULTS]),
     ("a REP instruction counts one step", "emu/cpu/interp/op_string.c",
-     "    if (done > 1) {\n        loop_charge(cpu, insn, done - 1);\n    }\n", "",
+     "    if (done > charged + 1) {\n        loop_charge(cpu, insn, done - 1 - charged);\n    }\n", "",
      [["build/tests/isa/test_loop", "60"], ["build/tests/isa/test_run"]]),
+    ("a REP's iterations see the clock of the first", "emu/cpu/interp/op_string.c",
+     "            charged = done;\n            if (!once", "            if (!once", [WATCH_CPU]),
+    ("a watched page's writes are cached", "emu/mmu/tlb.c",
+     "o->reads : kind == COLUMN_WRITE;", "o->reads : false;", [WATCH_CPU, WATCH]),
+    ("watching drops no write translation", "emu/machine/watch.c",
+     "        mmu_drop_page_writes(m->mmu, rpn);\n", "", [WATCH]),
+    ("a stop before an instruction keeps its boundary's work", "emu/cpu/interp/loop.c",
+     "    if (first) {\n        cpu->shadow", "    if (false) {\n        cpu->shadow", [WATCH_CPU]),
+    ("a stop comes after the fetch has set A bits", "emu/cpu/interp/loop.c",
+     "if (UNLIKELY(cpu->watch.count) && stopped_before_fetch(cpu, linear)) {",
+     "if (false && stopped_before_fetch(cpu, linear)) {", [WATCH_CPU]),
+    ("every feature is there", "emu/isa/decode.c",
+     "return !(decoder->missing & BIT(feature));", "return true;", [["build/tests/isa/test_features"]]),
+    ("BT clears flags that it keeps", "emu/cpu/interp/op_bit.c",
+     "    flags_update(cpu, FLAGS_C, carry ? FLAGS_C : 0);", "    cpu->flags = FLAGS_ONE | (carry ? FLAGS_C : 0);",
+     [["build/tests/isa/test_oracle", "20", "1", "0", "bt"]]),
     ("stores to page tables drop no translation", "emu/mmu/track.c",
      "        drop_scope(shared, track, track->prefix + ((u64)index << shift), shift);\n", "",
      [["build/tests/unit/test_mmu_tlb"], ["build/tests/isa/test_loop", "60"]]),
