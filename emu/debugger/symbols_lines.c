@@ -208,6 +208,25 @@ bool symbols_line_range(struct symbols *s, u64 address, u64 *begin, u64 *end)
     return *end > address;
 }
 
+// Whether the rows of a function's first address, the last of which is at, are of two lines: then
+// its body begins there (compilers that optimise need no prologue to find arguments).
+static bool begins_with_body(Dwarf_Lines *lines, size_t at)
+{
+    struct line_row first, row;
+    if (!line_row(lines, at, &first)) {
+        return false;
+    }
+    for (size_t i = at; i > 0 && line_row(lines, i - 1, &row); i--) {
+        if (row.end || row.address != first.address) {
+            break;
+        }
+        if (row.line != first.line) {
+            return true;
+        }
+    }
+    return false;
+}
+
 u64 symbols_after_prologue(struct symbols *s, u64 function)
 {
     struct symbol_object *o = symbols_object(s, function);
@@ -218,6 +237,9 @@ u64 symbols_after_prologue(struct symbols *s, u64 function)
     struct symbol_place place;
     if (!unit || !symbols_name(s, function, &place) || !place.name ||
         dwarf_getsrclines(unit, &lines, &count) || !row_at(lines, count, function - o->bias, &at)) {
+        return function;
+    }
+    if (begins_with_body(lines, at)) {
         return function;
     }
     u64 limit = place.start + place.size - o->bias;

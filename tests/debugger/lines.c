@@ -40,8 +40,14 @@ __attribute__((noinline)) int lines_middle(int n)
     return sum + 1;
 }
 
+__attribute__((noinline, optimize("O0"))) int lines_plain(int n)
+{
+    int twice = n * 2;
+    return twice + 1;
+}
+
 int main(int argc, char **argv)
 {
-    printf("%d\n", lines_middle(argc + 4));
+    printf("%d\n", lines_middle(argc + 4) + lines_plain(argc));
     return lines_object.in[0].small;
 }

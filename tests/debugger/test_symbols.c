@@ -227,9 +227,9 @@ static void lines_and_back(void)
     unsigned tried = 0, wrong = 0;
     const char *file = base_name(source);
     u64 leaf, end;
+    struct symbol_place place;
     symbols_address(s, "lines_leaf", &leaf);
     for (unsigned line = 27; line <= 47; line++) {
-        struct symbol_place place;
         u64 address;
         snprintf(text, sizeof(text), "%s:%u", file, line);
         if (!symbols_address(s, text, &address)) {
@@ -246,12 +246,15 @@ static void lines_and_back(void)
     }
     tap(tried > 15 && !wrong, "%u lines have addresses, %u lead elsewhere", tried, wrong);
     u64 begin = 0, after = symbols_after_prologue(s, leaf);
-    tap(after > leaf && after < leaf + 40, "the prologue ends %llu bytes in",
-        (unsigned long long)(after - leaf));
+    tap(after == leaf, "a function without prologue begins with its body");
+    symbols_address(s, "lines_plain", &leaf);
+    after = symbols_after_prologue(s, leaf);
+    tap(after > leaf && after < leaf + 20 && symbols_place(s, after, &place) && place.line == 45,
+        "a prologue ends %llu bytes in", (unsigned long long)(after - leaf));
     tap(symbols_line_range(s, after, &begin, &end) && begin <= after && end > after,
         "a line's code is a range around it");
+    symbols_address(s, "lines_leaf", &leaf);
     symbols_set_program(s, "/bin/other");
-    struct symbol_place place;
     tap(!symbols_name(s, leaf, &place), "another program's addresses have other names");
     symbols_set_program(s, "/bin/lines");
     tap(symbols_name(s, leaf, &place) && !strcmp(place.name, "lines_leaf"),
