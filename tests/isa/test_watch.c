@@ -28,6 +28,7 @@ SNIPPET(code_rep, "rep movsb")
 SNIPPET(code_fxsave, "fxsave64 (%rdi)")
 SNIPPET(code_vector, "movaps %xmm0, (%rdi)")
 SNIPPET(code_trap, "int3")
+SNIPPET(code_debug, "movq %rdi, %db0\nmovq %rbx, %db1\nmovq %rax, %db7\nmovl $1, (%rdi)\nnop")
 SNIPPET(code_two, "nop\nincl %eax\nincl %eax\nincl %eax")
 
 #define CODE (BARE_USER + 0x1000)
@@ -341,6 +342,45 @@ static void test_decoded(void **state)
     bare_destroy(b);
 }
 
+// The guest's own breakpoints, on the very bytes and instruction that are watched.
+static void test_debug_registers(void **state)
+{
+    struct mmu_observed range = {DATA, DATA + 3, true, true};
+    const u64 at[] = {CODE + 9};
+    u64 hashes[2];
+    for (unsigned watched = 0; watched < 2; watched++) {
+        struct bare *b = prepare(code_debug, code_debug_end);
+        struct log log = {.b = b};
+        struct cpu_regs r;
+        cpu_get_regs(b->cpu, &r);
+        r.seg[CPU_CS] = (struct cpu_segment){0x08, 0xA09B, 0xFFFFFFFF, 0};
+        r.seg[CPU_SS] = (struct cpu_segment){0x10, 0xC093, 0xFFFFFFFF, 0};
+        r.cpl = 0;
+        r.gpr[CPU_RAX] = 0xD0405; // DR0: writes of 4 bytes, DR1: execution
+        r.gpr[CPU_RBX] = CODE + 9;
+        cpu_set_regs(b->cpu, &r);
+        if (watched) {
+            mmu_observe(b->mmu, &range, 1, on_access, &log);
+            watch(b, &log, at, 1);
+        }
+        cpu_run(b->cpu, 4); // the third DR, then the #DB before the store
+        cpu_get_regs(b->cpu, &r);
+        assert_int_equal(r.rip, BARE_HANDLERS + 16);
+        assert_int_equal(log.executed_count, 0); // it has not begun
+        r.rip = CODE + 9;                        // as the handler would: with RF
+        r.rflags |= 0x10000;
+        cpu_set_regs(b->cpu, &r);
+        cpu_run(b->cpu, 2); // the store, the #DB after it
+        cpu_get_regs(b->cpu, &r);
+        assert_int_equal(r.rip, BARE_HANDLERS + 16);
+        assert_int_equal(log.executed_count, watched);
+        assert_int_equal(log.count, watched);
+        hashes[watched] = state_hash(b);
+        bare_destroy(b);
+    }
+    assert_int_equal(hashes[0], hashes[1]);
+}
+
 static void test_inspect(void **state)
 {
     struct bare *b = prepare(code_two, code_two_end);
@@ -386,6 +426,7 @@ int main(void)
         cmocka_unit_test(test_stop_changes_nothing),
         cmocka_unit_test(test_repeat_is_told_once),
         cmocka_unit_test(test_decoded),
+        cmocka_unit_test(test_debug_registers),
         cmocka_unit_test(test_inspect),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
