@@ -17,7 +17,7 @@ struct cpu;
 struct cpu_config {
     unsigned index;
     unsigned cpu_count; // of the machine; with several, PAUSE kicks: it ends the CPU's quantum
-    const char *model; // a row of isa/x86_features.def: "v2", "v3"...
+    const char *model;  // a row of isa/x86_features.def: "v2", "v3"...
     struct mmu_shared *mmu;
     struct physmem *mem;
     struct io_space *ports;
@@ -36,25 +36,28 @@ void cpu_reset(struct cpu *cpu); // SDM 3A 10.1.1, table 10-1
 struct cpu_signal cpu_signal(struct cpu *cpu);
 
 enum cpu_exit {
-    CPU_EXIT_BUDGET,   // the budget is used up
-    CPU_EXIT_KICK,     // somebody asked to look at the boundary (event moved, machine stop, IPI, PAUSE when smp)
+    CPU_EXIT_BUDGET, // the budget is used up
+    CPU_EXIT_KICK, // somebody asked to look at the boundary (event moved, machine stop, IPI, PAUSE
+                   // when smp)
     CPU_EXIT_HALTED,   // HLT (or a halted CPU was run): nothing to do until a signal
     CPU_EXIT_SHUTDOWN, // triple fault (SDM 3A 6.15, #DF)
     CPU_EXIT_STOPPED,  // cpu_stop(), or an execution watch that wants it
 };
 
-// The one stop rule (DESIGN.md, invariant 3). Delivers what is pending at the boundary by SDM priority, then executes
-// until budget steps are done or something ends the run. Never exceeds the budget; clock->step advances by exactly what
-// was executed, also when it ends early.
+// The one stop rule (DESIGN.md, invariant 3). Delivers what is pending at the boundary by SDM
+// priority, then executes until budget steps are done or something ends the run. Never exceeds the
+// budget; clock->step advances by exactly what was executed, also when it ends early.
 enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps);
 
-// Ends cpu_run() at the next boundary. Changes nothing else; may be called at any time, also from within cpu_run().
+// Ends cpu_run() at the next boundary. Changes nothing else; may be called at any time, also from
+// within cpu_run().
 void cpu_stop(struct cpu *cpu);
 
-// Whoever wants to know when instructions begin. fn is called when the one at a watched linear address (sorted) is about
-// to be executed: fetched without a fault, registers readable, nothing changed yet. restarted: it began with RFLAGS.RF
-// set, so an earlier attempt may have been told already. True: cpu_run() ends before it. A REP instruction that goes on
-// after no more than a boundary is not told again.
+// Whoever wants to know when instructions begin. fn is called when the one at a watched linear
+// address (sorted) is about to be executed: fetched without a fault, registers readable, nothing
+// changed yet. restarted: it began with RFLAGS.RF set, so an earlier attempt may have been told
+// already. True: cpu_run() ends before it. A REP instruction that goes on after no more than a
+// boundary is not told again.
 struct cpu_execute_watch {
     const u64 *linear; // sorted; not copied
     unsigned count;
@@ -65,7 +68,8 @@ void cpu_watch_execution(struct cpu *cpu, const struct cpu_execute_watch *watch)
 // A run of the machine begins: nothing is told in this state (step), unless first says so.
 void cpu_watch_begin(struct cpu *cpu, bool first);
 
-// While cpu_run() runs: brings the clock up to date and returns the RIP of the instruction (or delivery) in progress.
+// While cpu_run() runs: brings the clock up to date and returns the RIP of the instruction (or
+// delivery) in progress.
 u64 cpu_now(struct cpu *cpu);
 
 // True if a signal would wake the halted CPU at this boundary.
@@ -77,10 +81,12 @@ bool cpu_is_closed(const struct cpu *cpu);
 // Why the CPU shut down or what it last did, one line for the user.
 const char *cpu_shutdown_reason(const struct cpu *cpu);
 
-// Architectural register file for boot code, tracer and debugger. cpu_get/set_regs convert from the internal form.
+// Architectural register file for boot code, tracer and debugger. cpu_get/set_regs convert from the
+// internal form.
 struct cpu_segment {
     u16 selector;
-    u16 attributes; // descriptor bits 40..55 (type, S, DPL, P, AVL, L, D/B, G), limit bits masked out
+    u16 attributes; // descriptor bits 40..55 (type, S, DPL, P, AVL, L, D/B, G), limit bits masked
+                    // out
     u32 limit;      // expanded to bytes
     u64 base;
 };
@@ -105,18 +111,20 @@ void cpu_set_regs(struct cpu *cpu, const struct cpu_regs *regs);
 
 // Guest memory as the CPU sees it now, without side effects. False (partial) where unmapped.
 bool cpu_debug_read(const struct cpu *cpu, u64 linear, void *out, u64 size);
-// A debugger's write: to RAM only, whatever the page's rights, no A and D bits; cached code and translations follow.
-// False, with nothing written, where a byte is not mapped or not RAM. Only between runs.
+// A debugger's write: to RAM only, whatever the page's rights, no A and D bits; cached code and
+// translations follow. False, with nothing written, where a byte is not mapped or not RAM. Only
+// between runs.
 bool cpu_debug_write(struct cpu *cpu, u64 linear, const void *bytes, u64 size);
 
-// The x87 and SSE registers as FXSAVE64 stores them (SDM 1 table 10-2); cpu_set_fpu takes the low 512 bytes of what
-// FXRSTOR64 would, reserved bits of MXCSR and FCW dropped.
+// The x87 and SSE registers as FXSAVE64 stores them (SDM 1 table 10-2); cpu_set_fpu takes the low
+// 512 bytes of what FXRSTOR64 would, reserved bits of MXCSR and FCW dropped.
 #define CPU_FPU_BYTES 512
 void cpu_get_fpu(const struct cpu *cpu, u8 image[CPU_FPU_BYTES]);
 void cpu_set_fpu(struct cpu *cpu, const u8 image[CPU_FPU_BYTES]);
 
-// For a recording's header: the profile that decides results the SDM leaves undefined (interp/undefined.def), and a number
-// that changes whenever the same machine would reach other states than before by our doing.
+// For a recording's header: the profile that decides results the SDM leaves undefined
+// (interp/undefined.def), and a number that changes whenever the same machine would reach other
+// states than before by our doing.
 #define CPU_ISA_SEMANTICS_VERSION 1
 const char *cpu_undefined_profile_name(const struct cpu *cpu);
 
@@ -130,13 +138,15 @@ const struct field *cpu_fields(void); // over the saved form, for tests and the 
 // What CPUID answers now; out is EAX, EBX, ECX, EDX (SDM 2A, CPUID).
 void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4]);
 
-// Counters that are not state: steps by ring, instructions (a REP once), undefined instructions met.
+// Counters that are not state: steps by ring, instructions (a REP once), undefined instructions
+// met.
 struct cpu_counters {
     u64 instructions, ring0_steps, ring3_steps;
 };
 void cpu_get_counters(const struct cpu *cpu, struct cpu_counters *out);
 
 // Calls fn for each mnemonic that raised #UD because the emulator does not implement it.
-void cpu_each_undefined(const struct cpu *cpu, void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx);
+void cpu_each_undefined(const struct cpu *cpu,
+                        void (*fn)(void *ctx, const char *mnemonic, u64 count), void *ctx);
 
 #endif

@@ -75,8 +75,8 @@
 #define SEGMENT_G 0x8000u
 #define SEGMENT_DPL(attributes) ((attributes) >> 5 & 3u)
 
-// The vector and x87 register file. xmm n is vec[n][0..15]; the rest is for AVX. x87 registers are physical (not
-// rotated by TOP), 10 bytes each.
+// The vector and x87 register file. xmm n is vec[n][0..15]; the rest is for AVX. x87 registers are
+// physical (not rotated by TOP), 10 bytes each.
 struct cpu_fpu {
     u8 vec[16][32] __attribute__((aligned(32)));
     u8 st[8][16];
@@ -87,8 +87,9 @@ struct cpu_fpu {
     u32 mxcsr;
 };
 
-// The six arithmetic flags are kept as the host's LAHF and SETO leave them in AX: always exact, nothing lazy, one
-// 16-bit store per operation. Use cpu_rflags() and cpu_set_rflags() outside flags.h.
+// The six arithmetic flags are kept as the host's LAHF and SETO leave them in AX: always exact,
+// nothing lazy, one 16-bit store per operation. Use cpu_rflags() and cpu_set_rflags() outside
+// flags.h.
 #define FLAGS_O 0x0001u
 #define FLAGS_C 0x0100u
 #define FLAGS_P 0x0400u
@@ -102,36 +103,44 @@ enum cpu_pending {
     CPU_PENDING_NMI = 1,
     CPU_PENDING_INIT = 2,
     CPU_PENDING_SIPI = 4,
-    CPU_PENDING_TRAP = 8,    // #DB after the last instruction (TF, data breakpoint)
+    CPU_PENDING_TRAP = 8, // #DB after the last instruction (TF, data breakpoint)
 };
 
-enum cpu_shadow { SHADOW_NONE, SHADOW_STI, SHADOW_MOV_SS }; // interrupts (and traps) blocked for one instruction
+enum cpu_shadow {
+    SHADOW_NONE,
+    SHADOW_STI,
+    SHADOW_MOV_SS
+}; // interrupts (and traps) blocked for one instruction
 
-struct cpu_model;   // cpuid.c
-struct code_cache;  // decoded instructions by physical page (interp)
+struct cpu_model;  // cpuid.c
+struct code_cache; // decoded instructions by physical page (interp)
 
 struct cpu {
     // Hot.
     u64 gpr[GPR_SLOTS]; // 16 registers, then the constant slots of isa/insn.h (not state)
     u64 rip;            // exact at boundaries; inside a handler see operand.h
     u16 flags;          // FLAGS_*: the six arithmetic flags
-    u32 rflags; // all bits but the six arithmetic ones (those are in flags); bit 1 set
+    u32 rflags;         // all bits but the six arithmetic ones (those are in flags); bit 1 set
     u8 cpl;
     bool long_mode; // EFER.LMA && CS.L: 64-bit code
-    // Whoever changes intr, pending, kicked, TF, RF, DR7 or the shadow sets it; cpu_take_pending() leaves it set while
-    // each instruction must still be looked at singly. The loop clears shadow and RF as an instruction begins.
-    bool boundary;  // look at pending work before the next instruction (INTR, NMI, kick, shadow end, TF)
+    // Whoever changes intr, pending, kicked, TF, RF, DR7 or the shadow sets it; cpu_take_pending()
+    // leaves it set while each instruction must still be looked at singly. The loop clears shadow
+    // and RF as an instruction begins.
+    bool boundary; // look at pending work before the next instruction (INTR, NMI, kick, shadow end,
+                   // TF)
     struct fault fault; // of the instruction that just returned "fault"
     struct mmu *mmu;
     struct tlb_tables *tables; // mmu->tables; cpu_context_changed() keeps it so
-    // Of cpu_run()'s budget, with the whole current run of instructions already charged (so it may be negative);
-    // clock->step is brought up to date from it and current (cpu_sync_clock).
+    // Of cpu_run()'s budget, with the whole current run of instructions already charged (so it may
+    // be negative); clock->step is brought up to date from it and current (cpu_sync_clock).
     s64 steps_left;
     const struct insn *current; // set at the start of a run and by every slow path
-    const struct insn *run_end; // where the loop stops; a slow path cuts it to leave after the current instruction
-    u32 chain;              // branches that handlers may still follow without returning to the loop
-    struct code_page *page; // the code page of SLOT_CODE while its translation is known to hold, else NULL
-    u64 rmw_value;              // the operand of a read-modify-write off the fast path (operand.h)
+    const struct insn *
+        run_end; // where the loop stops; a slow path cuts it to leave after the current instruction
+    u32 chain;   // branches that handlers may still follow without returning to the loop
+    struct code_page
+        *page;     // the code page of SLOT_CODE while its translation is known to hold, else NULL
+    u64 rmw_value; // the operand of a read-modify-write off the fast path (operand.h)
     struct mmu_rmw rmw;
 
     // Architectural.
@@ -151,8 +160,8 @@ struct cpu {
     u8 sipi_vector;
     u8 shadow; // enum cpu_shadow
     u64 pending_dr6;
-    // The instruction that begins now began with TF set: cpu_take_pending() sets it, and makes it a pending trap when
-    // it is called next. Deliveries, INT n and SYSCALL clear it.
+    // The instruction that begins now began with TF set: cpu_take_pending() sets it, and makes it a
+    // pending trap when it is called next. Deliveries, INT n and SYSCALL clear it.
     bool tf_armed;
     u64 pdpte[4]; // PAE paging without long mode: SDM 3A 4.4.1
 
@@ -167,7 +176,8 @@ struct cpu {
     struct cpu_execute_watch watch;
     u64 watch_begin_step; // where the machine's run began
     u64 watch_told_step;  // what begins in this state has been told, or is not to be
-    // What cpu_take_pending() and the loop change as an instruction begins: put back when it is not to begin.
+    // What cpu_take_pending() and the loop change as an instruction begins: put back when it is not
+    // to begin.
     struct {
         s64 steps_left;
         u64 pending_dr6;
@@ -177,7 +187,8 @@ struct cpu {
     } before;
     u64 run_budget, run_start_step;
     s64 accounted;        // steps_left when counters were last brought up to date
-    u64 not_instructions; // steps since then that are no instructions: deliveries, further iterations of REP
+    u64 not_instructions; // steps since then that are no instructions: deliveries, further
+                          // iterations of REP
     u8 accounted_cpl;
     char shutdown_reason[160];
     struct undefined_count *undefined;
@@ -190,15 +201,16 @@ static inline bool cpu_has(const struct cpu *cpu, enum cpu_feature feature)
     return cpu->features & BIT(feature);
 }
 
-// Brings config.clock->step up to the current instruction. Everything that touches a device, reads a clock or emits a
-// probe calls it first.
+// Brings config.clock->step up to the current instruction. Everything that touches a device, reads
+// a clock or emits a probe calls it first.
 void cpu_sync_clock(struct cpu *cpu);
 
 // Tells the MMU after a change of CR0/CR3/CR4/EFER/CPL/AC, and re-derives long_mode.
 void cpu_context_changed(struct cpu *cpu);
 
-// What loop.c keeps beside the state: code cache, constant slots of gpr[]. cpu_create(), cpu_state_load() and
-// cpu_set_regs() call reset after they changed registers from outside; RIP is then exact and nothing is running.
+// What loop.c keeps beside the state: code cache, constant slots of gpr[]. cpu_create(),
+// cpu_state_load() and cpu_set_regs() call reset after they changed registers from outside; RIP is
+// then exact and nothing is running.
 void interp_create(struct cpu *cpu);
 void interp_destroy(struct cpu *cpu);
 void interp_reset(struct cpu *cpu);
@@ -207,7 +219,8 @@ void interp_reset(struct cpu *cpu);
 u64 cpu_rflags(const struct cpu *cpu);
 void cpu_set_rflags(struct cpu *cpu, u64 rflags); // all bits given; no privilege rules
 
-// Fault constructors: set cpu->fault, return false, so that "return raise_gp(cpu, 0);" ends a semantic function.
+// Fault constructors: set cpu->fault, return false, so that "return raise_gp(cpu, 0);" ends a
+// semantic function.
 static inline bool raise_fault(struct cpu *cpu, u8 vector) // no error code
 {
     cpu->fault = (struct fault){vector, false, 0, 0};
@@ -227,21 +240,33 @@ struct transition {
     u32 error_code;
     u64 rip;
 };
-void cpu_probe_transition(struct cpu *cpu, const struct transition *transition); // call when the probe is on
-void cpu_probe(struct cpu *cpu, enum probe_kind kind, u64 rip, u64 address, u64 value, u32 error_code, u8 size,
-               u8 cause);
+void cpu_probe_transition(struct cpu *cpu,
+                          const struct transition *transition); // call when the probe is on
+void cpu_probe(struct cpu *cpu, enum probe_kind kind, u64 rip, u64 address, u64 value,
+               u32 error_code, u8 size, u8 cause);
 
 // Delivery (exception.c, interrupt.c). Counts its one step. Handles #DF and triple fault by itself.
 // rip is that of the faulting instruction (faults) or of the next one (traps).
-enum delivery_source { DELIVER_EXCEPTION, DELIVER_SOFT_INT, DELIVER_INT3, DELIVER_INTO, DELIVER_INT1, DELIVER_INTERRUPT, DELIVER_NMI };
+enum delivery_source {
+    DELIVER_EXCEPTION,
+    DELIVER_SOFT_INT,
+    DELIVER_INT3,
+    DELIVER_INTO,
+    DELIVER_INT1,
+    DELIVER_INTERRUPT,
+    DELIVER_NMI
+};
 void cpu_deliver_fault(struct cpu *cpu, const struct fault *fault);
-// INT n, INT3, INTO as part of the instruction: false with cpu->fault set if delivery faults (no step of its own).
+// INT n, INT3, INTO as part of the instruction: false with cpu->fault set if delivery faults (no
+// step of its own).
 bool cpu_soft_interrupt(struct cpu *cpu, u8 vector, enum delivery_source source, u64 next_rip);
-// At a boundary: takes INIT, SIPI, traps, NMI, INTR in SDM order (3A table 6-2). True if something was delivered (1 step).
+// At a boundary: takes INIT, SIPI, traps, NMI, INTR in SDM order (3A table 6-2). True if something
+// was delivered (1 step).
 bool cpu_take_pending(struct cpu *cpu);
 
-// System instructions (interp/op_system.c calls these; segment.c, control_regs.c, msr.c, cpuid.c implement them).
-bool cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector);     // MOV/POP Sreg, LxS
+// System instructions (interp/op_system.c calls these; segment.c, control_regs.c, msr.c, cpuid.c
+// implement them).
+bool cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector); // MOV/POP Sreg, LxS
 bool cpu_load_ldtr(struct cpu *cpu, u16 selector);
 bool cpu_load_tr(struct cpu *cpu, u16 selector);
 bool cpu_write_cr(struct cpu *cpu, unsigned n, u64 value);
@@ -250,8 +275,8 @@ bool cpu_write_dr(struct cpu *cpu, unsigned n, u64 value);
 bool cpu_read_dr(struct cpu *cpu, unsigned n, u64 *value);
 bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *value);
 bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value);
-// "NAME[,+FEATURE|,-FEATURE]...": a row of the models, and its features with these added and taken away. False: *bad is
-// what is not known.
+// "NAME[,+FEATURE|,-FEATURE]...": a row of the models, and its features with these added and taken
+// away. False: *bad is what is not known.
 bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *features, char bad[32]);
 u32 cpu_model_signature(const struct cpu_model *model); // CPUID 1 EAX; EDX at reset
 u64 cpu_tsc(const struct cpu *cpu);
@@ -259,7 +284,8 @@ void cpu_debug_changed(struct cpu *cpu); // after DR0-3 or DR7: data breakpoints
 void debug_note_port(struct cpu *cpu, u16 port, unsigned size); // I/O breakpoints
 // Registers after reset or INIT (SDM 3A table 10-1); INIT keeps FPU, MSRs and the caches of time.
 void cpu_init_state(struct cpu *cpu, bool power_on);
-bool cpu_port_allowed(struct cpu *cpu, u16 port, unsigned size); // IOPL and the TSS bitmap; false: #GP raised
+bool cpu_port_allowed(struct cpu *cpu, u16 port,
+                      unsigned size); // IOPL and the TSS bitmap; false: #GP raised
 bool cpu_far_jump(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_size);
 bool cpu_far_call(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_size, u64 next_rip);
 bool cpu_far_return(struct cpu *cpu, unsigned operand_size, u16 pop_bytes);

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What identifies a vector operation apart from the registers it names: the key of its trampoline (cpu/interp/vector_unit.h).
+// What identifies a vector operation apart from the registers it names: the key of its trampoline
+// (cpu/interp/vector_unit.h).
 #ifndef VIV_ISA_VECTOR_KEY_H
 #define VIV_ISA_VECTOR_KEY_H
 
@@ -22,12 +23,12 @@ union vector_key {
         u64 reg_written : 1;
         u64 rm_written : 1;
         u64 rm_read : 1;
-        u64 mem_size : 6;      // bytes of the memory operand
-        u64 extension : 3;     // ModRM.reg when it extends the opcode
+        u64 mem_size : 6;  // bytes of the memory operand
+        u64 extension : 3; // ModRM.reg when it extends the opcode
         u64 has_extension : 1;
         u64 has_imm8 : 1;
         u64 sets_flags : 1;
-        u64 aligned : 1;       // a memory operand that is not 16-byte aligned is #GP(0)
+        u64 aligned : 1; // a memory operand that is not 16-byte aligned is #GP(0)
     };
 };
 

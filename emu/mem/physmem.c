@@ -16,9 +16,10 @@ struct status physmem_create(struct physmem **out, u64 ram_bytes)
     u8 *ram = mmap(NULL, ram_bytes, PROT_READ | PROT_WRITE,
                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (ram == MAP_FAILED) {
-        return status_error(STATUS_BAD_INPUT,
-                            "the host has no room for %llu MiB of guest memory; use a smaller --mem",
-                            (unsigned long long)(ram_bytes >> 20));
+        return status_error(
+            STATUS_BAD_INPUT,
+            "the host has no room for %llu MiB of guest memory; use a smaller --mem",
+            (unsigned long long)(ram_bytes >> 20));
     }
     struct physmem *mem = xcalloc(1, sizeof(*mem));
     u64 pages = ram_bytes >> PAGE_SHIFT;

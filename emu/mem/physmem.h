@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Guest physical memory: RAM, per-page flags and epochs, and the one way for anything but the CPU's cached fast path to write it.
+// Guest physical memory: RAM, per-page flags and epochs, and the one way for anything but the CPU's
+// cached fast path to write it.
 #ifndef VIV_MEM_PHYSMEM_H
 #define VIV_MEM_PHYSMEM_H
 
@@ -10,8 +11,9 @@
 #define PAGE_SIZE UINT64_C(4096)
 #define PAGE_MASK (PAGE_SIZE - 1)
 
-// RAM is one host mapping, faulted in on demand. Guest-physically it is [0, low_bytes) and [4 GiB, 4 GiB + rest), the
-// hole below 4 GiB being for MMIO. A RAM page number (rpn) is the page's index in the host mapping.
+// RAM is one host mapping, faulted in on demand. Guest-physically it is [0, low_bytes) and [4 GiB,
+// 4 GiB + rest), the hole below 4 GiB being for MMIO. A RAM page number (rpn) is the page's index
+// in the host mapping.
 #define PHYSMEM_LOW_MAX UINT64_C(0xC0000000)
 #define PHYSMEM_NO_RPN UINT32_MAX
 
@@ -32,9 +34,9 @@ struct physmem {
     u8 *ram;       // host address of RAM page 0
     u64 ram_bytes; // multiple of PAGE_SIZE
     u64 low_bytes;
-    u8 *page_flags;   // per rpn
-    u64 *page_epoch;  // per rpn: the epoch in which the page last became writable or was written
-    u64 epoch;        // current epoch, starts at 1
+    u8 *page_flags;  // per rpn
+    u64 *page_epoch; // per rpn: the epoch in which the page last became writable or was written
+    u64 epoch;       // current epoch, starts at 1
     struct {
         physmem_store_fn code, table, watch;
         void *code_ctx, *table_ctx, *watch_ctx;
@@ -75,7 +77,8 @@ static inline u64 physmem_gpa(const struct physmem *mem, u32 rpn)
     return offset < mem->low_bytes ? offset : offset - mem->low_bytes + (UINT64_C(1) << 32);
 }
 
-// Marks the page dirty in the current epoch. Whoever installs a write translation or writes directly calls it first.
+// Marks the page dirty in the current epoch. Whoever installs a write translation or writes
+// directly calls it first.
 static inline void physmem_mark_dirty(struct physmem *mem, u32 rpn)
 {
     mem->page_epoch[rpn] = mem->epoch;
@@ -86,13 +89,13 @@ void physmem_write_page(struct physmem *mem, u32 rpn, u32 offset, const void *by
 // The same for the walker's A and D bits, of which on_store.table need not hear.
 void physmem_write_untracked(struct physmem *mem, u32 rpn, u32 offset, const void *bytes, u32 size);
 
-// Any range of guest physical RAM (DMA, loaders, debugger). False, with the RAM part before the gap transferred, if
-// the range leaves RAM.
+// Any range of guest physical RAM (DMA, loaders, debugger). False, with the RAM part before the gap
+// transferred, if the range leaves RAM.
 bool physmem_write(struct physmem *mem, u64 gpa, const void *bytes, u64 size);
 bool physmem_read(const struct physmem *mem, u64 gpa, void *bytes, u64 size);
 
-// Begins a new epoch: write translations are dropped, so that pages dirtied from now on are seen. Returns the number
-// of the epoch that ended; a page is dirty since epoch E if page_epoch > E.
+// Begins a new epoch: write translations are dropped, so that pages dirtied from now on are seen.
+// Returns the number of the epoch that ended; a page is dirty since epoch E if page_epoch > E.
 u64 physmem_next_epoch(struct physmem *mem);
 
 #endif

@@ -58,7 +58,8 @@ static inline bool fall_through(struct cpu *cpu, const struct insn *insn)
     }
 JCC(0)
 JCC(1)
-JCC(2) JCC(3) JCC(4) JCC(5) JCC(6) JCC(7) JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E) JCC(F)
+JCC(2)
+JCC(3) JCC(4) JCC(5) JCC(6) JCC(7) JCC(8) JCC(9) JCC(A) JCC(B) JCC(C) JCC(D) JCC(E) JCC(F)
 
     insn_fn bind_jcc(const struct insn *insn)
 {

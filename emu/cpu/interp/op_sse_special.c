@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// SSE instructions that are not the host's: approximations (vendors differ, ours is fixed), masked moves, MXCSR, FXSAVE.
+// SSE instructions that are not the host's: approximations (vendors differ, ours is fixed), masked
+// moves, MXCSR, FXSAVE.
 #include "cpu/interp/operand.h"
 #include "cpu/fxsave.h"
 #include "cpu/interp/vector.h"
@@ -18,14 +19,16 @@ static float bits_float(u32 bits)
     return f;
 }
 
-// A result with 12 significant bits of fraction, rounded half up; results below the smallest normal become zero.
+// A result with 12 significant bits of fraction, rounded half up; results below the smallest normal
+// become zero.
 static u32 approximate(double exact)
 {
     u32 bits = float_bits((float)exact), rounded = (bits + 0x400) & ~0x7FFu;
     return (rounded & 0x7F800000) ? rounded : rounded & 0x80000000;
 }
 
-// RCPPS and RSQRTPS: relative error at most 1.5 * 2^-12, denormal sources are zero, no exceptions (SDM 2 RCPPS).
+// RCPPS and RSQRTPS: relative error at most 1.5 * 2^-12, denormal sources are zero, no exceptions
+// (SDM 2 RCPPS).
 static u32 reciprocal(u32 bits)
 {
     u32 sign = bits & 0x80000000, magnitude = bits & 0x7FFFFFFF;
@@ -50,10 +53,12 @@ static u32 reciprocal_root(u32 bits)
     if (sign) {
         return 0xFFC00000;
     }
-    return magnitude == 0x7F800000 ? 0 : approximate(1.0 / __builtin_sqrt((double)bits_float(bits)));
+    return magnitude == 0x7F800000 ? 0
+                                   : approximate(1.0 / __builtin_sqrt((double)bits_float(bits)));
 }
 
-static bool approximation(struct cpu *cpu, const struct insn *insn, u32 (*function)(u32), unsigned count)
+static bool approximation(struct cpu *cpu, const struct insn *insn, u32 (*function)(u32),
+                          unsigned count)
 {
     u32 source[4], result[4];
     union vector_key key = ((const struct vector_op *)(uintptr_t)insn->imm)->key;
@@ -98,14 +103,19 @@ static bool op_rsqrtss(struct cpu *cpu, const struct insn *insn)
 insn_fn bind_approximation(const struct insn *insn)
 {
     switch (insn->op) {
-    case OP_RCPPS: return op_rcpps;
-    case OP_RCPSS: return op_rcpss;
-    case OP_RSQRTPS: return op_rsqrtps;
-    default: return op_rsqrtss;
+    case OP_RCPPS:
+        return op_rcpps;
+    case OP_RCPSS:
+        return op_rcpss;
+    case OP_RSQRTPS:
+        return op_rsqrtps;
+    default:
+        return op_rsqrtss;
     }
 }
 
-// MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has bit 7 set go to DS:rDI. Every byte is checked before any is written.
+// MASKMOVQ, MASKMOVDQU: the bytes whose mask byte has bit 7 set go to DS:rDI. Every byte is checked
+// before any is written.
 static bool op_maskmov(struct cpu *cpu, const struct insn *insn)
 {
     bool mmx = insn->op == OP_MASKMOVQ;
@@ -120,8 +130,9 @@ static bool op_maskmov(struct cpu *cpu, const struct insn *insn)
         offset = (insn->flags & INSN_ADDR32) ? (u32)offset : (u16)offset;
     }
     for (unsigned i = 0; i < size; i++) {
-        if ((mask[i] & 0x80) && (!operand_segment(cpu, insn->seg, offset + i, 1, true, &linear[i]) ||
-                                 !operand_probe_write(cpu, insn, linear[i], 1))) {
+        if ((mask[i] & 0x80) &&
+            (!operand_segment(cpu, insn->seg, offset + i, 1, true, &linear[i]) ||
+             !operand_probe_write(cpu, insn, linear[i], 1))) {
             return false;
         }
     }

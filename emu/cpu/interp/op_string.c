@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// MOVS STOS LODS CMPS SCAS with REP (SDM 2). A REP instruction costs one step per iteration, stops at a boundary or at
-// the end of the budget with its registers telling the rest, and starts again from there.
+// MOVS STOS LODS CMPS SCAS with REP (SDM 2). A REP instruction costs one step per iteration, stops
+// at a boundary or at the end of the budget with its registers telling the rest, and starts again
+// from there.
 #include "cpu/interp/alu.h"
 #include "cpu/interp/operand.h"
 
@@ -24,7 +25,8 @@ static bool destination_address(struct cpu *cpu, const struct insn *insn, bool w
 static void advance(struct cpu *cpu, const struct insn *insn, u8 reg)
 {
     u64 step = insn_width_bytes(insn);
-    reg_write(cpu, reg, address_width(insn), cpu->gpr[reg] + ((cpu->rflags & RFLAGS_DF) ? 0 - step : step));
+    reg_write(cpu, reg, address_width(insn),
+              cpu->gpr[reg] + ((cpu->rflags & RFLAGS_DF) ? 0 - step : step));
 }
 
 // One iteration each.
@@ -55,7 +57,8 @@ static bool stos_once(struct cpu *cpu, const struct insn *insn)
 static bool lods_once(struct cpu *cpu, const struct insn *insn)
 {
     u64 from, value = 0;
-    if (!source_address(cpu, insn, &from) || !operand_read(cpu, insn, from, &value, insn_width_bytes(insn))) {
+    if (!source_address(cpu, insn, &from) ||
+        !operand_read(cpu, insn, from, &value, insn_width_bytes(insn))) {
         return false;
     }
     reg_write(cpu, insn->width ? CPU_RAX : 0, insn->width, value);
@@ -66,10 +69,18 @@ static bool lods_once(struct cpu *cpu, const struct insn *insn)
 static void compare(struct cpu *cpu, unsigned width, u64 a, u64 b)
 {
     switch (width) {
-    case 0: alu_cmp8(cpu, (u8)a, (u8)b); break;
-    case 1: alu_cmp16(cpu, (u16)a, (u16)b); break;
-    case 2: alu_cmp32(cpu, (u32)a, (u32)b); break;
-    default: alu_cmp64(cpu, a, b); break;
+    case 0:
+        alu_cmp8(cpu, (u8)a, (u8)b);
+        break;
+    case 1:
+        alu_cmp16(cpu, (u16)a, (u16)b);
+        break;
+    case 2:
+        alu_cmp32(cpu, (u32)a, (u32)b);
+        break;
+    default:
+        alu_cmp64(cpu, a, b);
+        break;
     }
 }
 
@@ -90,7 +101,8 @@ static bool cmps_once(struct cpu *cpu, const struct insn *insn)
 static bool scas_once(struct cpu *cpu, const struct insn *insn)
 {
     u64 to, b = 0;
-    if (!destination_address(cpu, insn, false, &to) || !operand_read(cpu, insn, to, &b, insn_width_bytes(insn))) {
+    if (!destination_address(cpu, insn, false, &to) ||
+        !operand_read(cpu, insn, to, &b, insn_width_bytes(insn))) {
         return false;
     }
     compare(cpu, insn->width, cpu->gpr[CPU_RAX], b);
@@ -110,7 +122,8 @@ static void copy_elements(u8 *to, const u8 *from, u64 bytes, unsigned size)
         __builtin_memmove(to, from, bytes);
         return;
     }
-    for (u64 i = 0; i < bytes; i += size) { // overlapping forwards: elements are read after earlier ones were written
+    for (u64 i = 0; i < bytes;
+         i += size) { // overlapping forwards: elements are read after earlier ones were written
         u64 value;
         __builtin_memcpy(&value, from + i, size);
         __builtin_memcpy(to + i, &value, size);
@@ -128,8 +141,8 @@ static void fill_elements(u8 *to, u64 value, u64 count, unsigned width)
     }
 }
 
-// Up to limit iterations at once while both sides stay in cached pages: upwards in 64-bit code only. Returns how many;
-// registers but RCX are done.
+// Up to limit iterations at once while both sides stay in cached pages: upwards in 64-bit code
+// only. Returns how many; registers but RCX are done.
 static u64 bulk(struct cpu *cpu, const struct insn *insn, bool copy, u64 limit)
 {
     bool flat = !(insn->flags & (INSN_ADDR32 | INSN_ADDR16)) && !(copy && insn->seg >= CPU_FS);
@@ -164,7 +177,8 @@ static u64 bulk(struct cpu *cpu, const struct insn *insn, bool copy, u64 limit)
 enum string_kind { PLAIN, COMPARING, COPYING, FILLING };
 
 // The REP loop. COMPARING ones also end on ZF (REPE: clear, REPNE: set).
-static inline bool repeat(struct cpu *cpu, const struct insn *insn, insn_fn once, enum string_kind kind)
+static inline bool repeat(struct cpu *cpu, const struct insn *insn, insn_fn once,
+                          enum string_kind kind)
 {
     if (!(insn->flags & (INSN_REP | INSN_REPNE))) {
         return once(cpu, insn);

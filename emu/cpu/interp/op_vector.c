@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// MMX and SSE instructions: availability, operands, MXCSR and its exceptions around the host's own operation.
+// MMX and SSE instructions: availability, operands, MXCSR and its exceptions around the host's own
+// operation.
 #include <immintrin.h>
 
 #include "cpu/interp/operand.h"
@@ -56,9 +57,12 @@ static inline bool available(struct cpu *cpu, union vector_key key)
 static u8 *register_bytes(struct cpu *cpu, unsigned class, unsigned n)
 {
     switch (class) {
-    case VECTOR_XMM: return cpu->fpu.vec[n];
-    case VECTOR_MMX: return cpu->fpu.st[n & 7];
-    default: return (u8 *)&cpu->gpr[n];
+    case VECTOR_XMM:
+        return cpu->fpu.vec[n];
+    case VECTOR_MMX:
+        return cpu->fpu.st[n & 7];
+    default:
+        return (u8 *)&cpu->gpr[n];
     }
 }
 
@@ -80,7 +84,8 @@ static void mmx_finish(struct cpu *cpu, const struct insn *insn, union vector_ke
 }
 
 // Address of the memory operand with its alignment checked.
-static bool memory_address(struct cpu *cpu, const struct insn *insn, union vector_key key, u64 *linear)
+static bool memory_address(struct cpu *cpu, const struct insn *insn, union vector_key key,
+                           u64 *linear)
 {
     if (!operand_ea(cpu, insn, key.mem_size, key.rm_written, linear)) {
         return false;
@@ -117,7 +122,8 @@ static bool op_vector_integer(struct cpu *cpu, const struct insn *insn)
     return true;
 }
 
-// Takes the exceptions that the operation raised. False: one of them is unmasked, #XM (or #UD) is raised.
+// Takes the exceptions that the operation raised. False: one of them is unmasked, #XM (or #UD) is
+// raised.
 bool vector_exceptions(struct cpu *cpu, u32 raised)
 {
     u32 unmasked = raised & ~(cpu->fpu.mxcsr >> 7) & MXCSR_FLAGS;
@@ -129,7 +135,8 @@ bool vector_exceptions(struct cpu *cpu, u32 raised)
     return raise_fault(cpu, (cpu->cr4 & CR4_OSXMMEXCPT) ? EXC_XM : EXC_UD);
 }
 
-// The host's unit runs fully masked; what it raised is judged by the guest's masks before anything is committed.
+// The host's unit runs fully masked; what it raised is judged by the guest's masks before anything
+// is committed.
 static bool op_vector_fp(struct cpu *cpu, const struct insn *insn)
 {
     const struct vector_op *op = (const struct vector_op *)(uintptr_t)insn->imm;
@@ -139,11 +146,13 @@ static bool op_vector_fp(struct cpu *cpu, const struct insn *insn)
     if (!available(cpu, key)) {
         return false;
     }
-    u8 *reg = register_bytes(cpu, key.reg_class, insn->reg), *rm = register_bytes(cpu, key.rm_class, insn->rm);
+    u8 *reg = register_bytes(cpu, key.reg_class, insn->reg),
+       *rm = register_bytes(cpu, key.rm_class, insn->rm);
     memcpy(reg_copy, reg, register_size(key.reg_class));
     if (!key.memory) {
         memcpy(rm_copy, rm, register_size(key.rm_class));
-    } else if (!memory_address(cpu, insn, key, &linear) || !operand_read(cpu, insn, linear, rm_copy, key.mem_size)) {
+    } else if (!memory_address(cpu, insn, key, &linear) ||
+               !operand_read(cpu, insn, linear, rm_copy, key.mem_size)) {
         return false;
     }
     u16 flags = cpu->flags;
@@ -174,7 +183,8 @@ insn_fn bind_vector(const struct insn *insn)
 // The moves that carry most of the traffic, without a trampoline. 16 bytes, aligned or not.
 static inline bool move_ready(struct cpu *cpu)
 {
-    return LIKELY(!(cpu->cr0 & (CR0_EM | CR0_TS)) && (cpu->cr4 & CR4_OSFXSR)) || vector_available(cpu, true);
+    return LIKELY(!(cpu->cr0 & (CR0_EM | CR0_TS)) && (cpu->cr4 & CR4_OSFXSR)) ||
+           vector_available(cpu, true);
 }
 
 static inline union vector_key move_key(const struct insn *insn)

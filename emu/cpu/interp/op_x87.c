@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// x87 instructions on registers; those with a memory operand are in op_x87_memory.c, arithmetic in x87_host.c and x87_math.c.
+// x87 instructions on registers; those with a memory operand are in op_x87_memory.c, arithmetic in
+// x87_host.c and x87_math.c.
 #include "cpu/interp/x87_stack.h"
 
 // FCOMI and friends: the answer goes to ZF, PF, CF; OF, SF and AF are cleared.
@@ -12,15 +13,16 @@ static void compare_to_flags(struct cpu *cpu, unsigned i, bool quiet, bool pops)
     u16 seen = fpu->fsw;
     fpu->fsw = (u16)((fpu->fsw & ~(X87_CC & ~X87_C1)) | codes);
     if (!(fpu->fsw & X87_ES) || !(seen & ~fpu->fcw & X87_IE)) {
-        cpu->flags = (u16)(FLAGS_ONE | ((seen & X87_C0) ? FLAGS_C : 0) | ((seen & X87_C2) ? FLAGS_P : 0) |
-                           ((seen & X87_C3) ? FLAGS_Z : 0));
+        cpu->flags = (u16)(FLAGS_ONE | ((seen & X87_C0) ? FLAGS_C : 0) |
+                           ((seen & X87_C2) ? FLAGS_P : 0) | ((seen & X87_C3) ? FLAGS_Z : 0));
         if (pops) {
             x87_pop(fpu);
         }
     }
 }
 
-// D8, DC, DE with registers: DC and DE store to ST(i), where SUB/SUBR and DIV/DIVR swap their encodings.
+// D8, DC, DE with registers: DC and DE store to ST(i), where SUB/SUBR and DIV/DIVR swap their
+// encodings.
 static bool op_register_arithmetic(struct cpu *cpu, const struct insn *insn)
 {
     static const u8 ops[] = {X87_ADD, X87_MUL, 0, 0, X87_SUB, X87_SUB, X87_DIV, X87_DIV};
@@ -32,14 +34,16 @@ static bool op_register_arithmetic(struct cpu *cpu, const struct insn *insn)
     x87_note_pointers(cpu, insn, 0);
     struct x87_value other = *x87_st(fpu, i);
     if (reg == 2 || reg == 3) { // DE D9 is FCOMPP
-        x87_compare(fpu, &other, x87_is_empty(fpu, i), false, 0, opcode == 6 && reg == 3 ? 2 : opcode == 6 || reg == 3);
+        x87_compare(fpu, &other, x87_is_empty(fpu, i), false, 0,
+                    opcode == 6 && reg == 3 ? 2 : opcode == 6 || reg == 3);
     } else if (opcode == 0) {
         x87_group(fpu, reg, &other, x87_is_empty(fpu, i), 0);
     } else {
         struct x87_value zero = *x87_st(fpu, 0);
         bool swapped = reg >= 4 && !(reg & 1);
-        x87_arithmetic(fpu, i, (enum x87_op)ops[reg], swapped ? &zero : &other, swapped ? &other : &zero,
-                   x87_is_empty(fpu, 0) || x87_is_empty(fpu, i), 0, opcode == 6);
+        x87_arithmetic(fpu, i, (enum x87_op)ops[reg], swapped ? &zero : &other,
+                       swapped ? &other : &zero, x87_is_empty(fpu, 0) || x87_is_empty(fpu, i), 0,
+                       opcode == 6);
     }
     return true;
 }
@@ -51,9 +55,11 @@ static void unary(struct cpu_fpu *fpu, enum x87_op op)
 }
 
 // Results of the functions that also set condition codes (FPREM, FSIN...).
-static void store_with_codes(struct cpu_fpu *fpu, u16 status, u16 codes, const struct x87_value *result)
+static void store_with_codes(struct cpu_fpu *fpu, u16 status, u16 codes,
+                             const struct x87_value *result)
 {
-    if (x87_take_status(fpu, status, codes) && !((codes & X87_C2) && (status & X87_C2) && !result)) {
+    if (x87_take_status(fpu, status, codes) &&
+        !((codes & X87_C2) && (status & X87_C2) && !result)) {
         x87_set_st(fpu, 0, result);
     }
 }
@@ -112,8 +118,9 @@ static void logarithm_or_angle(struct cpu_fpu *fpu, unsigned opcode)
         x87_arithmetic(fpu, 1, X87_ADD, x87_st(fpu, 0), NULL, true, 0, 1);
         return;
     }
-    u16 status = opcode == 0xF3 ? x87_fpatan(x87_st(fpu, 0), x87_st(fpu, 1), &result)
-                                : x87_fyl2x(x87_st(fpu, 0), x87_st(fpu, 1), opcode == 0xF9, &result);
+    u16 status = opcode == 0xF3
+                     ? x87_fpatan(x87_st(fpu, 0), x87_st(fpu, 1), &result)
+                     : x87_fyl2x(x87_st(fpu, 0), x87_st(fpu, 1), opcode == 0xF9, &result);
     if (x87_take_status(fpu, status, X87_C1)) {
         x87_set_st(fpu, 1, &result);
         x87_pop(fpu);
@@ -194,31 +201,70 @@ static void f2xm1(struct cpu_fpu *fpu)
 
 static void scale(struct cpu_fpu *fpu)
 {
-    x87_arithmetic(fpu, 0, X87_SCALE, x87_st(fpu, 0), x87_st(fpu, 1), x87_is_empty(fpu, 0) || x87_is_empty(fpu, 1), 0, 0);
+    x87_arithmetic(fpu, 0, X87_SCALE, x87_st(fpu, 0), x87_st(fpu, 1),
+                   x87_is_empty(fpu, 0) || x87_is_empty(fpu, 1), 0, 0);
 }
 
 // D9 E0..FF by their second byte. False: not an instruction.
 static bool d9_function(struct cpu_fpu *fpu, unsigned modrm)
 {
     switch (modrm) {
-    case 0xE0: unary(fpu, X87_CHS); break;
-    case 0xE1: unary(fpu, X87_ABS); break;
-    case 0xE4: test_against_zero(fpu); break;
-    case 0xE5: examine(fpu); break;
-    case 0xF0: f2xm1(fpu); break;
-    case 0xF1: case 0xF3: case 0xF9: logarithm_or_angle(fpu, modrm); break;
-    case 0xF2: trigonometric(fpu, TANGENT); break;
-    case 0xF4: extract(fpu); break;
-    case 0xF5: remainder_of(fpu, X87_REMAINDER_IEEE); break;
-    case 0xF6: x87_rotate(fpu, -1), fpu->fsw &= (u16)~X87_C1; break;
-    case 0xF7: x87_rotate(fpu, 1), fpu->fsw &= (u16)~X87_C1; break;
-    case 0xF8: remainder_of(fpu, X87_REMAINDER); break;
-    case 0xFA: unary(fpu, X87_SQRT); break;
-    case 0xFB: trigonometric(fpu, SINE_AND_COSINE); break;
-    case 0xFC: unary(fpu, X87_ROUND); break;
-    case 0xFD: scale(fpu); break;
-    case 0xFE: trigonometric(fpu, SINE); break;
-    case 0xFF: trigonometric(fpu, COSINE); break;
+    case 0xE0:
+        unary(fpu, X87_CHS);
+        break;
+    case 0xE1:
+        unary(fpu, X87_ABS);
+        break;
+    case 0xE4:
+        test_against_zero(fpu);
+        break;
+    case 0xE5:
+        examine(fpu);
+        break;
+    case 0xF0:
+        f2xm1(fpu);
+        break;
+    case 0xF1:
+    case 0xF3:
+    case 0xF9:
+        logarithm_or_angle(fpu, modrm);
+        break;
+    case 0xF2:
+        trigonometric(fpu, TANGENT);
+        break;
+    case 0xF4:
+        extract(fpu);
+        break;
+    case 0xF5:
+        remainder_of(fpu, X87_REMAINDER_IEEE);
+        break;
+    case 0xF6:
+        x87_rotate(fpu, -1), fpu->fsw &= (u16)~X87_C1;
+        break;
+    case 0xF7:
+        x87_rotate(fpu, 1), fpu->fsw &= (u16)~X87_C1;
+        break;
+    case 0xF8:
+        remainder_of(fpu, X87_REMAINDER);
+        break;
+    case 0xFA:
+        unary(fpu, X87_SQRT);
+        break;
+    case 0xFB:
+        trigonometric(fpu, SINE_AND_COSINE);
+        break;
+    case 0xFC:
+        unary(fpu, X87_ROUND);
+        break;
+    case 0xFD:
+        scale(fpu);
+        break;
+    case 0xFE:
+        trigonometric(fpu, SINE);
+        break;
+    case 0xFF:
+        trigonometric(fpu, COSINE);
+        break;
     default:
         if (modrm < 0xE8 || modrm > 0xEE) {
             return false;
@@ -231,10 +277,14 @@ static bool d9_function(struct cpu_fpu *fpu, unsigned modrm)
 static bool condition(const struct cpu *cpu, unsigned which)
 {
     switch (which) {
-    case 0: return cpu->flags & FLAGS_C;
-    case 1: return cpu->flags & FLAGS_Z;
-    case 2: return cpu->flags & (FLAGS_C | FLAGS_Z);
-    default: return cpu->flags & FLAGS_P;
+    case 0:
+        return cpu->flags & FLAGS_C;
+    case 1:
+        return cpu->flags & FLAGS_Z;
+    case 2:
+        return cpu->flags & (FLAGS_C | FLAGS_Z);
+    default:
+        return cpu->flags & FLAGS_P;
     }
 }
 
@@ -313,39 +363,77 @@ static bool op_fnstsw_ax(struct cpu *cpu, const struct insn *insn)
     return true;
 }
 
-// Register forms outside of the arithmetic groups, by opcode and ModRM.reg. False: not an instruction.
+// Register forms outside of the arithmetic groups, by opcode and ModRM.reg. False: not an
+// instruction.
 static bool register_operation(struct cpu *cpu, const struct insn *insn)
 {
     struct cpu_fpu *fpu = &cpu->fpu;
     unsigned i = x87_rm(insn), reg = x87_reg(insn), modrm = insn->imm & 0xFF;
     switch (x87_opcode(insn) << 4 | reg) {
-    case 0x10: load_register(fpu, i); return true;
-    case 0x11: case 0x51: case 0x71: exchange(fpu, i); return true;
-    case 0x12: return modrm == 0xD0; // FNOP
-    case 0x13: case 0x72: case 0x73: store_register(fpu, i, true); return true;
-    case 0x14: case 0x15: case 0x16: case 0x17: return d9_function(fpu, modrm);
-    case 0x20: case 0x21: case 0x22: case 0x23: conditional_move(fpu, i, condition(cpu, reg)); return true;
+    case 0x10:
+        load_register(fpu, i);
+        return true;
+    case 0x11:
+    case 0x51:
+    case 0x71:
+        exchange(fpu, i);
+        return true;
+    case 0x12:
+        return modrm == 0xD0; // FNOP
+    case 0x13:
+    case 0x72:
+    case 0x73:
+        store_register(fpu, i, true);
+        return true;
+    case 0x14:
+    case 0x15:
+    case 0x16:
+    case 0x17:
+        return d9_function(fpu, modrm);
+    case 0x20:
+    case 0x21:
+    case 0x22:
+    case 0x23:
+        conditional_move(fpu, i, condition(cpu, reg));
+        return true;
     case 0x25: {
         struct x87_value other = *x87_st(fpu, 1);
         x87_compare(fpu, &other, x87_is_empty(fpu, 1), true, 0, 2); // FUCOMPP
         return modrm == 0xE9;
     }
-    case 0x30: case 0x31: case 0x32: case 0x33: conditional_move(fpu, i, !condition(cpu, reg)); return true;
-    case 0x35: case 0x36: compare_to_flags(cpu, i, reg == 5, false); return true;
-    case 0x50: case 0x70: // FFREE; FFREEP pops as well
-        fpu->ftw &= (u8)~(1u << x87_physical(fpu, i));
+    case 0x30:
+    case 0x31:
+    case 0x32:
+    case 0x33:
+        conditional_move(fpu, i, !condition(cpu, reg));
+        return true;
+    case 0x35:
+    case 0x36:
+        compare_to_flags(cpu, i, reg == 5, false);
+        return true;
+    case 0x50:
+    case 0x70: // FFREE; FFREEP pops as well
+        fpu->ftw &= (u8) ~(1u << x87_physical(fpu, i));
         if (x87_opcode(insn) == 7) {
             x87_pop(fpu);
         }
         return true;
-    case 0x52: case 0x53: store_register(fpu, i, reg == 3); return true;
-    case 0x54: case 0x55: {
+    case 0x52:
+    case 0x53:
+        store_register(fpu, i, reg == 3);
+        return true;
+    case 0x54:
+    case 0x55: {
         struct x87_value other = *x87_st(fpu, i);
         x87_compare(fpu, &other, x87_is_empty(fpu, i), true, 0, reg == 5);
         return true;
     }
-    case 0x75: case 0x76: compare_to_flags(cpu, i, reg == 5, true); return true;
-    default: return false;
+    case 0x75:
+    case 0x76:
+        compare_to_flags(cpu, i, reg == 5, true);
+        return true;
+    default:
+        return false;
     }
 }
 
@@ -365,10 +453,14 @@ insn_fn bind_x87(const struct insn *insn)
         return arithmetic_group ? op_x87_memory_arithmetic : op_x87_memory;
     }
     switch (insn->imm & 0x7FF) {
-    case 0x3E2: return op_fnclex;
-    case 0x3E3: return op_fninit;
-    case 0x7E0: return op_fnstsw_ax;
-    default: break;
+    case 0x3E2:
+        return op_fnclex;
+    case 0x3E3:
+        return op_fninit;
+    case 0x7E0:
+        return op_fnstsw_ax;
+    default:
+        break;
     }
     // DA has the conditional moves where the others have arithmetic.
     return arithmetic_group && x87_opcode(insn) != 2 ? op_register_arithmetic : op_register;

@@ -2,9 +2,11 @@
 // x87 instructions with a memory operand: arithmetic, loads, stores, control word and environment.
 #include "cpu/interp/x87_stack.h"
 
-static bool memory_operand(struct cpu *cpu, const struct insn *insn, void *bytes, unsigned size, bool write, u64 *linear)
+static bool memory_operand(struct cpu *cpu, const struct insn *insn, void *bytes, unsigned size,
+                           bool write, u64 *linear)
 {
-    return operand_ea(cpu, insn, size, write, linear) && (write || operand_read(cpu, insn, *linear, bytes, size));
+    return operand_ea(cpu, insn, size, write, linear) &&
+           (write || operand_read(cpu, insn, *linear, bytes, size));
 }
 
 // D8/DC/DA/DE with a memory operand.
@@ -14,7 +16,8 @@ bool op_x87_memory_arithmetic(struct cpu *cpu, const struct insn *insn)
     enum x87_format format = (enum x87_format)formats[x87_opcode(insn)];
     u8 bytes[16];
     u64 linear;
-    if (!x87_ready(cpu, true) || !memory_operand(cpu, insn, bytes, x87_format_size(format), false, &linear)) {
+    if (!x87_ready(cpu, true) ||
+        !memory_operand(cpu, insn, bytes, x87_format_size(format), false, &linear)) {
         return false;
     }
     struct x87_value value;
@@ -29,7 +32,8 @@ static bool op_load(struct cpu *cpu, const struct insn *insn, enum x87_format fo
     u8 bytes[16];
     u64 linear;
     struct x87_value value;
-    if (!x87_ready(cpu, true) || !memory_operand(cpu, insn, bytes, x87_format_size(format), false, &linear)) {
+    if (!x87_ready(cpu, true) ||
+        !memory_operand(cpu, insn, bytes, x87_format_size(format), false, &linear)) {
         return false;
     }
     x87_note_pointers(cpu, insn, linear);
@@ -70,7 +74,8 @@ static bool op_store(struct cpu *cpu, const struct insn *insn, enum x87_format f
     return true;
 }
 
-// The full tag word of FNSTENV from the abridged one (SDM 1 8.1.7): 0 valid, 1 zero, 2 special, 3 empty.
+// The full tag word of FNSTENV from the abridged one (SDM 1 8.1.7): 0 valid, 1 zero, 2 special, 3
+// empty.
 static u16 full_tags(const struct cpu_fpu *fpu)
 {
     u16 tags = 0;
@@ -80,10 +85,10 @@ static u16 full_tags(const struct cpu_fpu *fpu)
         memcpy(&significand, fpu->st[i], 8);
         memcpy(&exponent, fpu->st[i] + 8, 2);
         exponent &= 0x7FFF;
-        unsigned tag = !(fpu->ftw & (1u << i))                                  ? 3
-                       : !exponent && !significand                             ? 1
+        unsigned tag = !(fpu->ftw & (1u << i))                                   ? 3
+                       : !exponent && !significand                               ? 1
                        : exponent == 0x7FFF || !exponent || !(significand >> 63) ? 2
-                                                                                : 0;
+                                                                                 : 0;
         tags |= (u16)(tag << (i * 2));
     }
     return tags;
@@ -97,15 +102,18 @@ static void set_tags(struct cpu_fpu *fpu, u16 tags)
     }
 }
 
-// FNSTENV (28 bytes) and FNSAVE (108 bytes), in the 32-bit protected-mode format (SDM 1 figure 8-9).
+// FNSTENV (28 bytes) and FNSAVE (108 bytes), in the 32-bit protected-mode format (SDM 1 figure
+// 8-9).
 static bool op_save_environment(struct cpu *cpu, const struct insn *insn, bool all)
 {
     struct cpu_fpu *fpu = &cpu->fpu;
     u8 image[112] = {0};
     unsigned size = all ? 108 : 28;
     u64 linear;
-    u32 words[7] = {0xFFFF0000u | fpu->fcw, 0xFFFF0000u | fpu->fsw, 0xFFFF0000u | full_tags(fpu), (u32)fpu->fip,
-                    (u32)fpu->fop << 16 | fpu->fcs, (u32)fpu->fdp, 0xFFFF0000u | fpu->fds};
+    u32 words[7] = {0xFFFF0000u | fpu->fcw,         0xFFFF0000u | fpu->fsw,
+                    0xFFFF0000u | full_tags(fpu),   (u32)fpu->fip,
+                    (u32)fpu->fop << 16 | fpu->fcs, (u32)fpu->fdp,
+                    0xFFFF0000u | fpu->fds};
     if (!x87_ready(cpu, false) || !operand_ea(cpu, insn, size, true, &linear)) {
         return false;
     }
@@ -181,31 +189,57 @@ static bool op_fldcw(struct cpu *cpu, const struct insn *insn)
 bool op_x87_memory(struct cpu *cpu, const struct insn *insn)
 {
     switch (x87_opcode(insn) << 4 | x87_reg(insn)) {
-    case 0x10: return op_load(cpu, insn, X87_M32);
-    case 0x12: return op_store(cpu, insn, X87_M32, false);
-    case 0x13: return op_store(cpu, insn, X87_M32, true);
-    case 0x14: return op_load_environment(cpu, insn, false);
-    case 0x15: return op_fldcw(cpu, insn);
-    case 0x16: return op_save_environment(cpu, insn, false);
-    case 0x17: return op_store_word(cpu, insn, cpu->fpu.fcw);
-    case 0x30: return op_load(cpu, insn, X87_I32);
-    case 0x32: return op_store(cpu, insn, X87_I32, false);
-    case 0x33: return op_store(cpu, insn, X87_I32, true);
-    case 0x35: return op_load(cpu, insn, X87_M80);
-    case 0x37: return op_store(cpu, insn, X87_M80, true);
-    case 0x50: return op_load(cpu, insn, X87_M64);
-    case 0x52: return op_store(cpu, insn, X87_M64, false);
-    case 0x53: return op_store(cpu, insn, X87_M64, true);
-    case 0x54: return op_load_environment(cpu, insn, true);
-    case 0x56: return op_save_environment(cpu, insn, true);
-    case 0x57: return op_store_word(cpu, insn, cpu->fpu.fsw);
-    case 0x70: return op_load(cpu, insn, X87_I16);
-    case 0x72: return op_store(cpu, insn, X87_I16, false);
-    case 0x73: return op_store(cpu, insn, X87_I16, true);
-    case 0x74: return op_load(cpu, insn, X87_BCD);
-    case 0x75: return op_load(cpu, insn, X87_I64);
-    case 0x76: return op_store(cpu, insn, X87_BCD, true);
-    case 0x77: return op_store(cpu, insn, X87_I64, true);
-    default: return raise_ud(cpu);
+    case 0x10:
+        return op_load(cpu, insn, X87_M32);
+    case 0x12:
+        return op_store(cpu, insn, X87_M32, false);
+    case 0x13:
+        return op_store(cpu, insn, X87_M32, true);
+    case 0x14:
+        return op_load_environment(cpu, insn, false);
+    case 0x15:
+        return op_fldcw(cpu, insn);
+    case 0x16:
+        return op_save_environment(cpu, insn, false);
+    case 0x17:
+        return op_store_word(cpu, insn, cpu->fpu.fcw);
+    case 0x30:
+        return op_load(cpu, insn, X87_I32);
+    case 0x32:
+        return op_store(cpu, insn, X87_I32, false);
+    case 0x33:
+        return op_store(cpu, insn, X87_I32, true);
+    case 0x35:
+        return op_load(cpu, insn, X87_M80);
+    case 0x37:
+        return op_store(cpu, insn, X87_M80, true);
+    case 0x50:
+        return op_load(cpu, insn, X87_M64);
+    case 0x52:
+        return op_store(cpu, insn, X87_M64, false);
+    case 0x53:
+        return op_store(cpu, insn, X87_M64, true);
+    case 0x54:
+        return op_load_environment(cpu, insn, true);
+    case 0x56:
+        return op_save_environment(cpu, insn, true);
+    case 0x57:
+        return op_store_word(cpu, insn, cpu->fpu.fsw);
+    case 0x70:
+        return op_load(cpu, insn, X87_I16);
+    case 0x72:
+        return op_store(cpu, insn, X87_I16, false);
+    case 0x73:
+        return op_store(cpu, insn, X87_I16, true);
+    case 0x74:
+        return op_load(cpu, insn, X87_BCD);
+    case 0x75:
+        return op_load(cpu, insn, X87_I64);
+    case 0x76:
+        return op_store(cpu, insn, X87_BCD, true);
+    case 0x77:
+        return op_store(cpu, insn, X87_I64, true);
+    default:
+        return raise_ud(cpu);
     }
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// How handlers reach registers, memory, the stack and RIP. Every function that may fault returns false (or NULL) with
-// cpu->fault set and nothing committed.
+// How handlers reach registers, memory, the stack and RIP. Every function that may fault returns
+// false (or NULL) with cpu->fault set and nothing committed.
 #ifndef VIV_CPU_INTERP_OPERAND_H
 #define VIV_CPU_INTERP_OPERAND_H
 
@@ -63,22 +63,34 @@ static inline u64 reg_read(struct cpu *cpu, u8 n, unsigned width)
     return width == 0 ? *reg8(cpu, n) : bits_truncate(cpu->gpr[n], 1u << width);
 }
 
-// Writes with the architecture's rules: 32-bit writes clear the upper half, 8 and 16-bit ones keep the rest.
+// Writes with the architecture's rules: 32-bit writes clear the upper half, 8 and 16-bit ones keep
+// the rest.
 static inline void reg_write(struct cpu *cpu, u8 n, unsigned width, u64 value)
 {
     switch (width) {
-    case 0: *reg8(cpu, n) = (u8)value; break;
-    case 1: *reg16(cpu, n) = (u16)value; break;
-    case 2: cpu->gpr[n] = (u32)value; break;
-    default: cpu->gpr[n] = value; break;
+    case 0:
+        *reg8(cpu, n) = (u8)value;
+        break;
+    case 1:
+        *reg16(cpu, n) = (u16)value;
+        break;
+    case 2:
+        cpu->gpr[n] = (u32)value;
+        break;
+    default:
+        cpu->gpr[n] = value;
+        break;
     }
 }
 
-// Linear address of the memory operand. size in bytes; write: whether it will be written (segment rights). False:
-// #GP(0) or #SS(0) by segment rules outside 64-bit code. Canonical addresses are checked by the access itself.
-bool operand_ea_general(struct cpu *cpu, const struct insn *insn, unsigned size, bool write, u64 *linear);
+// Linear address of the memory operand. size in bytes; write: whether it will be written (segment
+// rights). False: #GP(0) or #SS(0) by segment rules outside 64-bit code. Canonical addresses are
+// checked by the access itself.
+bool operand_ea_general(struct cpu *cpu, const struct insn *insn, unsigned size, bool write,
+                        u64 *linear);
 
-// The address as LEA sees it: truncated to the address size, no segment (but the base of a SLOT_FS or SLOT_GS index).
+// The address as LEA sees it: truncated to the address size, no segment (but the base of a SLOT_FS
+// or SLOT_GS index).
 static inline u64 operand_offset(const struct cpu *cpu, const struct insn *insn)
 {
     u64 ea = cpu->gpr[insn->base] + (cpu->gpr[insn->index] << insn->scale) + (u64)(s64)insn->disp;
@@ -88,7 +100,8 @@ static inline u64 operand_offset(const struct cpu *cpu, const struct insn *insn)
     return ea;
 }
 
-static inline bool operand_ea(struct cpu *cpu, const struct insn *insn, unsigned size, bool write, u64 *linear)
+static inline bool operand_ea(struct cpu *cpu, const struct insn *insn, unsigned size, bool write,
+                              u64 *linear)
 {
     if (UNLIKELY(insn->flags & INSN_EA_GENERAL)) {
         return operand_ea_general(cpu, insn, size, write, linear);
@@ -97,24 +110,31 @@ static inline bool operand_ea(struct cpu *cpu, const struct insn *insn, unsigned
     return true;
 }
 
-// The memory operand's address plus extra bytes (BT with a register index): wraps at the address size.
-bool operand_ea_plus(struct cpu *cpu, const struct insn *insn, s64 extra, unsigned size, bool write, u64 *linear);
+// The memory operand's address plus extra bytes (BT with a register index): wraps at the address
+// size.
+bool operand_ea_plus(struct cpu *cpu, const struct insn *insn, s64 extra, unsigned size, bool write,
+                     u64 *linear);
 
-// A segment's linear address for an explicit offset (string operations, stack, XLAT): base, limit and rights outside
-// 64-bit code, FS and GS base in it. offset is already truncated to the address size.
-bool operand_segment(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, bool write, u64 *linear);
+// A segment's linear address for an explicit offset (string operations, stack, XLAT): base, limit
+// and rights outside 64-bit code, FS and GS base in it. offset is already truncated to the address
+// size.
+bool operand_segment(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, bool write,
+                     u64 *linear);
 
-// Access at a linear address: TLB hit inline; misses, page crossings, MMIO and faults out of line. size 1..64 for the
-// slow ones. Any handler may use them; they take care of clock and boundary.
-bool operand_read_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size);
-bool operand_write_slow(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in, unsigned size);
+// Access at a linear address: TLB hit inline; misses, page crossings, MMIO and faults out of line.
+// size 1..64 for the slow ones. Any handler may use them; they take care of clock and boundary.
+bool operand_read_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *out,
+                       unsigned size);
+bool operand_write_slow(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in,
+                        unsigned size);
 u8 *operand_rmw_slow(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size);
 void operand_rmw_commit_slow(struct cpu *cpu, const struct insn *insn);
 
 // Checks every page of a coming write of size bytes, A and D included, without writing.
 bool operand_probe_write(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size);
 
-static inline bool operand_read(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size)
+static inline bool operand_read(struct cpu *cpu, const struct insn *insn, u64 linear, void *out,
+                                unsigned size)
 {
     u8 *host = tlb_lookup(&cpu->tables->read, linear, size);
     if (LIKELY(host != NULL)) {
@@ -124,7 +144,8 @@ static inline bool operand_read(struct cpu *cpu, const struct insn *insn, u64 li
     return operand_read_slow(cpu, insn, linear, out, size);
 }
 
-static inline bool operand_write(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in, unsigned size)
+static inline bool operand_write(struct cpu *cpu, const struct insn *insn, u64 linear,
+                                 const void *in, unsigned size)
 {
     u8 *host = tlb_lookup(&cpu->tables->write, linear, size);
     if (LIKELY(host != NULL)) {
@@ -134,10 +155,13 @@ static inline bool operand_write(struct cpu *cpu, const struct insn *insn, u64 l
     return operand_write_slow(cpu, insn, linear, in, size);
 }
 
-// The same for the stack: an address that is not canonical is #SS(0), not #GP(0), whatever the instruction's operand.
-bool operand_stack_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *bytes, unsigned size, bool write);
+// The same for the stack: an address that is not canonical is #SS(0), not #GP(0), whatever the
+// instruction's operand.
+bool operand_stack_slow(struct cpu *cpu, const struct insn *insn, u64 linear, void *bytes,
+                        unsigned size, bool write);
 
-static inline bool operand_read_stack(struct cpu *cpu, const struct insn *insn, u64 linear, void *out, unsigned size)
+static inline bool operand_read_stack(struct cpu *cpu, const struct insn *insn, u64 linear,
+                                      void *out, unsigned size)
 {
     u8 *host = tlb_lookup(&cpu->tables->read, linear, size);
     if (LIKELY(host != NULL)) {
@@ -147,8 +171,8 @@ static inline bool operand_read_stack(struct cpu *cpu, const struct insn *insn, 
     return operand_stack_slow(cpu, insn, linear, out, size, false);
 }
 
-static inline bool operand_write_stack(struct cpu *cpu, const struct insn *insn, u64 linear, const void *in,
-                                       unsigned size)
+static inline bool operand_write_stack(struct cpu *cpu, const struct insn *insn, u64 linear,
+                                       const void *in, unsigned size)
 {
     u8 *host = tlb_lookup(&cpu->tables->write, linear, size);
     if (LIKELY(host != NULL)) {
@@ -162,18 +186,22 @@ static inline bool operand_write_stack(struct cpu *cpu, const struct insn *insn,
 static inline bool operand_load(struct cpu *cpu, const struct insn *insn, void *out, unsigned size)
 {
     u64 linear;
-    return operand_ea(cpu, insn, size, false, &linear) && operand_read(cpu, insn, linear, out, size);
+    return operand_ea(cpu, insn, size, false, &linear) &&
+           operand_read(cpu, insn, linear, out, size);
 }
 
-static inline bool operand_store(struct cpu *cpu, const struct insn *insn, const void *in, unsigned size)
+static inline bool operand_store(struct cpu *cpu, const struct insn *insn, const void *in,
+                                 unsigned size)
 {
     u64 linear;
     return operand_ea(cpu, insn, size, true, &linear) && operand_write(cpu, insn, linear, in, size);
 }
 
-// Read-modify-write (size 1..8): the operand's bytes, checked for writing, to be changed in place; then operand_rmw_end().
-// Not calling end leaves memory as it was only off the fast path, so fault before you change the bytes.
-static inline u8 *operand_rmw_at(struct cpu *cpu, const struct insn *insn, u64 linear, unsigned size)
+// Read-modify-write (size 1..8): the operand's bytes, checked for writing, to be changed in place;
+// then operand_rmw_end(). Not calling end leaves memory as it was only off the fast path, so fault
+// before you change the bytes.
+static inline u8 *operand_rmw_at(struct cpu *cpu, const struct insn *insn, u64 linear,
+                                 unsigned size)
 {
     u8 *host = tlb_lookup(&cpu->tables->write, linear, size);
     return LIKELY(host != NULL) ? host : operand_rmw_slow(cpu, insn, linear, size);
@@ -195,8 +223,8 @@ static inline void operand_rmw_end(struct cpu *cpu, const struct insn *insn, con
     }
 }
 
-// The operand as a zero-extended number, whatever its form (register or memory): for handlers that are not hot.
-// first: the first operand, else the second. Width is insn->width.
+// The operand as a zero-extended number, whatever its form (register or memory): for handlers that
+// are not hot. first: the first operand, else the second. Width is insn->width.
 bool operand_get(struct cpu *cpu, const struct insn *insn, bool first, u64 *value);
 // Stores to the first operand.
 bool operand_put(struct cpu *cpu, const struct insn *insn, u64 value);
@@ -209,16 +237,17 @@ bool stack_peek(struct cpu *cpu, const struct insn *insn, unsigned width, u64 of
 // Adds to the stack pointer at the stack's width.
 void stack_adjust(struct cpu *cpu, s64 bytes);
 
-// Near transfer: sets cpu->rip to target truncated to the operand size; false: #GP(0), not canonical or past CS's limit.
+// Near transfer: sets cpu->rip to target truncated to the operand size; false: #GP(0), not
+// canonical or past CS's limit.
 bool operand_jump(struct cpu *cpu, const struct insn *insn, u64 target);
 
-// Gives back or takes steps beyond the one that an instruction costs (REP iterations), and shortens the run to what
-// the budget leaves.
+// Gives back or takes steps beyond the one that an instruction costs (REP iterations), and shortens
+// the run to what the budget leaves.
 void loop_charge(struct cpu *cpu, const struct insn *insn, u64 steps);
 // Steps that the instruction may use before the budget ends, at least 1.
 u64 loop_steps_available(const struct cpu *cpu, const struct insn *insn);
-// Return value of a handler that stops in the middle (a REP at a boundary): RIP stays, steps charged with loop_charge()
-// are kept, the one of the instruction is not counted on top.
+// Return value of a handler that stops in the middle (a REP at a boundary): RIP stays, steps
+// charged with loop_charge() are kept, the one of the instruction is not counted on top.
 #define FAULT_VECTOR_NONE 0xFF
 static inline bool insn_unfinished(struct cpu *cpu)
 {
@@ -226,8 +255,9 @@ static inline bool insn_unfinished(struct cpu *cpu)
     return false;
 }
 
-// The same for a REP instruction between two iterations: an interrupt taken there saves RF set (SDM 3B 17.3.1.1), so
-// that a breakpoint on the instruction does not fire again. The loop clears RF when it goes on.
+// The same for a REP instruction between two iterations: an interrupt taken there saves RF set (SDM
+// 3B 17.3.1.1), so that a breakpoint on the instruction does not fire again. The loop clears RF
+// when it goes on.
 static inline bool rep_unfinished(struct cpu *cpu)
 {
     cpu->rflags |= RFLAGS_RF;

@@ -15,7 +15,8 @@ bool vector_available(struct cpu *cpu, bool sse);
 bool mmx_available(struct cpu *cpu);
 // MMX instructions mark all x87 registers in use and set TOP to 0 (SDM 1 9.5.1).
 void mmx_entered(struct cpu *cpu);
-// Takes SIMD floating-point exceptions (MXCSR flag bits). False: #XM or #UD is raised, commit nothing.
+// Takes SIMD floating-point exceptions (MXCSR flag bits). False: #XM or #UD is raised, commit
+// nothing.
 bool vector_exceptions(struct cpu *cpu, u32 raised);
 
 #endif

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Makes and keeps the trampolines of vector operations. Code pages are never writable and executable at once: two
-// mappings of one memfd.
+// Makes and keeps the trampolines of vector operations. Code pages are never writable and
+// executable at once: two mappings of one memfd.
 #include "cpu/interp/vector_unit.h"
 
 #include <string.h>
@@ -16,8 +16,8 @@
 #define TABLE_SLOTS 16384 // a power of two, twice the trampolines that fit
 
 struct vector_unit {
-    u8 *write;       // CODE_BYTES, read and write
-    const u8 *run;   // the same bytes, read and execute
+    u8 *write;     // CODE_BYTES, read and write
+    const u8 *run; // the same bytes, read and execute
     u32 used;
     struct vector_op *ops[TABLE_SLOTS];
 };
@@ -63,10 +63,17 @@ static void emit_move(struct vector_unit *unit, enum vector_class class, unsigne
 {
     u8 modrm = (u8)(n << 3 | (n ? 6 : 7));
     switch (class) {
-    case VECTOR_XMM: emit(unit, (const u8[]){0x0F, store ? 0x11 : 0x10, modrm}, 3); break; // movups
-    case VECTOR_MMX: emit(unit, (const u8[]){0x0F, store ? 0x7F : 0x6F, modrm}, 3); break; // movq
-    case VECTOR_GPR: emit(unit, (const u8[]){0x48, store ? 0x89 : 0x8B, modrm}, 3); break; // mov rax/rcx
-    case VECTOR_NONE: break;
+    case VECTOR_XMM:
+        emit(unit, (const u8[]){0x0F, store ? 0x11 : 0x10, modrm}, 3);
+        break; // movups
+    case VECTOR_MMX:
+        emit(unit, (const u8[]){0x0F, store ? 0x7F : 0x6F, modrm}, 3);
+        break; // movq
+    case VECTOR_GPR:
+        emit(unit, (const u8[]){0x48, store ? 0x89 : 0x8B, modrm}, 3);
+        break; // mov rax/rcx
+    case VECTOR_NONE:
+        break;
     }
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// x87's transcendental functions. Vendors' results differ in the last bits, so these are ours: long double arithmetic in
-// round-to-nearest, which every x86 host does alike. Errors stay within 2 units in the last place.
+// x87's transcendental functions. Vendors' results differ in the last bits, so these are ours: long
+// double arithmetic in round-to-nearest, which every x86 host does alike. Errors stay within 2
+// units in the last place.
 #include "cpu/interp/x87.h"
 
 #include <string.h>
@@ -99,14 +100,16 @@ static real log2_of(real x)
     return exponent + log2_1p(m - 1);
 }
 
-u16 x87_fyl2x(const struct x87_value *xv, const struct x87_value *yv, bool plus_one, struct x87_value *r)
+u16 x87_fyl2x(const struct x87_value *xv, const struct x87_value *yv, bool plus_one,
+              struct x87_value *r)
 {
     real x = to_real(xv), y = to_real(yv);
     if (is_nan(x) || is_nan(y)) {
         return take_nan(xv, yv, r);
     }
     if (plus_one) {
-        from_real(x == 0 ? x * y : y * (x > -0.2929L && x < 0.4143L ? log2_1p(x) : log2_of(1 + x)), r);
+        from_real(x == 0 ? x * y : y * (x > -0.2929L && x < 0.4143L ? log2_1p(x) : log2_of(1 + x)),
+                  r);
         return x == 0 ? 0 : X87_PE;
     }
     if (x < 0 || (x == 0 && y == 0) || (x == 1 && is_infinite(y)) || (is_infinite(x) && y == 0)) {
@@ -203,10 +206,18 @@ u16 x87_sin_cos(const struct x87_value *a, struct x87_value *sine, struct x87_va
     real t = ((x - quotient * parts[0]) - quotient * parts[1]) - quotient * parts[2];
     sin_cos_series(t, &s, &c);
     switch ((s64)quotient & 3) {
-    case 0: from_real(s, sine), from_real(c, cosine); break;
-    case 1: from_real(c, sine), from_real(-s, cosine); break;
-    case 2: from_real(-s, sine), from_real(-c, cosine); break;
-    default: from_real(-c, sine), from_real(s, cosine); break;
+    case 0:
+        from_real(s, sine), from_real(c, cosine);
+        break;
+    case 1:
+        from_real(c, sine), from_real(-s, cosine);
+        break;
+    case 2:
+        from_real(-s, sine), from_real(-c, cosine);
+        break;
+    default:
+        from_real(-c, sine), from_real(s, cosine);
+        break;
     }
     return X87_PE;
 }

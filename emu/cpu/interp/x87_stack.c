@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The x87 register stack: in use and empty, exceptions, and what every arithmetic instruction does with its operands.
+// The x87 register stack: in use and empty, exceptions, and what every arithmetic instruction does
+// with its operands.
 #include "cpu/interp/x87_stack.h"
 
 void x87_set_st(struct cpu_fpu *fpu, unsigned i, const struct x87_value *value)
@@ -16,7 +17,7 @@ void x87_rotate(struct cpu_fpu *fpu, int by)
 
 void x87_pop(struct cpu_fpu *fpu)
 {
-    fpu->ftw &= (u8)~(1u << x87_physical(fpu, 0));
+    fpu->ftw &= (u8) ~(1u << x87_physical(fpu, 0));
     x87_rotate(fpu, 1);
 }
 
@@ -34,8 +35,8 @@ void x87_update_summary(struct cpu_fpu *fpu)
     fpu->fsw = (u16)((fpu->fsw & ~0x8080) | (pending ? 0x8080 : 0));
 }
 
-// Takes an operation's status: exception flags accumulate, condition codes replace. False: an unmasked exception that is
-// found before the operation, nothing may be stored.
+// Takes an operation's status: exception flags accumulate, condition codes replace. False: an
+// unmasked exception that is found before the operation, nothing may be stored.
 bool x87_take_status(struct cpu_fpu *fpu, u16 status, u16 codes)
 {
     fpu->fsw = (u16)((fpu->fsw & ~codes) | (status & codes) | (status & (X87_EXCEPTIONS | X87_SF)));
@@ -89,8 +90,10 @@ void x87_push(struct cpu_fpu *fpu, const struct x87_value *value, u16 status)
     x87_set_st(fpu, 0, &result);
 }
 
-// A denormal memory operand goes unnoticed beside a NaN, an invalid operation or a division by zero (SDM 1 table 8-10).
-static u16 without_masked_denormal(u16 status, u16 loading, const struct x87_value *a, const struct x87_value *b)
+// A denormal memory operand goes unnoticed beside a NaN, an invalid operation or a division by zero
+// (SDM 1 table 8-10).
+static u16 without_masked_denormal(u16 status, u16 loading, const struct x87_value *a,
+                                   const struct x87_value *b)
 {
     bool stronger = (status & (X87_IE | X87_ZE)) || is_nan(a) || is_nan(b);
     return (loading & X87_DE) && stronger ? (u16)(status & ~X87_DE) : status;
@@ -98,7 +101,7 @@ static u16 without_masked_denormal(u16 status, u16 loading, const struct x87_val
 
 // dst = a op b with pops, an empty operand answered by the indefinite value.
 void x87_arithmetic(struct cpu_fpu *fpu, unsigned dst, enum x87_op op, const struct x87_value *a,
-                       const struct x87_value *b, bool empty, u16 loading, unsigned pops)
+                    const struct x87_value *b, bool empty, u16 loading, unsigned pops)
 {
     struct x87_value result;
     u16 status = loading;
@@ -120,7 +123,8 @@ void x87_arithmetic(struct cpu_fpu *fpu, unsigned dst, enum x87_op op, const str
     }
 }
 
-void x87_compare(struct cpu_fpu *fpu, const struct x87_value *b, bool b_empty, bool quiet, u16 loading, unsigned pops)
+void x87_compare(struct cpu_fpu *fpu, const struct x87_value *b, bool b_empty, bool quiet,
+                 u16 loading, unsigned pops)
 {
     u16 status = X87_C0 | X87_C2 | X87_C3;
     bool done;
@@ -128,7 +132,8 @@ void x87_compare(struct cpu_fpu *fpu, const struct x87_value *b, bool b_empty, b
         done = x87_underflow(fpu);
         fpu->fsw |= status;
     } else {
-        status = x87_run(quiet ? X87_UCOMPARE : X87_COMPARE, fpu->fcw, x87_st(fpu, 0), b, NULL) | loading;
+        status = x87_run(quiet ? X87_UCOMPARE : X87_COMPARE, fpu->fcw, x87_st(fpu, 0), b, NULL) |
+                 loading;
         status = without_masked_denormal(status, loading, x87_st(fpu, 0), b);
         done = x87_take_status(fpu, status, X87_CC);
     }
@@ -138,23 +143,29 @@ void x87_compare(struct cpu_fpu *fpu, const struct x87_value *b, bool b_empty, b
 }
 
 // The eight operations of D8, DA, DC, DE by ModRM.reg, b being the operand that is not ST0.
-void x87_group(struct cpu_fpu *fpu, unsigned reg, const struct x87_value *b, bool b_empty, u16 loading)
+void x87_group(struct cpu_fpu *fpu, unsigned reg, const struct x87_value *b, bool b_empty,
+               u16 loading)
 {
     static const u8 ops[] = {X87_ADD, X87_MUL, 0, 0, X87_SUB, X87_SUB, X87_DIV, X87_DIV};
     if (reg == 2 || reg == 3) {
         x87_compare(fpu, b, b_empty, false, loading, reg == 3);
         return;
     }
-    if ((loading & X87_IE) && !x87_is_empty(fpu, 0) && is_nan(x87_st(fpu, 0)) && (x87_st(fpu, 0)->bytes[7] & 0x40)) {
-        x87_take_status(fpu, loading, X87_C1); // a signalling NaN in memory yields to the quiet one (SDM 1 table 4-7)
+    if ((loading & X87_IE) && !x87_is_empty(fpu, 0) && is_nan(x87_st(fpu, 0)) &&
+        (x87_st(fpu, 0)->bytes[7] & 0x40)) {
+        x87_take_status(
+            fpu, loading,
+            X87_C1); // a signalling NaN in memory yields to the quiet one (SDM 1 table 4-7)
         return;
     }
     bool reversed = reg & 1 & (reg >> 2);
     const struct x87_value *a = x87_st(fpu, 0);
-    x87_arithmetic(fpu, 0, (enum x87_op)ops[reg], reversed ? b : a, reversed ? a : b, x87_is_empty(fpu, 0) || b_empty, loading, 0);
+    x87_arithmetic(fpu, 0, (enum x87_op)ops[reg], reversed ? b : a, reversed ? a : b,
+                   x87_is_empty(fpu, 0) || b_empty, loading, 0);
 }
 
 void x87_reset(struct cpu_fpu *fpu)
 {
-    fpu->fcw = 0x37F, fpu->fsw = 0, fpu->ftw = 0, fpu->fop = 0, fpu->fip = 0, fpu->fdp = 0, fpu->fcs = 0, fpu->fds = 0;
+    fpu->fcw = 0x37F, fpu->fsw = 0, fpu->ftw = 0, fpu->fop = 0, fpu->fip = 0, fpu->fdp = 0,
+    fpu->fcs = 0, fpu->fds = 0;
 }

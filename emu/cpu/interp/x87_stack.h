@@ -51,10 +51,11 @@ void x87_reset(struct cpu_fpu *fpu); // FNINIT
 // ES and B follow the unmasked flags.
 void x87_update_summary(struct cpu_fpu *fpu);
 
-// Takes an operation's status: exception flags accumulate, condition codes replace. False: an unmasked exception that is
-// found before the operation, nothing may be stored.
+// Takes an operation's status: exception flags accumulate, condition codes replace. False: an
+// unmasked exception that is found before the operation, nothing may be stored.
 bool x87_take_status(struct cpu_fpu *fpu, u16 status, u16 codes);
-// Empty source: invalid operation with SF, C1 = 0; a full destination: C1 = 1 (SDM 1 8.5.1.1). False as above.
+// Empty source: invalid operation with SF, C1 = 0; a full destination: C1 = 1 (SDM 1 8.5.1.1).
+// False as above.
 bool x87_underflow(struct cpu_fpu *fpu);
 bool x87_overflow(struct cpu_fpu *fpu);
 
@@ -65,11 +66,13 @@ void x87_note_pointers(struct cpu *cpu, const struct insn *insn, u64 address);
 
 // Results with their exceptions. loading: the status of fetching b; pops: how often.
 void x87_push(struct cpu_fpu *fpu, const struct x87_value *value, u16 status);
-void x87_arithmetic(struct cpu_fpu *fpu, unsigned dst, enum x87_op op, const struct x87_value *a, const struct x87_value *b,
-                    bool empty, u16 loading, unsigned pops);
-void x87_compare(struct cpu_fpu *fpu, const struct x87_value *b, bool b_empty, bool quiet, u16 loading, unsigned pops);
+void x87_arithmetic(struct cpu_fpu *fpu, unsigned dst, enum x87_op op, const struct x87_value *a,
+                    const struct x87_value *b, bool empty, u16 loading, unsigned pops);
+void x87_compare(struct cpu_fpu *fpu, const struct x87_value *b, bool b_empty, bool quiet,
+                 u16 loading, unsigned pops);
 // The eight operations of D8, DA, DC, DE by ModRM.reg, b being the operand that is not ST0.
-void x87_group(struct cpu_fpu *fpu, unsigned reg, const struct x87_value *b, bool b_empty, u16 loading);
+void x87_group(struct cpu_fpu *fpu, unsigned reg, const struct x87_value *b, bool b_empty,
+               u16 loading);
 
 // op_x87_memory.c: handlers of the forms with a memory operand.
 bool op_x87_memory_arithmetic(struct cpu *cpu, const struct insn *insn); // D8, DA, DC, DE
