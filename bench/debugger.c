@@ -70,21 +70,18 @@ static void back_to(struct target *t, u64 end, const char *what, struct target_p
     target_point_remove(t, number);
 }
 
-static void queries(struct target *t, struct symbols *symbols, u64 end)
+static void queries(struct target *t, u64 end)
 {
-    static const char *const names[] = {"boot_cpu", "jiffies", "printk_buffer", "syscall_table",
-                                        "kernel_root"};
+    struct cpu_regs regs;
     struct target_writer w;
     target_seek(t, end);
-    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
-        u64 address;
-        if (symbols_address(symbols, names[i], &address)) {
-            double begin = seconds();
-            w = target_who_wrote(t, address, 8, false);
-            report(names[i], begin, NULL);
-            printf("    who-wrote: %s, step %llu\n", w.found ? "found" : "never",
-                   (unsigned long long)w.step);
-        }
+    target_get_regs(t, 0, &regs);
+    u64 per_cpu = regs.cpl ? regs.kernel_gs_base : regs.seg[CPU_GS].base;
+    for (u64 offset = 0; offset < 64; offset += 16) {
+        double start = seconds();
+        w = target_who_wrote(t, per_cpu + offset, 8, false);
+        report("who-wrote of a word of the per-CPU page", start, NULL);
+        printf("    %s, step %llu\n", w.found ? "found" : "never", (unsigned long long)w.step);
     }
     double begin = seconds();
     w = target_who_wrote(t, 0x300, 8, true);
@@ -92,8 +89,6 @@ static void queries(struct target *t, struct symbols *symbols, u64 end)
     begin = seconds();
     w = target_who_wrote(t, 0x200000, 8, true);
     report("who-wrote of the kernel's first byte", begin, NULL);
-    struct cpu_regs regs;
-    target_get_regs(t, 0, &regs);
     struct target_writer mapped[4];
     begin = seconds();
     target_when_mapped(t, regs.rip, mapped);
@@ -133,7 +128,7 @@ int main(int argc, char **argv)
     back_to(t, steps, "reverse-continue over half, kernel watchpoint", &kernel);
     back_to(t, steps, "reverse-continue over half, user watchpoint", &user);
     back_to(t, steps, "reverse-continue over half, syscalls with a condition", &caught);
-    queries(t, symbols, steps);
+    queries(t, steps);
     target_destroy(t);
     symbols_destroy(symbols);
     guest_close(&g);

@@ -16,9 +16,9 @@ struct target *target_create(const struct target_config *config)
     t->config = *config;
     t->timeline = config->timeline;
     t->m = timeline_machine(config->timeline);
-    t->symbols = config->symbols;
-    t->guest = config->symbols ? guest_create(t->m, config->symbols) : NULL;
-    t->disas = disas_create(config->symbols);
+    t->symbols = config->symbols ? config->symbols : symbols_create(); // empty: frame pointers
+    t->guest = guest_create(t->m, t->symbols);
+    t->disas = disas_create(t->symbols);
     t->ended_step = UINT64_MAX;
     t->outer = *machine_probes(t->m);
     t->outer_step = timeline_step(t->timeline);
@@ -42,6 +42,9 @@ void target_destroy(struct target *t)
     ledger_destroy(t->ledger);
     disas_destroy(t->disas);
     guest_destroy(t->guest);
+    if (!t->config.symbols) {
+        symbols_destroy(t->symbols);
+    }
     free(t);
 }
 

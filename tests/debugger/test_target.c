@@ -53,13 +53,16 @@ static bool cancel(void *ctx)
     return true;
 }
 
+// kernel: where its symbols are; NULL: none are known.
 static void session_open(struct session *s, const struct guest_files *files, const char *kernel)
 {
     memset(s, 0, sizeof(*s));
     guest_open(&s->guest, files, TLB_FULL, COMMAND, NULL);
     guest_begin_time(&s->guest, TIMELINE_MEMORY_DEFAULT);
-    s->symbols = symbols_create();
-    symbols_add(s->symbols, kernel, 0, true);
+    s->symbols = kernel ? symbols_create() : NULL;
+    if (kernel) {
+        symbols_add(s->symbols, kernel, 0, true);
+    }
     struct target_config config = {
         .timeline = s->guest.time, .symbols = s->symbols, .cancel = cancel, .ctx = s};
     s->target = target_create(&config);
@@ -68,7 +71,9 @@ static void session_open(struct session *s, const struct guest_files *files, con
 static void session_close(struct session *s)
 {
     target_destroy(s->target);
-    symbols_destroy(s->symbols);
+    if (s->symbols) {
+        symbols_destroy(s->symbols);
+    }
     guest_close(&s->guest);
 }
 
@@ -325,6 +330,10 @@ int main(int argc, char **argv)
     test_there_and_back(&tap_, &walked);
     test_cancel(&tap_, &walked, end, all ? 100 : 6);
     test_commands(&tap_, &walked, end, all ? 20000 : 600);
+    session_close(&walked);
+    session_open(&walked, &files, NULL);
+    target_continue(walked.target, TARGET_FORWARD);
+    test_commands(&tap_, &walked, end, all ? 20000 : 300); // without symbols
     session_close(&walked);
     session_close(&plain);
     guest_free_files(&files);
