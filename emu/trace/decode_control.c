@@ -4,6 +4,7 @@
 
 #include <fcntl.h>
 #include <termios.h>
+#include <unistd.h>
 
 #define N(name)                                                                                    \
     {                                                                                              \
@@ -119,14 +120,20 @@ bool decode_ioctl_arg(const struct syscall_view *v, u64 address, struct text *ou
 static bool show_flock(const struct syscall_view *v, u64 address, struct text *out)
 {
     static const struct flag_name types[] = {N(F_RDLCK), N(F_WRLCK), N(F_UNLCK), {0, NULL}};
+    static const struct flag_name whence[] = {N(SEEK_SET), N(SEEK_CUR), N(SEEK_END), {0, NULL}};
     struct flock lock;
     if (!READ(v, address, lock)) {
         return false;
     }
     text_add(out, "{l_type=");
     decode_choice(out, types, (u16)lock.l_type, "F_???");
-    text_add(out, ", l_whence=%d, l_start=%lld, l_len=%lld}", lock.l_whence,
-             (long long)lock.l_start, (long long)lock.l_len);
+    text_add(out, ", l_whence=");
+    decode_choice(out, whence, (u16)lock.l_whence, "SEEK_???");
+    text_add(out, ", l_start=%lld, l_len=%lld", (long long)lock.l_start, (long long)lock.l_len);
+    if (decode_int(v, 1) == F_GETLK || decode_int(v, 1) == F_OFD_GETLK) {
+        text_add(out, ", l_pid=%d", lock.l_pid);
+    }
+    text_char(out, '}');
     return true;
 }
 
@@ -145,7 +152,8 @@ bool decode_fcntl_arg(const struct syscall_view *v, u64 value, struct text *out)
         }
     } else if ((command >= 5 && command <= 7) ||
                (command >= F_OFD_GETLK && command <= F_OFD_SETLKW)) {
-        return show_flock(v, value, out);
+        bool asks = command == F_GETLK || command == F_OFD_GETLK; // answered in place
+        return (v->done || !asks) && show_flock(v, value, out);
     } else {
         static const struct flag_name plain[] = {
             N(F_DUPFD),         N(F_SETOWN),     N(F_SETSIG),    N(F_SETLEASE),

@@ -109,7 +109,8 @@ static const struct flag_name madvice[] = {
     N(MADV_NORMAL), N(MADV_RANDOM), N(MADV_SEQUENTIAL), N(MADV_WILLNEED), N(MADV_DONTNEED),
     N(MADV_FREE), N(MADV_REMOVE), N(MADV_DONTFORK), N(MADV_DOFORK), N(MADV_MERGEABLE),
     N(MADV_UNMERGEABLE), N(MADV_HUGEPAGE), N(MADV_NOHUGEPAGE), N(MADV_DONTDUMP), N(MADV_DODUMP),
-    N(MADV_WIPEONFORK), N(MADV_KEEPONFORK), N(MADV_COLD), N(MADV_PAGEOUT), END};
+    N(MADV_WIPEONFORK), N(MADV_KEEPONFORK), N(MADV_COLD), N(MADV_PAGEOUT),
+    {22, "MADV_POPULATE_READ"}, {23, "MADV_POPULATE_WRITE"}, {25, "MADV_COLLAPSE"}, END};
 static const struct flag_name fadvice[] = {
     N(POSIX_FADV_NORMAL), N(POSIX_FADV_RANDOM), N(POSIX_FADV_SEQUENTIAL), N(POSIX_FADV_WILLNEED),
     N(POSIX_FADV_DONTNEED), N(POSIX_FADV_NOREUSE), END};
@@ -326,7 +327,7 @@ static const struct flag_kind kinds[SYSCALL_KIND_COUNT] = {
     [KIND_PRCTL_OP] = {SHAPE_CHOICE, prctl_ops, "PR_???"},
     [KIND_ARCH_PRCTL_OP] = {SHAPE_CHOICE, arch_prctl_ops, "ARCH_???"},
     [KIND_RANDOM_FLAGS] = {SHAPE_FLAGS, random_flags, "GRND_???"},
-    [KIND_RENAME_FLAGS] = {SHAPE_FLAGS, rename_flags, "RENAME_???"},
+    [KIND_RENAME_FLAGS] = {SHAPE_FLAGS, rename_flags, "RENAME_??"},
     [KIND_STATX_MASK] = {SHAPE_FLAGS, decode_statx_mask, "STATX_???"},
     [KIND_FALLOC_MODE] = {SHAPE_FLAGS, falloc_modes, "FALLOC_FL_???"},
     [KIND_FLOCK_OP] = {SHAPE_FLAGS, flock_ops, "LOCK_???"},
@@ -377,7 +378,11 @@ static void show_map_flags(u64 value, struct text *out)
 
 static void show_statx_flags(u64 value, struct text *out)
 {
-    decode_choice(out, statx_sync, value & 0x6000, "AT_STATX_???");
+    if ((value & 0x6000) == 0x6000) {
+        text_add(out, "AT_STATX_FORCE_SYNC|AT_STATX_DONT_SYNC");
+    } else {
+        decode_choice(out, statx_sync, value & 0x6000, "AT_STATX_???");
+    }
     more_flags(out, statx_flags, value & ~UINT64_C(0x6000));
 }
 

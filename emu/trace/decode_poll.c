@@ -72,8 +72,11 @@ bool decode_pollfds(const struct syscall_view *v, u64 address, struct text *out)
     }
     text_char(out, '[');
     for (size_t i = 0; i < shown; i++) {
-        text_add(out, "%s{fd=%d, events=", i ? ", " : "", all[i].fd);
-        decode_flags(out, poll_events, (u16)all[i].events, "POLL???");
+        text_add(out, "%s{fd=%d", i ? ", " : "", all[i].fd);
+        if (all[i].fd >= 0) {
+            text_add(out, ", events=");
+            decode_flags(out, poll_events, (u16)all[i].events, "POLL???");
+        }
         text_char(out, '}');
     }
     text_add(out, (u32)v->arg[1] > shown ? ", ...]" : "]");
@@ -110,7 +113,7 @@ bool decode_fdset(const struct syscall_view *v, u64 address, struct text *out)
 {
     u64 words[16] = {0};
     size_t bits = (u32)v->arg[0] < 1024 ? (u32)v->arg[0] : 1024;
-    if (!v->read(v->ctx, address, words, (bits + 63) / 64 * 8)) {
+    if (decode_int(v, 0) < 0 || !v->read(v->ctx, address, words, (bits + 63) / 64 * 8)) {
         return false;
     }
     const char *space = "";
@@ -142,6 +145,11 @@ bool decode_select_results(const struct syscall_view *v, struct text *out)
             comma = ", ";
         }
         text_free(&set);
+    }
+    u64 left[2];
+    if (v->arg[4] && READ(v, v->arg[4], left)) { // the kernel writes back what is left
+        text_add(out, "%sleft {tv_sec=%lld, %s=%lld}", comma, (long long)left[0],
+                 v->row->args[4] == KIND_TIMESPEC_IN ? "tv_nsec" : "tv_usec", (long long)left[1]);
     }
     text_char(out, ')');
     return true;

@@ -66,9 +66,27 @@ static bool show_pair(const struct syscall_view *v, u64 address, struct text *ou
     return true;
 }
 
+// A time of a file, with its date.
+static bool show_file_time(const struct syscall_view *v, u64 address, struct text *out)
+{
+    struct timespec t;
+    struct tm day;
+    char text[64];
+    if (!show_timespec(v, address, out) || !READ(v, address, t)) {
+        return false;
+    }
+    bool real = t.tv_nsec >= 0 && t.tv_nsec < 1000000000 && (t.tv_sec || t.tv_nsec);
+    if (real && gmtime_r(&t.tv_sec, &day) && strftime(text, sizeof(text), "%FT%T", &day)) {
+        text_add(out, " /* %s", text);
+        text_add(out, t.tv_nsec ? ".%09ld" : "", t.tv_nsec);
+        text_add(out, "+0000 */");
+    }
+    return true;
+}
+
 static bool show_timespec2(const struct syscall_view *v, u64 address, struct text *out)
 {
-    return show_pair(v, address, out, show_timespec, "", "", "[", "]");
+    return show_pair(v, address, out, show_file_time, "", "", "[", "]");
 }
 
 static bool show_timeval2(const struct syscall_view *v, u64 address, struct text *out)
@@ -246,6 +264,14 @@ static bool show_stack(const struct syscall_view *v, u64 address, struct text *o
     return true;
 }
 
+static void show_ticks(struct text *out, const char *label, clock_t ticks)
+{
+    text_add(out, "%s%ld", label, ticks);
+    if (ticks) { // 100 a second
+        text_add(out, " /* %ld.%02ld s */", ticks / 100, ticks % 100);
+    }
+}
+
 static const struct flag_name si_codes[] = {
     N(SI_USER), {0x80, "SI_KERNEL"}, {(u64)-1, "SI_QUEUE"}, {(u64)-2, "SI_TIMER"},
     {(u64)-6, "SI_TKILL"}, {0, NULL}};
@@ -253,12 +279,39 @@ static const struct flag_name child_codes[] = {
     N(CLD_EXITED), N(CLD_KILLED), N(CLD_DUMPED), N(CLD_TRAPPED), N(CLD_STOPPED), N(CLD_CONTINUED),
     {0, NULL}};
 static const struct flag_name segv_codes[] = {N(SEGV_MAPERR), N(SEGV_ACCERR), {0, NULL}};
+static const struct flag_name bus_codes[] = {
+    N(BUS_ADRALN), N(BUS_ADRERR), N(BUS_OBJERR), {0, NULL}};
+static const struct flag_name fpe_codes[] = {
+    N(FPE_INTDIV), N(FPE_INTOVF), N(FPE_FLTDIV), N(FPE_FLTOVF), N(FPE_FLTUND), N(FPE_FLTRES),
+    N(FPE_FLTINV), N(FPE_FLTSUB), {0, NULL}};
+static const struct flag_name ill_codes[] = {
+    N(ILL_ILLOPC), N(ILL_ILLOPN), N(ILL_ILLADR), N(ILL_ILLTRP), N(ILL_PRVOPC), N(ILL_PRVREG),
+    {0, NULL}};
+static const struct flag_name trap_codes[] = {N(TRAP_BRKPT), N(TRAP_TRACE), {0, NULL}};
+
+static const struct flag_name *codes_of(int signal)
+{
+    switch (signal) {
+    case SIGCHLD:
+        return child_codes;
+    case SIGSEGV:
+        return segv_codes;
+    case SIGBUS:
+        return bus_codes;
+    case SIGFPE:
+        return fpe_codes;
+    case SIGILL:
+        return ill_codes;
+    case SIGTRAP:
+        return trap_codes;
+    default:
+        return si_codes;
+    }
+}
 
 static void show_si_code(const siginfo_t *si, struct text *out)
 {
-    const struct flag_name *names = si->si_signo == SIGCHLD   ? child_codes
-                                    : si->si_signo == SIGSEGV ? segv_codes
-                                                              : si_codes;
+    const struct flag_name *names = codes_of(si->si_signo);
     const char *name = si->si_code > 0 ? decode_name(names, (u64)si->si_code) : NULL;
     name = name ? name : decode_name(si_codes, (u64)(s64)si->si_code);
     text_add(out, ", si_code=");
@@ -279,8 +332,8 @@ bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out)
     decode_signal(out, si.si_signo);
     show_si_code(&si, out);
     bool fault = si.si_signo == SIGSEGV || si.si_signo == SIGBUS || si.si_signo == SIGILL ||
-                 si.si_signo == SIGFPE;
-    if (fault && si.si_code > 0 && si.si_code != 0x80) {
+                 si.si_signo == SIGFPE || si.si_signo == SIGTRAP;
+    if (fault && si.si_code > 0) {
         text_add(out, ", si_addr=");
         decode_pointer(out, (u64)si.si_addr);
     } else if (si.si_signo == SIGCHLD && si.si_code > 0) {
@@ -290,10 +343,14 @@ bool decode_siginfo(const struct syscall_view *v, u64 address, struct text *out)
         } else {
             decode_signal(out, si.si_status);
         }
-        text_add(out, ", si_utime=%lld, si_stime=%lld", (long long)si.si_utime,
-                 (long long)si.si_stime);
+        show_ticks(out, ", si_utime=", si.si_utime);
+        show_ticks(out, ", si_stime=", si.si_stime);
     } else if (si.si_code <= 0) {
         text_add(out, ", si_pid=%d, si_uid=%u", si.si_pid, si.si_uid);
+        if (si.si_code == SI_QUEUE && si.si_ptr) {
+            text_add(out, ", si_int=%d, si_ptr=", si.si_int);
+            decode_pointer(out, (u64)si.si_ptr);
+        }
     }
     text_char(out, '}');
     return true;
@@ -373,13 +430,12 @@ static bool show_tms(const struct syscall_view *v, u64 address, struct text *out
     if (!READ(v, address, t)) {
         return false;
     }
-    static const char *const names[] = {"tms_utime", "tms_stime", "tms_cutime", "tms_cstime"};
+    static const char *const names[] = {"tms_utime=", "tms_stime=", "tms_cutime=",
+                                        "tms_cstime="};
     const clock_t ticks[] = {t.tms_utime, t.tms_stime, t.tms_cutime, t.tms_cstime};
-    for (unsigned i = 0; i < 4; i++) { // 100 a second
-        text_add(out, "%s%s=%ld", i ? ", " : "{", names[i], ticks[i]);
-        if (ticks[i]) {
-            text_add(out, " /* %ld.%02ld s */", ticks[i] / 100, ticks[i] % 100);
-        }
+    for (unsigned i = 0; i < 4; i++) {
+        text_add(out, i ? ", " : "{");
+        show_ticks(out, names[i], ticks[i]);
     }
     text_char(out, '}');
     return true;

@@ -111,6 +111,13 @@ static bool futex_count(const struct syscall_view *v)
     return op == 3 || op == 4 || op == 5 || op == 12; // REQUEUE, CMP_REQUEUE, WAKE_OP, ..._PI
 }
 
+// WAIT_BITSET and WAKE_BITSET have no second address.
+static bool futex_bitset(const struct syscall_view *v)
+{
+    unsigned op = (unsigned)v->arg[1] & 127;
+    return op == 9 || op == 10;
+}
+
 // Whether argument n, whose kind may make it optional, is there.
 static bool has_arg(const struct syscall_view *v, unsigned n)
 {
@@ -208,6 +215,12 @@ unsigned syscall_shown(const struct syscall_view *v, u8 order[6])
         return 1;
     }
     unsigned max = shown_max(v);
+    if (v->number == NR_FUTEX && futex_bitset(v)) {
+        static const u8 wait[] = {0, 1, 2, 3, 5}, wake[] = {0, 1, 2, 5};
+        bool waits = (v->arg[1] & 127) == 9;
+        memcpy(order, waits ? wait : wake, waits ? sizeof(wait) : sizeof(wake));
+        return waits ? sizeof(wait) : sizeof(wake);
+    }
     while (n < max && v->row->args[n] != KIND_NONE && has_arg(v, n)) {
         order[n] = (u8)n;
         n++;
@@ -247,7 +260,8 @@ static bool show_special(const struct syscall_view *v, unsigned i, bool last, st
     }
     if (v->number == NR_PRCTL && i == 1 &&
         (decode_int(v, 0) == PR_SET_KEEPCAPS || decode_int(v, 0) == PR_SET_DUMPABLE ||
-         decode_int(v, 0) == PR_SET_CHILD_SUBREAPER || decode_int(v, 0) == PR_SET_TIMERSLACK)) {
+         decode_int(v, 0) == PR_SET_CHILD_SUBREAPER || decode_int(v, 0) == PR_SET_TIMERSLACK ||
+         decode_int(v, 0) == PR_SET_NO_NEW_PRIVS)) {
         text_add(out, "%llu", (unsigned long long)v->arg[1]);
         *shown = true;
         return true;
@@ -290,6 +304,10 @@ void syscall_show_extra(const struct syscall_view *v, struct text *out)
         text_char(out, ')');
     } else if (v->number == NR_FCNTL && decode_int(v, 1) == F_GETFD && v->result == FD_CLOEXEC) {
         text_add(out, " (flags FD_CLOEXEC)");
+    } else if (v->number == NR_RT_SIGTIMEDWAIT && v->result > 0) {
+        text_add(out, " (");
+        decode_signal(out, (int)v->result);
+        text_char(out, ')');
     } else if (v->number == NR_POLL || v->number == NR_PPOLL) {
         decode_poll_results(v, out);
     } else if (v->number == NR_SELECT || v->number == NR_PSELECT6) {
@@ -368,7 +386,11 @@ static bool show_number(const struct syscall_view *v, unsigned i, struct text *o
         decode_mode(out, (u16)value);
         return true;
     case KIND_FUTEX_VAL3:
-        text_add(out, "0x%x", (u32)value);
+        if (futex_bitset(v) && (u32)value == UINT32_MAX) {
+            text_add(out, "FUTEX_BITSET_MATCH_ANY");
+            return true;
+        }
+        text_add(out, (u32)value ? "0x%x" : "0", (u32)value);
         return true;
     case KIND_FUTEX_ADDR2:
     case KIND_MREMAP_ADDR:
@@ -391,7 +413,7 @@ bool syscall_show_arg(const struct syscall_view *v, unsigned i, bool last, struc
     }
     enum syscall_direction direction = syscall_direction(kind);
     bool wanted = direction != SYSCALL_OUT || v->done;
-    bool filled = !syscall_failed(v) || kind == KIND_IOV_OUT; // of which the pointers are shown
+    bool filled = !syscall_failed(v) || kind == KIND_IOV_OUT || kind == KIND_TIMESPEC_REM;
     if (v->arg[i] && wanted && !(direction == SYSCALL_OUT && !filled) &&
         (decode_memory_kind(v, i, out) || decode_struct(v, i, out))) {
         return true;

@@ -23,7 +23,7 @@ io_uring_enter io_uring_register ioperm ioprio_get ioprio_set kcmp kexec_file_lo
 landlock_create_ruleset lookup_dcookie lsetxattr mbind membarrier mlock2 mount_setattr move_mount move_pages msgctl msgget
 msgrcv msgsnd name_to_handle_at nfsservctl open_tree perf_event_open personality pidfd_open pidfd_send_signal pkey_alloc
 preadv2 process_madvise process_vm_readv process_vm_writev ptrace pwritev2 query_module quotactl quotactl_fd recvfrom
-recvmmsg recvmsg renameat2 restart_syscall rt_sigpending rt_sigqueueinfo rt_sigtimedwait rt_tgsigqueueinfo sched_getattr
+recvmmsg recvmsg restart_syscall rt_sigpending rt_sigqueueinfo rt_sigtimedwait rt_tgsigqueueinfo sched_getattr
 sched_getscheduler sched_setaffinity sched_setattr seccomp semctl semget sendmsg sendto set_mempolicy setdomainname
 sethostname setns setsockopt setxattr shmat shmctl shmget socket socketpair swapon sync_file_range sysfs syslog
 timerfd_create unshare userfaultfd utime waitid
