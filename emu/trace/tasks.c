@@ -285,7 +285,7 @@ static bool signal_frame(struct tasks *ts, const struct cpu_regs *regs, u64 expe
     if (regs->gpr[CPU_RDI] < 1 || regs->gpr[CPU_RDI] > 64 ||
         !read_current(ts, gregs + 8 * GREG_RAX, &frame_rax, 8) ||
         !read_current(ts, gregs + 8 * GREG_RIP, &frame_rip, 8) ||
-        (frame_rip != expected && frame_rip != expected - 2)) {
+        (frame_rip != expected && frame_rip != expected - 2 && frame_rip != expected + 1)) { // INT3
         return false;
     }
     *rax = frame_rax;
@@ -401,6 +401,10 @@ static void fill_call(struct tasks *ts, struct task *t, const struct cpu_regs *r
     t->call_steps = 0;
     t->entered_ns = vclock_ns(machine_clock(ts->m));
     t->return_rip = regs->gpr[CPU_RCX];
+    if (t->call.number == NR_RT_SIGRETURN) { // back to what the signal interrupted
+        u64 rip = regs->gpr[CPU_RSP] + UCONTEXT_GREGS + 8 * GREG_RIP;
+        tasks_read(ts, rip, &t->return_rip, sizeof(t->return_rip));
+    }
     t->user_rsp = regs->gpr[CPU_RSP];
 }
 
