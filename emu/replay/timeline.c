@@ -10,9 +10,11 @@
 
 #include <stdlib.h>
 
-#define SPACING_STEPS (UINT64_C(1) << 24) // between checkpoints that every run leaves
-#define DENSE_STEPS UINT64_C(4096)        // nearer than this to where a seek goes, none are left
-#define CANCEL_STEPS (UINT64_C(1) << 16)  // between questions whether a seek is cancelled
+#define SPACING_STEPS (UINT64_C(1) << 24)     // between checkpoints that every run leaves
+#define SPACING_MAX_STEPS (UINT64_C(1) << 26) // where keeping what was written would cost too much
+#define STEPS_PER_PAGE UINT64_C(8192)    // steps that take a multiple of the time to keep a page
+#define DENSE_STEPS UINT64_C(4096)       // nearer than this to where a seek goes, none are left
+#define CANCEL_STEPS (UINT64_C(1) << 16) // between questions whether a seek is cancelled
 #define CHECKPOINTS_MAX 1024
 
 struct timeline {
@@ -173,6 +175,18 @@ static u64 next_stop(const struct timeline *t, const struct movement *move)
     return stop;
 }
 
+// A guest that writes a lot gets fewer, so that they cost the run next to nothing.
+static bool is_worth_taking(const struct timeline *t)
+{
+    u64 steps = t->clock->step - t->points.base->step;
+    if (t->clock->step % SPACING_STEPS || steps < SPACING_STEPS / 2) {
+        return false;
+    }
+    struct page_list written = page_history_written(t->points.pages);
+    free(written.numbers);
+    return steps >= SPACING_MAX_STEPS || written.count * STEPS_PER_PAGE <= steps;
+}
+
 // The machine has come to the first state of a step that it ran up to.
 static void arrive(struct timeline *t, const struct movement *move, u64 *dense_at)
 {
@@ -184,7 +198,7 @@ static void arrive(struct timeline *t, const struct movement *move, u64 *dense_a
     }
     apply_writes(t);
     bool dense = move->dense && here >= *dense_at && move->until - here >= DENSE_STEPS;
-    if (!point && (here % SPACING_STEPS == 0 || dense)) {
+    if (!point && (dense || is_worth_taking(t))) {
         take(t);
     }
     if (move->dense && here >= *dense_at) {
