@@ -93,9 +93,11 @@ static struct machine_result end_here(struct player *p, struct machine_result re
         check(p, LOG_HASH_STATE, end->state_hash);
         check(p, LOG_HASH_MEMORY, end->memory_hash);
     }
-    result.exit = (enum machine_exit)end->exit;
-    result.value = end->value;
-    memcpy(result.text, end->text, sizeof(result.text));
+    if (result.exit == MACHINE_EXIT_HOST || result.exit == MACHINE_EXIT_UNTIL) {
+        result.exit = (enum machine_exit)end->exit; // else the machine itself has come to its end
+        result.value = end->value;
+        memcpy(result.text, end->text, sizeof(result.text));
+    }
     return result;
 }
 
