@@ -78,7 +78,9 @@ static bool show_file_time(const struct syscall_view *v, u64 address, struct tex
     bool real = t.tv_nsec >= 0 && t.tv_nsec < 1000000000 && (t.tv_sec || t.tv_nsec);
     if (real && gmtime_r(&t.tv_sec, &day) && strftime(text, sizeof(text), "%FT%T", &day)) {
         text_add(out, " /* %s", text);
-        text_add(out, t.tv_nsec ? ".%09ld" : "", t.tv_nsec);
+        if (t.tv_nsec) {
+            text_add(out, ".%09ld", t.tv_nsec);
+        }
         text_add(out, "+0000 */");
     }
     return true;
