@@ -53,7 +53,7 @@ def test_cut_off_anywhere():
     data = (GOLDEN / "v1.1-worker.viv").read_bytes()
     whole = [at for at, _, _ in chunks(data)]
     with r.Folder() as f:
-        for size in sorted({0, 1, 7, 8, 31, 32, 100, *whole, *(at + 20 for at in whole), *(at + 60 for at in whole), len(data) - 1}):
+        for size in sorted({0, 1, 7, 8, 31, 32, 100, *whole, *(at + 20 for at in whole[:3]), whole[-1] + 60, len(data) - 1}):
             (f / "cut").write_bytes(data[:size])
             result = r.replay(f / "cut")
             if result.returncode == 7 and size >= whole[-1]:
