@@ -113,9 +113,8 @@ def test_typed_session_from_every_checkpoint():
         t.expect(again.stdout.replace(b"\r", b"") in shown.replace(b"\r", b""), "the replay shows something else")
         checked = r.replay(f / "a", "--verify")
         t.expect_equal(checked.returncode, 0, checked.stderr.decode())
-        for geometry in ("tiny", "off") if t.LEVEL == "all" else ("tiny",):
-            checked = r.replay(f / "a", "--verify", "--tlb", geometry, timeout=1200)
-            t.expect_equal(checked.returncode, 0, checked.stderr.decode())
+        checked = r.replay(f / "a", "--verify", "--tlb", "tiny", timeout=1200)
+        t.expect_equal(checked.returncode, 0, checked.stderr.decode())
 
 
 def test_kill_at_random_moments():
