@@ -18,12 +18,21 @@ struct writers {
     bool done[WATCHED_MAX]; // found in an interval that has been looked at
     struct watch_hit last[WATCHED_MAX];
     bool found[WATCHED_MAX];
+    struct write_words words[WATCHED_MAX]; // of each range's page, in the interval looked at
     bool without_walks; // the walker's A and D bits do not count
 };
+
+static u64 page_of(const struct watch_range *r)
+{
+    return r->first & ~PAGE_MASK;
+}
 
 static bool note_writer(void *ctx, const struct watch_hit *hit)
 {
     struct writers *w = ctx;
+    for (unsigned i = 0; i < w->count; i++) {
+        write_words_mark(&w->words[i], (s64)(hit->address - page_of(&w->range[i])), hit->size);
+    }
     if (w->without_walks && hit->source == WATCH_BY_WALK) {
         return false;
     }
@@ -48,33 +57,62 @@ static bool all_done(struct writers *w)
     return all;
 }
 
+// The ranges that may have been written in [low, high), as whole pages, so that what the pages meet
+// there is known for the next question. False: none.
+static bool make_goal(struct writers *w, u64 low, u64 high, struct goal *goal,
+                      u32 pages[WATCHED_MAX])
+{
+    const struct physmem *mem = machine_memory(w->t->m);
+    *goal = (struct goal){.on_access = note_writer, .ctx = w, .pages = pages};
+    memset(w->words, 0, sizeof(w->words));
+    for (unsigned i = 0; i < w->count; i++) {
+        const struct watch_range *r = &w->range[i];
+        u32 rpn = physmem_rpn(mem, r->first);
+        if (!w->done[i] && !write_index_clean(w->t->write_index, rpn, r->first & PAGE_MASK, r->size,
+                                              low, high)) {
+            pages[goal->page_count++] = rpn;
+            goal->ranges[goal->range_count++] = (struct watch_range){
+                .first = page_of(r), .size = PAGE_SIZE, .kinds = WATCH_PHYSICAL};
+        }
+    }
+    return goal->range_count;
+}
+
+static void keep_words(const struct writers *w, const struct goal *goal, u64 low, u64 high)
+{
+    const struct physmem *mem = machine_memory(w->t->m);
+    for (unsigned i = 0; i < w->count; i++) {
+        for (unsigned p = 0; p < goal->page_count; p++) {
+            if (physmem_rpn(mem, w->range[i].first) == goal->pages[p]) {
+                write_index_add(w->t->write_index, goal->pages[p], low, high, &w->words[i]);
+                break;
+            }
+        }
+    }
+}
+
 // One interval after the other, backwards. False: cancelled.
 static bool search_writers(struct writers *w)
 {
     struct target *t = w->t;
     u64 high = timeline_step(t->timeline), begin = timeline_begin(t->timeline);
-    bool going = true;
-    while (going && high > begin) {
-        struct goal goal = {.on_access = note_writer, .ctx = w};
-        u32 pages[2 * WATCHED_MAX];
+    while (high > begin && !all_done(w)) {
+        struct goal goal;
+        u32 pages[WATCHED_MAX];
         u64 low = timeline_checkpoint_before(t->timeline, high - 1);
-        for (unsigned i = 0; i < w->count; i++) {
-            if (!w->done[i]) {
-                const struct watch_range *r = &w->range[i];
-                goal.ranges[goal.range_count++] = *r;
-                pages[goal.page_count++] = physmem_rpn(machine_memory(t->m), r->first);
-                pages[goal.page_count++] =
-                    physmem_rpn(machine_memory(t->m), r->first + r->size - 1);
+        if (make_goal(w, low, high, &goal, pages)) {
+            if (engine_back(t, &goal, high, low) == ENGINE_CANCELLED) {
+                return false;
             }
+            keep_words(w, &goal, low, high);
         }
-        goal.pages = pages;
-        going = engine_back(t, &goal, high, low) != ENGINE_CANCELLED && !all_done(w);
         high = low;
         if (target_cancelled(t)) {
             return false;
         }
     }
-    return going || all_done(w);
+    all_done(w);
+    return true;
 }
 
 static struct target_writer writer_of(struct writers *w, unsigned index)

@@ -22,6 +22,7 @@ struct target *target_create(const struct target_config *config)
     t->ended_step = UINT64_MAX;
     t->outer = *machine_probes(t->m);
     t->outer_step = timeline_step(t->timeline);
+    t->write_index = write_index_create();
     t->events = events_create(t->m);
     events_reset(t->events, timeline_step(t->timeline));
     t->ledger_step = UINT64_MAX;
@@ -39,6 +40,7 @@ void target_destroy(struct target *t)
     }
     *machine_probes(t->m) = t->outer;
     events_destroy(t->events);
+    write_index_destroy(t->write_index);
     ledger_destroy(t->ledger);
     disas_destroy(t->disas);
     guest_destroy(t->guest);
@@ -225,6 +227,7 @@ static void branch(struct target *t)
 {
     timeline_branch(t->timeline);
     events_cut(t->events, timeline_step(t->timeline));
+    write_index_cut(t->write_index, timeline_step(t->timeline));
     t->ended_step = UINT64_MAX;
     t->ledger_step = UINT64_MAX;
 }

@@ -7,6 +7,7 @@
 #include "debugger/events.h"
 #include "debugger/expr.h"
 #include "debugger/target.h"
+#include "debugger/write_index.h"
 #include "machine/watch.h"
 
 #define POINTS_MAX 256
@@ -95,6 +96,7 @@ struct target {
     unsigned installed_count;
 
     struct events *events;
+    struct write_index *write_index;
     struct ledger *ledger;
     u64 ledger_step;     // where the ledger was made
     struct probes outer; // whose probes these were before
