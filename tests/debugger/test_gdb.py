@@ -297,7 +297,7 @@ def test_recorded_branch():
     _, viv = scenario("branch", ["run", "--record", trace, *MACHINE], status=1)
     result = subprocess.run([VIV, "replay", trace], capture_output=True, timeout=60)
     expect_equal(result.stdout, viv.output, "output")
-    expect(b"ends at step" in result.stderr, f"{result}")
+    expect_equal(result.returncode, 1, "it ends as the guest did")
 
 
 def test_second_gdb_is_sent_away():

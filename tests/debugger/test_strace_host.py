@@ -160,7 +160,9 @@ def grep_reads(lines):
         line = re.sub(r'^(read\(0|write\(1), ".*"(\.\.\.)?, (\d+)\) = [1-9]\d*$', r"\1, TEXT)", line)
         if not result or result[-1] != line:
             result.append(line)
-    return distinct(result)
+    # Which of the two ends first, and where the shell is then, is the scheduler's matter.
+    late = [line for line in result if line.startswith("--- SIGCHLD")]
+    return distinct([line for line in result if line not in late]) + sorted(set(late))
 
 
 def test_pipeline():
