@@ -122,10 +122,8 @@ bool cpu_debug_write(struct cpu *cpu, u64 linear, const void *bytes, u64 size);
 void cpu_get_fpu(const struct cpu *cpu, u8 image[CPU_FPU_BYTES]);
 void cpu_set_fpu(struct cpu *cpu, const u8 image[CPU_FPU_BYTES]);
 
-// For a recording's header: the profile that decides results the SDM leaves undefined
-// (interp/undefined.def), and a number that changes whenever the same machine would reach other
-// states than before by our doing.
-#define CPU_ISA_SEMANTICS_VERSION 1
+// The profile that decides results the SDM leaves undefined (interp/undefined.def), for a
+// recording's header.
 const char *cpu_undefined_profile_name(const struct cpu *cpu);
 
 // All architectural and hidden state in canonical form (lazy flags materialised, no caches).

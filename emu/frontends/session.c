@@ -2,6 +2,7 @@
 // From options to a loaded machine.
 #include "frontends/session.h"
 
+#include "base/memory.h"
 #include "frontends/session_internal.h"
 #include "machine/boot_elf.h"
 #include "machine/tree.h"
@@ -96,13 +97,16 @@ static struct status check_cpu(struct session *s)
 {
     struct recording *r = &s->recording;
     struct bytes now = {0};
+    const char *profile = cpu_undefined_profile_name(machine_cpu(s->machine, 0));
     recording_cpuid(machine_cpu(s->machine, 0), &now);
     if (!s->reader) {
         r->cpuid = now.data;
         r->cpuid_size = now.size;
+        r->undefined_profile = xstrdup(profile);
         return status_success();
     }
-    bool same = now.size == r->cpuid_size && memcmp(now.data, r->cpuid, now.size) == 0;
+    bool same = now.size == r->cpuid_size && memcmp(now.data, r->cpuid, now.size) == 0 &&
+                (!r->undefined_profile || strcmp(r->undefined_profile, profile) == 0);
     bytes_free(&now);
     return same ? status_success()
                 : status_error(STATUS_BAD_INPUT,

@@ -21,7 +21,7 @@
 static const u8 magic[8] = {0x89, 'V', 'I', 'V', '\r', '\n', 0x1A, '\n'};
 
 // Item tags. Readers skip what they do not know unless it is marked ITEM_REQUIRED.
-enum { ITEM_MACHINE = 1, ITEM_TREE, ITEM_CPU, ITEM_HASHES, ITEM_IMAGE, ITEM_CPUID };
+enum { ITEM_MACHINE = 1, ITEM_TREE, ITEM_CPU, ITEM_HASHES, ITEM_IMAGE, ITEM_CPUID, ITEM_PROFILE };
 #define ITEM_REQUIRED 0x8000u
 
 void recording_free(struct recording *r)
@@ -29,6 +29,7 @@ void recording_free(struct recording *r)
     free(r->tree);
     free(r->cpu_model);
     free(r->cpuid);
+    free(r->undefined_profile);
     for (unsigned i = 0; i < r->image_count; i++) {
         free(r->images[i].path);
     }
@@ -77,6 +78,10 @@ static void put_items(const struct recording *r, struct bytes *out)
     put_item(out, ITEM_CPU, &b);
     bytes_put(&b, r->cpuid, r->cpuid_size);
     put_item(out, ITEM_CPUID, &b);
+    if (r->undefined_profile) {
+        bytes_put_text(&b, r->undefined_profile);
+        put_item(out, ITEM_PROFILE, &b);
+    }
     bytes_put_u8(&b, r->state_hash_shift);
     bytes_put_u8(&b, r->memory_hash_shift);
     put_item(out, ITEM_HASHES, &b);
@@ -158,6 +163,10 @@ static void get_item(struct recording *r, u64 tag, struct bytes_in *in)
     case ITEM_CPU:
         free(r->cpu_model);
         r->cpu_model = bytes_get_text(in, TEXT_MAX);
+        break;
+    case ITEM_PROFILE:
+        free(r->undefined_profile);
+        r->undefined_profile = bytes_get_text(in, TEXT_MAX);
         break;
     case ITEM_HASHES:
         r->state_hash_shift = bytes_get_u8(in);

@@ -32,6 +32,7 @@ struct recording {
     char *cpu_model;
     u8 *cpuid; // what CPU 0 answers after reset, as recording_cpuid() gives it
     size_t cpuid_size;
+    char *undefined_profile; // cpu_undefined_profile_name(); NULL in the first recordings
     u64 rtc_base_s, seed, chaos_seed;
     bool chaos;
     bool reset_ends; // the guest's reset ends the run (--exec) instead of booting again
