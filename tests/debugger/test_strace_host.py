@@ -161,7 +161,7 @@ def grep_reads(lines):
         if not result or result[-1] != line:
             result.append(line)
     # Which of the two ends first, and where the shell is then, is the scheduler's matter.
-    late = [line for line in result if line.startswith("--- SIGCHLD")]
+    late = [line for line in result if line.startswith(("--- SIGCHLD", "rt_sigreturn("))]
     return distinct([line for line in result if line not in late]) + sorted(set(late))
 
 
