@@ -150,13 +150,19 @@ def program_and_children(text, path):
     raise t.Failure(f"{path} is not executed: {text[:2000]}")
 
 
+def chld_last(lines):
+    """SIGCHLD for a child arrives on entering wait4() or within it: which is the scheduler's matter, of the host too."""
+    late = [line for line in lines if line.startswith("--- SIGCHLD")]
+    return [line for line in lines if line not in late] + late
+
+
 def test_strace_is_the_hosts():
     with Program() as p:
         host_file = pathlib.Path(p.folder.name) / "host"
         subprocess.run(["strace", "-f", "-o", str(host_file), str(p.binary)], stdout=subprocess.DEVNULL)
         guest = program_and_children(p.run("--strace=OUT"), "/bin/prog")
         host = program_and_children(host_file.read_text(), str(p.binary))
-        t.expect_equal(guest[0], host[0], "the program")
+        t.expect_equal(chld_last(guest[0]), chld_last(host[0]), "the program")
         t.expect_equal(guest[1], host[1], "its children")
         t.expect_equal([child[-1] for child in guest[1]],
                        ["+++ exited with 3 +++", "+++ killed by SIGTERM +++", "+++ killed by SIGKILL +++"], "their ends")
