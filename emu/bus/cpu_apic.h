@@ -25,6 +25,8 @@ struct cpu_apic {
     void *apic;
 };
 
+#define CPU_NO_APIC_PAGE UINT64_MAX
+
 // Offered by the CPU, called by the LAPIC and the machine. All take effect at the next step
 // boundary.
 struct cpu_signal_ops {
@@ -34,6 +36,10 @@ struct cpu_signal_ops {
     void (*raise_init)(void *cpu);
     void (*raise_sipi)(void *cpu, u8 vector);
     void (*kick)(void *cpu); // leave cpu_run() after the current instruction
+    void (*yield)(void *cpu); // the same, and where there are several CPUs its turn is over
+    // Where this CPU's accesses meet its local APIC, RAM or not: a page's guest physical address,
+    // CPU_NO_APIC_PAGE while the APIC is disabled. Also called at reset and after a snapshot load.
+    void (*set_apic_page)(void *cpu, u64 gpa);
 };
 
 struct cpu_signal {

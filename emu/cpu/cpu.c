@@ -133,7 +133,7 @@ void cpu_init_state(struct cpu *cpu, bool power_on)
 void cpu_reset(struct cpu *cpu)
 {
     cpu_init_state(cpu, true);
-    cpu->kicked = false;
+    cpu->kicked = cpu->yielded = false;
     cpu->shutdown_reason[0] = 0;
     interp_reset(cpu);
 }
@@ -352,12 +352,25 @@ static void signal_kick(void *ctx)
     cpu->boundary = true;
 }
 
+static void signal_yield(void *ctx)
+{
+    ((struct cpu *)ctx)->yielded = true;
+    signal_kick(ctx);
+}
+
+static void signal_apic_page(void *ctx, u64 gpa)
+{
+    mmu_set_apic_page(((struct cpu *)ctx)->mmu, gpa);
+}
+
 static const struct cpu_signal_ops signal_ops = {
     .set_intr = signal_intr,
     .raise_nmi = signal_nmi,
     .raise_init = signal_init,
     .raise_sipi = signal_sipi,
     .kick = signal_kick,
+    .yield = signal_yield,
+    .set_apic_page = signal_apic_page,
 };
 
 struct cpu_signal cpu_signal(struct cpu *cpu)

@@ -16,7 +16,7 @@ struct cpu;
 // What a CPU is connected to. All pointers outlive it.
 struct cpu_config {
     unsigned index;
-    unsigned cpu_count; // of the machine; with several, PAUSE kicks: it ends the CPU's quantum
+    unsigned cpu_count; // of the machine; with several, PAUSE ends the CPU's turn
     const char *model;  // a row of isa/x86_features.def: "v2", "v3"...
     struct mmu_shared *mmu;
     struct physmem *mem;
@@ -37,8 +37,8 @@ struct cpu_signal cpu_signal(struct cpu *cpu);
 
 enum cpu_exit {
     CPU_EXIT_BUDGET, // the budget is used up
-    CPU_EXIT_KICK, // somebody asked to look at the boundary (event moved, machine stop, IPI, PAUSE
-                   // when smp)
+    CPU_EXIT_KICK,   // somebody asked to look at the boundary (event moved, machine stop)
+    CPU_EXIT_YIELD,  // the same, and its turn is over (PAUSE, IPI to others)
     CPU_EXIT_HALTED,   // HLT (or a halted CPU was run): nothing to do until a signal
     CPU_EXIT_SHUTDOWN, // triple fault (SDM 3A 6.15, #DF)
     CPU_EXIT_STOPPED,  // cpu_stop(), or an execution watch that wants it

@@ -113,11 +113,25 @@ static bool apic_enabled(const struct cpu *cpu)
     return apic && apic->ops && apic->ops->read_msr(apic->apic, 0x1B, &base) && (base & BIT(11));
 }
 
+// All CPUs are the cores of one package, without hyper-threading. The bits of an APIC ID that tell
+// them apart.
+static unsigned core_bits(const struct cpu *cpu)
+{
+    unsigned bits = 0;
+    while (1u << bits < cpu->config.cpu_count) {
+        bits++;
+    }
+    return bits;
+}
+
 static void leaf_1(const struct cpu *cpu, u32 out[4])
 {
     out[EAX] = cpu_model_signature(cpu->model);
-    out[EBX] =
-        cpu->config.index << 24 | 1u << 16 | 8u << 8; // APIC ID, one CPU, CLFLUSH of 64 bytes
+    // APIC ID, APIC IDs of the package, CLFLUSH of 64 bytes.
+    out[EBX] = cpu->config.index << 24 | 1u << (16 + core_bits(cpu)) | 8u << 8;
+    if (cpu->config.cpu_count > 1) {
+        out[EDX] |= (u32)BIT(28); // HTT: that number counts
+    }
     if (!apic_enabled(cpu)) {
         out[EDX] &= ~(u32)BIT(9);
     }
@@ -126,8 +140,8 @@ static void leaf_1(const struct cpu *cpu, u32 out[4])
     }
 }
 
-// Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3.
-static void leaf_4(u32 subleaf, u32 out[4])
+// Deterministic cache parameters: 32 KiB L1 data and code, 1 MiB L2, 16 MiB L3 for all cores.
+static void leaf_4(const struct cpu *cpu, u32 subleaf, u32 out[4])
 {
     static const struct {
         u8 type, level;
@@ -136,17 +150,20 @@ static void leaf_4(u32 subleaf, u32 out[4])
     if (subleaf >= ARRAY_LEN(caches)) {
         return;
     }
-    out[EAX] = caches[subleaf].type | (u32)caches[subleaf].level << 5 | BIT(8);
+    u32 others = (1u << core_bits(cpu)) - 1;
+    out[EAX] = caches[subleaf].type | (u32)caches[subleaf].level << 5 | BIT(8) | others << 26;
+    out[EAX] |= caches[subleaf].level == 3 ? others << 14 : 0;
     out[EBX] = (u32)(caches[subleaf].ways - 1) << 22 | (64 - 1);
     out[ECX] = caches[subleaf].sets - 1u;
 }
 
-// Extended topology: every CPU a package of its own.
+// Extended topology: one thread a core, one package.
 static void leaf_b(const struct cpu *cpu, u32 subleaf, u32 out[4])
 {
     out[ECX] = subleaf & 0xFF;
     if (subleaf < 2) {
-        out[EBX] = 1;
+        out[EAX] = subleaf ? core_bits(cpu) : 0;
+        out[EBX] = subleaf ? cpu->config.cpu_count : 1;
         out[ECX] |= (subleaf + 1) << 8;
     }
     out[EDX] = cpu->config.index;
@@ -180,7 +197,7 @@ static void basic_leaf(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
         out[EAX] = 0x00FEFF01; // no descriptors: see leaf 4; TLBs: leaf 18H
         break;
     case 4:
-        leaf_4(subleaf, out);
+        leaf_4(cpu, subleaf, out);
         break;
     case 0xB:
         leaf_b(cpu, subleaf, out);

@@ -173,6 +173,7 @@ struct cpu {
     struct code_page **code_pages; // of it, by RAM page
     struct cpu_counters counters;
     bool kicked, stop; // cpu_run() is to end
+    bool yielded;      // kicked, and the CPU's turn is over
     struct cpu_execute_watch watch;
     u64 watch_begin_step; // where the machine's run began
     u64 watch_told_step;  // what begins in this state has been told, or is not to be

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "host/posix_clock.h"
+#include "machine/tree.h"
 
 #include <ctype.h>
 #include <errno.h>
@@ -151,13 +152,10 @@ static struct status set_engine(struct run_options *o, const char *value)
 static struct status set_smp(struct run_options *o, const char *value)
 {
     u64 n;
-    if (!parse_number(value, &n) || !n) {
-        return bad_value("--smp", value, "a number of CPUs");
+    if (!parse_number(value, &n) || !n || n > TREE_CPUS_MAX) {
+        return bad_value("--smp", value, "a number of CPUs from 1 to 8");
     }
-    if (n > 1) {
-        return status_error(STATUS_USAGE, "--smp %s: this version runs one CPU; leave --smp out",
-                            value);
-    }
+    o->cpus = (unsigned)n;
     return status_success();
 }
 

@@ -25,6 +25,7 @@ struct run_options {
     struct disk_option disks[DISKS_MAX];
     unsigned disk_count;
     u64 mem_bytes, rtc_s, seed, chaos_seed;
+    unsigned cpus; // 0: as the tree says
     bool chaos;
     enum tlb_geometry tlb;
     enum posix_pace pace;

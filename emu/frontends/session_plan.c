@@ -51,6 +51,7 @@ static struct status read_tree(struct session *s, const struct run_options *o)
                                logs ? LOG_CONSOLE : "");
     struct tree_changes changes = {
         .mem_bytes = o->mem_bytes,
+        .cpus = o->cpus,
         .bootargs = bootargs,
         .exec = o->exec,
         .exec_tty = o->exec && isatty(STDIN_FILENO) && isatty(STDOUT_FILENO),

@@ -38,15 +38,16 @@ static void no_sink(void *ctx, const struct probe_event *event)
 
 static struct status create_cpus(struct machine *m, const struct machine_config *config)
 {
-    m->cpu_count = tree_cpu_count(config->tree);
-    if (m->cpu_count != 1) {
-        return status_error(STATUS_BAD_INPUT, "device tree: %u CPUs; this version runs exactly one",
-                            m->cpu_count);
+    struct status counted = tree_cpu_count(config->tree, &m->cpu_count);
+    if (!status_ok(&counted)) {
+        m->cpu_count = 0;
+        return counted;
     }
     m->cpus = xcalloc(m->cpu_count, sizeof(struct cpu *));
     m->signals = xcalloc(m->cpu_count, sizeof(*m->signals));
     m->apics = xcalloc(m->cpu_count, sizeof(*m->apics));
     m->halted = xcalloc(m->cpu_count, sizeof(*m->halted));
+    m->last_step = xcalloc(m->cpu_count, sizeof(*m->last_step));
     for (unsigned i = 0; i < m->cpu_count; i++) {
         struct cpu_config cpu = {
             .index = i,
@@ -173,6 +174,7 @@ void machine_destroy(struct machine *m)
     free(m->signals);
     free(m->apics);
     free(m->halted);
+    free(m->last_step);
     if (m->mem) {
         mmu_shared_destroy(m->mmu);
         pci_bus_destroy(m->pci);
@@ -190,6 +192,7 @@ void machine_reset(struct machine *m)
     for (unsigned i = 0; i < m->cpu_count; i++) {
         cpu_reset(m->cpus[i]);
         m->halted[i] = false;
+        m->last_step[i] = UINT64_MAX;
     }
     pci_bus_reset(m->pci);
     for (unsigned i = 0; i < m->device_count; i++) {

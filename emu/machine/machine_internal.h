@@ -48,6 +48,9 @@ struct machine {
     bool in_run;             // in machine_run()
     bool stop_soon;          // machine_stop_soon()
     bool watch_first;        // machine_watch_first()
+    enum { SINGLE_STEP_NONE, SINGLE_STEP_WANTED, SINGLE_STEP_DONE } single_step;
+    unsigned single_step_cpu;
+    u64 *last_step;          // of each CPU: machine_last_step()
     bool at_step;            // no event of this step has fired yet, as far as the last run tells
     struct watches *watches; // NULL: never set
 

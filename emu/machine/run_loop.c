@@ -35,7 +35,10 @@ static u64 new_quantum(const struct machine *m)
     if (!m->chaos) {
         return MACHINE_QUANTUM_STEPS;
     }
-    return 1 + chaos_number(m, m->clock.step) % (2 * MACHINE_QUANTUM_STEPS);
+    // Often as usual, at times so short that every instruction may be the last.
+    static const u64 ranges[] = {16, 512, 2 * MACHINE_QUANTUM_STEPS, 2 * MACHINE_QUANTUM_STEPS};
+    u64 number = chaos_number(m, m->clock.step);
+    return 1 + (number >> 2) % ranges[number & 3];
 }
 
 static void next_turn(struct machine *m)
@@ -131,7 +134,18 @@ static u64 run_budget(const struct machine *m, u64 until_step)
     if (m->cpu_count > 1 && budget > m->schedule.quantum_left) {
         budget = m->schedule.quantum_left;
     }
-    return budget;
+    bool single = m->single_step == SINGLE_STEP_WANTED && m->single_step_cpu == m->schedule.current;
+    return single && budget > 1 ? 1 : budget;
+}
+
+// The current CPU has made steps.
+static void note_steps(struct machine *m)
+{
+    m->last_step[m->schedule.current] = m->clock.step - 1;
+    if (m->single_step == SINGLE_STEP_WANTED && m->single_step_cpu == m->schedule.current) {
+        m->single_step = SINGLE_STEP_DONE;
+        m->stop_soon = true;
+    }
 }
 
 static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
@@ -144,12 +158,15 @@ static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
     u64 ran = m->clock.step - before;
     CHECK(ran <= budget);
     m->at_step = ran != 0;
+    if (ran) {
+        note_steps(m);
+    }
     if (exit == CPU_EXIT_HALTED) {
         m->halted[m->schedule.current] = true;
     }
     if (m->cpu_count > 1) {
         m->schedule.quantum_left -= ran;
-        if (!m->schedule.quantum_left || exit == CPU_EXIT_HALTED || exit == CPU_EXIT_KICK) {
+        if (!m->schedule.quantum_left || exit == CPU_EXIT_HALTED || exit == CPU_EXIT_YIELD) {
             next_turn(m);
         }
     }

@@ -98,6 +98,7 @@ void machine_state_load(struct machine *m, const u8 *in)
         cpu_state_load(m->cpus[i], in);
         in += cpu_state_size(m->cpus[i]);
         m->halted[i] = false;
+        m->last_step[i] = UINT64_MAX;
     }
     const u8 *devices = in;
     for (unsigned i = 0; i < m->device_count; i++) {

@@ -6,6 +6,7 @@
 #include "base/memory.h"
 
 #include <libfdt.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -55,9 +56,62 @@ static int set_bootargs(void *tree, int chosen, const char *text)
     return error;
 }
 
+// Adds cpu@index below /cpus, with the properties of a node of another tree. A new node becomes the
+// first of its parent's.
+static int add_cpu(void *tree, int cpus, unsigned index, const void *from, int model)
+{
+    char name[16];
+    snprintf(name, sizeof(name), "cpu@%x", index);
+    int node = fdt_add_subnode(tree, cpus, name);
+    int property, error = node < 0 ? node : 0;
+    fdt_for_each_property_offset(property, from, model)
+    {
+        const char *key;
+        int length;
+        const void *value = fdt_getprop_by_offset(from, property, &key, &length);
+        if (!error && strcmp(key, "phandle") != 0 && strcmp(key, "reg") != 0) {
+            error = fdt_setprop(tree, node, key, value, length);
+        }
+    }
+    fdt32_t cells[2] = {0, cpu_to_fdt32(index)};
+    int width = fdt_address_cells(tree, cpus);
+    if (!error && (width < 1 || width > 2)) {
+        error = -FDT_ERR_BADNCELLS;
+    }
+    return error ? error : fdt_setprop(tree, node, "reg", cells + 2 - width, 4 * width);
+}
+
+// The nodes below /cpus are written anew, in order: each as it was, further ones as the first.
+static int set_cpus(void *tree, unsigned count)
+{
+    int cpus = fdt_path_offset(tree, "/cpus"), node, models[TREE_CPUS_MAX] = {0};
+    unsigned had = 0;
+    if (cpus < 0) {
+        return cpus;
+    }
+    void *old = xcalloc(1, fdt_totalsize(tree));
+    memcpy(old, tree, fdt_totalsize(tree));
+    fdt_for_each_subnode(node, old, cpus)
+    {
+        if (had < TREE_CPUS_MAX && fdt_getprop(old, node, "reg", NULL)) {
+            models[had++] = node;
+        }
+    }
+    int error = had ? 0 : -FDT_ERR_NOTFOUND;
+    while (!error && count != had && (node = fdt_first_subnode(tree, cpus)) >= 0) {
+        error = fdt_del_node(tree, node);
+    }
+    for (unsigned i = count; !error && count != had && i-- > 0;) {
+        error = add_cpu(tree, cpus, i, old, models[i < had ? i : 0]);
+    }
+    free(old);
+    return error;
+}
+
 static int change(void *tree, const struct tree_changes *c)
 {
     int error = c->mem_bytes ? set_memory(tree, c->mem_bytes) : 0;
+    error = !error && c->cpus ? set_cpus(tree, c->cpus) : error;
     int chosen = error ? error : find_chosen(tree);
     if (chosen < 0) {
         return chosen;
@@ -140,21 +194,34 @@ struct status tree_memory_bytes(const void *tree, u64 *bytes)
     return status_success();
 }
 
-unsigned tree_cpu_count(const void *tree)
+struct status tree_cpu_count(const void *tree, unsigned *count)
 {
-    unsigned count = 0;
     int cpus = fdt_path_offset(tree, "/cpus");
     int node;
+    *count = 0;
     if (cpus >= 0) {
         fdt_for_each_subnode(node, tree, cpus)
         {
             const char *status = fdt_getprop(tree, node, "status", NULL);
-            if (fdt_getprop(tree, node, "reg", NULL) && (!status || strcmp(status, "disabled"))) {
-                count++;
+            int length;
+            const fdt32_t *reg = fdt_getprop(tree, node, "reg", &length);
+            if (!reg || (status && !strcmp(status, "disabled"))) {
+                continue;
             }
+            if (length % 4 || cell_value(reg, length / 4) != *count) {
+                return status_error(STATUS_BAD_INPUT,
+                                    "device tree: /cpus/%s: its \"reg\" must be %u: CPUs are "
+                                    "numbered from 0",
+                                    fdt_get_name(tree, node, NULL), *count);
+            }
+            ++*count;
         }
     }
-    return count;
+    if (!*count || *count > TREE_CPUS_MAX) {
+        return status_error(STATUS_BAD_INPUT, "device tree: %u CPUs; a machine has 1 to %d", *count,
+                            TREE_CPUS_MAX);
+    }
+    return status_success();
 }
 
 u64 tree_cpu_hz(const void *tree, const char *property, u64 fallback)

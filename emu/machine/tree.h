@@ -15,6 +15,7 @@ extern const size_t tree_builtin_size;
 // own.
 struct tree_changes {
     u64 mem_bytes;
+    unsigned cpus;        // nodes below /cpus, cpu@0 ...; those added are as the first
     const char *bootargs; // /chosen/bootargs, appended to the tree's with a space
     const char *exec;     // /chosen/viv,exec
     bool exec_tty;        // /chosen/viv,exec-tty
@@ -33,8 +34,11 @@ size_t tree_size(const void *tree);
 // 0.
 struct status tree_memory_bytes(const void *tree, u64 *bytes);
 
-// Number of enabled nodes below /cpus.
-unsigned tree_cpu_count(const void *tree);
+#define TREE_CPUS_MAX 8
+
+// Number of enabled nodes below /cpus. STATUS_BAD_INPUT unless there are 1 to TREE_CPUS_MAX of them,
+// and the reg (the local APIC's ID) of the n-th is n.
+struct status tree_cpu_count(const void *tree, unsigned *count);
 
 // A frequency in Hz of the first cpu node ("tsc-frequency", "clock-frequency"), or the fallback.
 u64 tree_cpu_hz(const void *tree, const char *property, u64 fallback);

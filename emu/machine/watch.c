@@ -194,10 +194,28 @@ bool machine_is_at_step(const struct machine *m)
     return m->at_step;
 }
 
+void machine_stop_after_step(struct machine *m, unsigned cpu)
+{
+    m->single_step = SINGLE_STEP_WANTED;
+    m->single_step_cpu = cpu;
+}
+
+bool machine_stopped_after_step(struct machine *m)
+{
+    bool done = m->single_step == SINGLE_STEP_DONE;
+    m->single_step = SINGLE_STEP_NONE;
+    return done;
+}
+
+u64 machine_last_step(const struct machine *m, unsigned cpu)
+{
+    return m->last_step[cpu];
+}
+
 void machine_stop_soon(struct machine *m)
 {
     m->stop_soon = true;
-    for (unsigned i = 0; i < m->cpu_count; i++) {
-        cpu_stop(m->cpus[i]);
+    if (m->running) {
+        cpu_stop(m->running);
     }
 }

@@ -70,6 +70,15 @@ void machine_watch_first(struct machine *m);
 // ended; false if events due at this step may have fired already.
 bool machine_is_at_step(const struct machine *m);
 
+// Runs from now on end with MACHINE_EXIT_STOPPED, once, after the next step of this CPU; all others
+// go on by the schedule until then. Between runs.
+void machine_stop_after_step(struct machine *m, unsigned cpu);
+// It has happened; false: not yet, or machine_stop_after_step() was never called. Ends the wish.
+bool machine_stopped_after_step(struct machine *m);
+
+// The state before this CPU's last step since a state was last loaded; UINT64_MAX: none since.
+u64 machine_last_step(const struct machine *m, unsigned cpu);
+
 // Ends machine_run() with MACHINE_EXIT_STOPPED after the current instruction or delivery: for probe
 // sinks, watchers and doors. Never changes what happens. Called between runs, it ends the next one
 // before it begins.

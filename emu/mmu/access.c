@@ -38,6 +38,7 @@ struct mmu *mmu_create(struct mmu_shared *shared, unsigned cpu_index,
     mmu->before_device = before_device;
     mmu->before_device_ctx = ctx;
     mmu->tables = &shared->empty->tables;
+    mmu->apic_page = UINT64_MAX;
     shared->cpus[cpu_index] = mmu;
     mmu_set_context(mmu, &(struct mmu_context){0});
     return mmu;
@@ -479,10 +480,9 @@ void mmu_rmw_commit(struct mmu *mmu, const struct mmu_rmw *rmw, const void *new_
     if (UNLIKELY(mmu->shared->observed_count)) {
         observe(mmu, rmw->linear, rmw->first, rmw->size, new_value, true);
     }
-    const struct physmem *mem = mmu->mem;
-    write_part(mmu, rmw->gpa[0], physmem_rpn(mem, rmw->gpa[0]), new_value, rmw->first);
+    write_part(mmu, rmw->gpa[0], mmu_rpn(mmu, rmw->gpa[0]), new_value, rmw->first);
     if (rmw->first < rmw->size) {
-        write_part(mmu, rmw->gpa[1], physmem_rpn(mem, rmw->gpa[1]),
+        write_part(mmu, rmw->gpa[1], mmu_rpn(mmu, rmw->gpa[1]),
                    (const u8 *)new_value + rmw->first, rmw->size - rmw->first);
     }
 }

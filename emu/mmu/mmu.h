@@ -84,6 +84,7 @@ struct mmu {
     bool translations_dropped;
     struct mmu_watch watch[4];
     bool watching;
+    u64 apic_page; // of this CPU's local APIC: no RAM, whatever lies there; see mmu_set_apic_page()
     void (*on_watch)(void *ctx, unsigned hit); // same ctx
     struct tlb_set *recent[8]; // sets by hash of the key: saves the search at ring and CR3 switches
 };
@@ -92,6 +93,10 @@ struct mmu *mmu_create(struct mmu_shared *shared, unsigned cpu_index,
                        void (*before_device)(void *ctx), void *ctx);
 void mmu_destroy(struct mmu *mmu);
 void mmu_set_context(struct mmu *mmu, const struct mmu_context *context);
+
+// This CPU's accesses to the page at gpa go to the MMIO space, also where there is RAM; ~0: there is
+// no such page. Translations to a page that is any CPU's are never cached.
+void mmu_set_apic_page(struct mmu *mmu, u64 gpa);
 
 // Reads the four PAE pointers that cr3 names. False, pdpte unchanged: a reserved bit is set (#GP,
 // SDM 3A 4.4.1).

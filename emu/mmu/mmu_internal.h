@@ -97,6 +97,7 @@ struct mmu_shared {
     // Two places where a write translation of the frame may be: set number << 12 | index, plus 1;
     // ~0 in [0]: more.
     u32 (*write_refs)[2];
+    bool apic_in_ram; // some CPU's APIC page lies over RAM
     struct mmu_observed *observed;
     unsigned observed_count;
     mmu_access_fn on_access;
@@ -104,6 +105,24 @@ struct mmu_shared {
 };
 
 #define WRITE_REFS_MANY UINT32_MAX
+
+// The RAM page behind an address as this CPU sees it.
+static inline u32 mmu_rpn(const struct mmu *mmu, u64 gpa)
+{
+    return UNLIKELY((gpa & ~PAGE_MASK) == mmu->apic_page) ? PHYSMEM_NO_RPN
+                                                          : physmem_rpn(mmu->mem, gpa);
+}
+
+// Whether a walk through, or to, this page may be cached: RAM, and no CPU's APIC page.
+static inline bool mmu_page_cacheable(const struct mmu_shared *shared, u64 gpa, u32 rpn)
+{
+    for (unsigned i = 0; UNLIKELY(shared->apic_in_ram) && i < MMU_CPUS_MAX; i++) {
+        if (shared->cpus[i] && shared->cpus[i]->apic_page == (gpa & ~PAGE_MASK)) {
+            return false;
+        }
+    }
+    return rpn != PHYSMEM_NO_RPN;
+}
 
 // walk.c
 // Translates one address, sets A and D. False: *fault is filled. mode is the key's; implicit

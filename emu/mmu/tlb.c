@@ -342,6 +342,22 @@ void mmu_shared_destroy(struct mmu_shared *shared)
     free(shared);
 }
 
+void mmu_set_apic_page(struct mmu *mmu, u64 gpa)
+{
+    struct mmu_shared *shared = mmu->shared;
+    if (mmu->apic_page == gpa) {
+        return;
+    }
+    mmu->apic_page = gpa;
+    shared->apic_in_ram = false;
+    for (unsigned i = 0; i < MMU_CPUS_MAX; i++) {
+        const struct mmu *other = shared->cpus[i];
+        shared->apic_in_ram |=
+            other && physmem_rpn(shared->mem, other->apic_page) != PHYSMEM_NO_RPN;
+    }
+    mmu_flush_all(shared);
+}
+
 void mmu_flush_all(struct mmu_shared *shared)
 {
     for (unsigned i = 0; i < shared->set_count; i++) {

@@ -157,8 +157,8 @@ static bool walk_root(const struct mmu *mmu, enum paging_format format, u64 line
 static void finish_walk(const struct mmu *mmu, struct walk *walk, u64 gpa)
 {
     walk->gpa = gpa;
-    walk->rpn = physmem_rpn(mmu->mem, gpa);
-    walk->cacheable &= walk->rpn != PHYSMEM_NO_RPN;
+    walk->rpn = mmu_rpn(mmu, gpa);
+    walk->cacheable &= mmu_page_cacheable(mmu->shared, gpa, walk->rpn);
 }
 
 bool mmu_walk(struct mmu *mmu, u32 mode, u64 linear, enum mmu_access access, struct walk *walk,
@@ -180,7 +180,7 @@ bool mmu_walk(struct mmu *mmu, u32 mode, u64 linear, enum mmu_access access, str
     for (unsigned level = t->top_level;; level--) {
         unsigned shift = PAGE_SHIFT + t->index_bits * (level - 1);
         u64 at = table + bits_get(linear, shift, t->index_bits) * t->entry_size;
-        u32 rpn = physmem_rpn(mmu->mem, at);
+        u32 rpn = mmu_rpn(mmu, at);
         u64 entry = read_entry(mmu, at, t->entry_size, rpn);
         if (!(entry & PTE_P)) {
             return page_fault(fault, linear, mode, access, 0);
@@ -189,7 +189,7 @@ bool mmu_walk(struct mmu *mmu, u32 mode, u64 linear, enum mmu_access access, str
         if (entry & reserved_bits(entry, level, large, mode)) {
             return page_fault(fault, linear, mode, access, PF_PRESENT | PF_RESERVED);
         }
-        walk->cacheable &= rpn != PHYSMEM_NO_RPN;
+        walk->cacheable &= mmu_page_cacheable(mmu->shared, at, rpn);
         walk->path[walk->depth].rpn = rpn;
         walk->path[walk->depth++].level = (u8)level;
         all &= entry;
@@ -215,7 +215,7 @@ bool mmu_load_pdptes(struct mmu *mmu, u64 cr3, u64 pdpte[4])
     u64 loaded[4];
     for (unsigned i = 0; i < 4; i++) {
         u64 at = (cr3 & 0xFFFFFFE0u) + i * 8;
-        loaded[i] = read_entry(mmu, at, 8, physmem_rpn(mmu->mem, at));
+        loaded[i] = read_entry(mmu, at, 8, mmu_rpn(mmu, at));
         // SDM 3A table 4-8: bits 2:1, 8:5 and everything from MAXPHYADDR up are reserved.
         if ((loaded[i] & PTE_P) && (loaded[i] & (~PHYS_MASK | 0x1E6))) {
             return false;

@@ -36,8 +36,19 @@ static void cpu_kick(void *cpu)
     ((struct fake_cpu *)cpu)->kicks++;
 }
 
-static const struct cpu_signal_ops signal_ops = {cpu_set_intr, cpu_nmi, cpu_init, cpu_sipi,
-                                                 cpu_kick};
+static void cpu_yield(void *cpu)
+{
+    ((struct fake_cpu *)cpu)->yields++;
+}
+
+static void cpu_apic_page(void *cpu, u64 gpa)
+{
+    ((struct fake_cpu *)cpu)->apic_page = gpa;
+}
+
+static const struct cpu_signal_ops signal_ops = {cpu_set_intr, cpu_nmi,  cpu_init,
+                                                 cpu_sipi,     cpu_kick, cpu_yield,
+                                                 cpu_apic_page};
 
 static void serial_write(void *ctx, const u8 *bytes, size_t size)
 {

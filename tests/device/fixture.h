@@ -22,8 +22,9 @@
 // What the LAPIC told one CPU.
 struct fake_cpu {
     bool intr;
-    unsigned nmis, inits, sipis, kicks;
+    unsigned nmis, inits, sipis, kicks, yields;
     u8 sipi_vector;
+    u64 apic_page;
 };
 
 // The far end of a serial port.

@@ -133,7 +133,7 @@ static void init_and_startup(void **state)
 {
     struct fixture *f = *state;
     enable_all(f);
-    unsigned kicks = f->cpu[0].kicks;
+    unsigned yields = f->cpu[0].yields;
     lapic_put(f, 1, TPR, 0x20);
     send(f, 0, 1, 0xC500); // INIT, level assert
     assert_int_equal(f->cpu[1].inits, 1);
@@ -146,7 +146,7 @@ static void init_and_startup(void **state)
     assert_int_equal(f->cpu[1].sipi_vector, 8);
     send(f, 0, 3, 0x4400);
     assert_int_equal(f->cpu[3].nmis, 1);
-    assert_true(f->cpu[0].kicks > kicks); // sending ends the quantum
+    assert_true(f->cpu[0].yields > yields); // sending ends the turn
 }
 
 // 11.5.3
@@ -322,10 +322,17 @@ static void base_msr(void **state)
     assert_true(apic->ops->write_msr(apic->apic, 0x1B, 0xFED00900));
     assert_int_equal(mmio_read(f, LAPIC_BASE + 0x30), 0xFFFFFFFF);
     assert_int_equal(mmio_read(f, 0xFED00030), 0x50014);
+    assert_int_equal(f->cpu[0].apic_page, 0xFED00000);
+    f->bus.current_cpu = 1; // has its own where it was, and nothing at CPU 0's
+    assert_int_equal(mmio_read(f, LAPIC_BASE + 0x30), 0x50014);
+    assert_int_equal(mmio_read(f, 0xFED00030), 0xFFFFFFFF);
+    assert_int_equal(f->cpu[1].apic_page, LAPIC_BASE);
+    f->bus.current_cpu = 0;
     apic->ops->set_cr8(apic->apic, 3);
     // off: its pins are INTR and NMI
     assert_true(apic->ops->write_msr(apic->apic, 0x1B, 0xFED00100));
     assert_int_equal(mmio_read(f, 0xFED00030), 0xFFFFFFFF);
+    assert_int_equal(f->cpu[0].apic_page, CPU_NO_APIC_PAGE);
     assert_int_equal(apic->ops->get_cr8(apic->apic), 0); // and its state is gone
     pic_initialise(f);
     isa_set(f, 4, true);

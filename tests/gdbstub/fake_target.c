@@ -104,6 +104,15 @@ unsigned machine_cpu_count(const struct machine *m)
     return 1;
 }
 
+unsigned target_cpu(const struct target *t)
+{
+    return 0;
+}
+
+void target_select_cpu(struct target *t, unsigned cpu)
+{
+}
+
 struct guest *target_guest(struct target *t)
 {
     return (struct guest *)(void *)t;

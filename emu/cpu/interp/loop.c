@@ -396,13 +396,22 @@ static void note_before(struct cpu *cpu)
     cpu->before.rflags = cpu->rflags;
 }
 
+// Why the run ends at this boundary; BUDGET: nobody wants it to.
+static enum cpu_exit wanted_exit(const struct cpu *cpu)
+{
+    return cpu->kicked ? (cpu->yielded ? CPU_EXIT_YIELD : CPU_EXIT_KICK)
+           : cpu->stop ? CPU_EXIT_STOPPED
+                       : CPU_EXIT_BUDGET;
+}
+
 // At a boundary with something to look at. True: *why is the reason to leave; else whether a step
 // was spent on it.
 static bool look(struct cpu *cpu, enum cpu_exit *why, bool *spent)
 {
     *spent = false;
     if (cpu->kicked || cpu->stop || cpu->shutdown) {
-        *why = cpu->kicked ? CPU_EXIT_KICK : cpu->stop ? CPU_EXIT_STOPPED : CPU_EXIT_SHUTDOWN;
+        *why = wanted_exit(cpu);
+        *why = *why == CPU_EXIT_BUDGET ? CPU_EXIT_SHUTDOWN : *why;
         return true;
     }
     note_before(cpu);
@@ -480,7 +489,7 @@ static enum cpu_exit run(struct cpu *cpu)
         run_pages(cpu);
     }
     // Whatever the budget was cut to.
-    return cpu->kicked ? CPU_EXIT_KICK : cpu->stop ? CPU_EXIT_STOPPED : CPU_EXIT_BUDGET;
+    return wanted_exit(cpu);
 }
 
 enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)
@@ -490,14 +499,14 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)
     cpu->steps_left = cpu->accounted = (s64)cpu->run_budget;
     cpu->accounted_cpl = cpu->cpl;
     cpu->not_instructions = 0;
-    cpu->kicked = false;
+    cpu->kicked = cpu->yielded = false;
     cpu->current = NULL;
     cpu->page = NULL; // another CPU may have dropped it
     cpu->before.steps_left = -1;
     enum cpu_exit why = run(cpu);
     account(cpu);
     cpu_sync_clock(cpu);
-    cpu->kicked = cpu->stop = false;
+    cpu->kicked = cpu->yielded = cpu->stop = false;
     return why;
 }
 

@@ -182,7 +182,7 @@ BIND_ONE(nop, nop)
 static bool pause(struct cpu *cpu, const struct insn *insn)
 {
     if (cpu->config.cpu_count > 1) {
-        cpu->kicked = true;
+        cpu->kicked = cpu->yielded = true;
         cpu->boundary = true;
     }
     return true;

@@ -318,11 +318,19 @@ static void register_write(struct lapic_cpu *c, u32 reg, u32 value)
     lapic_update(c);
 }
 
+// The APIC that an access to a region means: the executing CPU's own, if it is enabled and lies
+// there. Other CPUs' are out of its reach.
+static struct lapic_cpu *own_apic(const struct lapic_cpu *region)
+{
+    struct lapic_cpu *c = &region->owner->cpu[region->owner->dev->bus->current_cpu];
+    bool here = (c->base & BASE_ADDRESS) == (region->base & BASE_ADDRESS);
+    return here && lapic_hardware_enabled(c) ? c : NULL;
+}
+
 static u64 lapic_read(void *ctx, u64 offset, unsigned size)
 {
-    struct device *dev = ctx;
-    struct lapic_cpu *c = &((struct lapic *)dev->state)->cpu[dev->bus->current_cpu];
-    if (!lapic_hardware_enabled(c)) {
+    struct lapic_cpu *c = own_apic(ctx);
+    if (!c) {
         return ~UINT64_C(0);
     }
     u32 reg = (u32)offset & ~15u;
@@ -335,9 +343,8 @@ static u64 lapic_read(void *ctx, u64 offset, unsigned size)
 
 static void lapic_write(void *ctx, u64 offset, u64 value, unsigned size)
 {
-    struct device *dev = ctx;
-    struct lapic_cpu *c = &((struct lapic *)dev->state)->cpu[dev->bus->current_cpu];
-    if (!lapic_hardware_enabled(c) || (offset & 15) || size != 4) {
+    struct lapic_cpu *c = own_apic(ctx);
+    if (!c || (offset & 15) || size != 4) {
         return;
     }
     if (!register_known((u32)offset)) {
@@ -392,8 +399,15 @@ static bool lapic_read_msr(void *ctx, u32 msr, u64 *value)
     }
 }
 
-// All CPUs see the registers at one place, that of CPU 0's base: who moves one APIC alone is not
-// served.
+static void place(struct lapic_cpu *c)
+{
+    const struct device_bus *bus = c->owner->dev->bus;
+    const struct cpu_signal *cpu = &bus->cpu_signals[c->index];
+    u64 address = c->base & BASE_ADDRESS;
+    io_space_map(bus->mmio, c->region, address, true);
+    cpu->ops->set_apic_page(cpu->cpu, lapic_hardware_enabled(c) ? address : CPU_NO_APIC_PAGE);
+}
+
 static bool base_write(struct lapic_cpu *c, u64 value)
 {
     if (value & ~BASE_VALID) {
@@ -404,9 +418,7 @@ static bool base_write(struct lapic_cpu *c, u64 value)
     if (disabled) {
         lapic_init(c); // its state is lost (11.4.3)
     }
-    if (c->index == 0) {
-        io_space_map(c->owner->dev->bus->mmio, c->owner->region, value & BASE_ADDRESS, true);
-    }
+    place(c);
     lapic_update(c);
     return true;
 }
@@ -473,11 +485,11 @@ static struct status lapic_create(struct device *dev, const void *fdt, int node)
     }
     l->dev = dev;
     l->virtual_wire = fdt_getprop(fdt, node, "viv,virtual-wire", NULL);
-    l->region = io_space_add_movable(bus->mmio, length, &lapic_ops, dev, "lapic");
     for (unsigned i = 0; i < bus->cpu_count; i++) {
         struct lapic_cpu *c = &l->cpu[i];
         c->owner = l;
         c->index = i;
+        c->region = io_space_add_movable(bus->mmio, length, &lapic_ops, c, "lapic");
         c->timer_deadline_ns = EVENT_NEVER;
         const struct event e = {&c->timer_deadline_ns, lapic_timer_fire, c, "lapic timer"};
         c->timer_event = event_add(bus->events, &e);
@@ -506,15 +518,17 @@ static void lapic_reset(struct device *dev)
             c->lvt[LVT_LINT0] = DELIVER_EXTINT << 8;
             c->lvt[LVT_LINT1] = DELIVER_NMI << 8;
         }
+        place(c);
         lapic_update(c);
     }
-    io_space_map(dev->bus->mmio, l->region, l->base_reset, true);
 }
 
 static void lapic_loaded(struct device *dev)
 {
     struct lapic *l = dev->state;
-    io_space_map(dev->bus->mmio, l->region, l->cpu[0].base & BASE_ADDRESS, true);
+    for (unsigned i = 0; i < dev->bus->cpu_count; i++) {
+        place(&l->cpu[i]);
+    }
 }
 
 #define F(n, member) FIELD(struct lapic, cpu[n].member)

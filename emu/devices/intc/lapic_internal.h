@@ -52,13 +52,13 @@ struct lapic_cpu {
     struct lapic *owner;
     unsigned index;
     unsigned timer_event;
+    struct io_region *region; // at base; of several at one place, any serves all
 };
 
 struct lapic {
     struct lapic_cpu cpu[LAPIC_MAX_CPUS];
     // Wiring.
     struct device *dev;
-    struct io_region *region;
     u64 base_reset;
     u64 timer_hz, tsc_hz;
     bool virtual_wire;

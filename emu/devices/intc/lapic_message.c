@@ -121,7 +121,7 @@ void lapic_icr_write(struct lapic_cpu *c, u32 low)
     send(l, targets, &m);
     const struct cpu_signal *cpu = &bus->cpu_signals[c->index];
     if (targets & ~self) {
-        cpu->ops->kick(cpu->cpu); // sending an IPI ends the quantum
+        cpu->ops->yield(cpu->cpu); // sending an IPI ends the turn
     }
 }
 
