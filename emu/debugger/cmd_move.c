@@ -35,6 +35,9 @@ void print_place(struct target *t, FILE *out)
     target_regs(t, &regs);
     fputs("step ", out);
     print_step(timeline_step(t->timeline), out);
+    if (machine_cpu_count(t->m) > 1) {
+        fprintf(out, "  cpu %u", t->cpu);
+    }
     fprintf(out, "  ring %u", regs.cpl);
     print_task(t, out);
     fputs(regs.halted ? "  halted\n" : "\n", out);

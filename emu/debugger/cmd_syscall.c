@@ -33,6 +33,7 @@ struct item {
 struct call {
     struct target *t;
     u64 task, rsp0_address;
+    unsigned cpu; // where it was made
     u64 begin; // the state before SYSCALL
     u64 user_rip, return_rip;
     struct syscall_view view;
@@ -118,6 +119,9 @@ static void note_switch(struct call *c, const struct watch_hit *hit)
 static bool on_access(void *ctx, const struct watch_hit *hit)
 {
     struct call *c = ctx;
+    if (hit->cpu != c->cpu) {
+        return false;
+    }
     if (hit->address == c->rsp0_address && hit->kind == WATCH_WRITE && hit->size == 8) {
         note_switch(c, hit);
         return !c->mine && (c->view.number == NR_EXIT || c->view.number == NR_EXIT_GROUP);
@@ -131,6 +135,10 @@ static bool on_access(void *ctx, const struct watch_hit *hit)
 static bool on_event(void *ctx, const struct probe_event *e)
 {
     struct call *c = ctx;
+    if (e->cpu != c->cpu) { // the task may have been moved to another CPU
+        return e->kind == PROBE_transition && e->to_cpl == 3 && e->from_cpl < 3 &&
+               target_task(c->t) == c->task;
+    }
     if (e->kind == PROBE_page_fault && c->mine) {
         struct item *item = add_item(c, ITEM_FAULT, e->step, e->rip);
         if (item) {
@@ -200,6 +208,7 @@ static void read_call(struct call *c)
     c->return_rip = regs.gpr[CPU_RCX];
     c->user_rip = c->return_rip - 2;
     c->rsp0_address = regs.tr.base + 4;
+    c->cpu = c->t->cpu;
     c->view = (struct syscall_view){
         .number = regs.gpr[CPU_RAX],
         .row = row ? row : syscall_row_unknown(),

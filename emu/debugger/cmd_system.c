@@ -142,7 +142,38 @@ bool cmd_cr(struct target *t, const char *args, FILE *out)
 
 bool cmd_cpu(struct target *t, const char *args, FILE *out)
 {
-    tables_cpu_fields(out, t->m, t->cpu);
+    u64 number;
+    if (args_end(args)) {
+        tables_cpu_fields(out, t->m, t->cpu);
+        return true;
+    }
+    if (!args_number(t, &args, &number, out)) {
+        return false;
+    }
+    if (number >= machine_cpu_count(t->m)) {
+        fprintf(out, "there is no CPU %llu; cpus lists them\n", (unsigned long long)number);
+        return false;
+    }
+    target_select_cpu(t, (unsigned)number);
+    print_place(t, out);
+    return true;
+}
+
+bool cmd_cpus(struct target *t, const char *args, FILE *out)
+{
+    for (unsigned i = 0; i < machine_cpu_count(t->m); i++) {
+        struct cpu_regs regs;
+        struct guest_task task;
+        char where[100];
+        target_get_regs(t, i, &regs);
+        target_where(t, regs.rip, where, sizeof(where));
+        fprintf(out, "%c cpu %u  ring %u%s  %s", i == t->cpu ? '>' : ' ', i, regs.cpl,
+                regs.halted ? "  halted" : "", where);
+        if (t->guest && guest_current(t->guest, i, &task)) {
+            fprintf(out, "  pid %d (%s)", task.pid, task.comm);
+        }
+        fputc('\n', out);
+    }
     return true;
 }
 

@@ -171,6 +171,9 @@ static void print_fault(struct target *t, const struct event_row *row, u64 here,
 void print_row(struct target *t, const struct event_row *row, u64 here, FILE *out)
 {
     fprintf(out, "%12llu  ", (unsigned long long)row->event.step);
+    if (machine_cpu_count(t->m) > 1) {
+        fprintf(out, "cpu %u  ", row->event.cpu);
+    }
     if (row->event.kind == PROBE_page_fault) {
         print_fault(t, row, here, out);
     } else {
@@ -250,8 +253,11 @@ void print_writer(struct target *t, const struct target_writer *w, FILE *out)
     target_where(t, w->rip, where, sizeof(where));
     fprintf(out, "step ");
     print_step(w->step, out);
-    fprintf(out, "  by %s%s%s", sources[w->source],
-            w->source == WATCH_BY_DEVICE ? " during " : " at ", where);
+    fprintf(out, "  by %s", sources[w->source]);
+    if (w->source != WATCH_BY_DEVICE && machine_cpu_count(t->m) > 1) {
+        fprintf(out, " %u", w->cpu);
+    }
+    fprintf(out, "%s%s", w->source == WATCH_BY_DEVICE ? " during " : " at ", where);
     if (w->pid) {
         fprintf(out, ", pid %d", w->pid);
     }

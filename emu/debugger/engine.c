@@ -39,6 +39,28 @@ static bool stop_now(const struct run *run)
     return run->pending_count || (!run->back && run->met.found);
 }
 
+// What is met is judged from the CPU where it happens: while something looks, that is the target's.
+static unsigned look_from(struct target *t, unsigned cpu)
+{
+    unsigned before = t->cpu;
+    t->cpu = cpu;
+    return before;
+}
+
+static void take_access(struct target *t, const struct watch_hit *hit)
+{
+    struct run *run = &t->run;
+    const struct goal *goal = run->goal;
+    if (in_ranges(goal, hit) && (!goal->on_access || goal->on_access(goal->ctx, hit))) {
+        u64 after = run->back && goal->after_access && hit->kind != WATCH_EXECUTE;
+        struct met met = {.found = true, .step = hit->step + after, .cpu = hit->cpu, .hit = *hit};
+        goal_met(run, &met);
+    }
+    if (goal->points) {
+        points_on_access(t, hit);
+    }
+}
+
 static bool on_watch(void *ctx, const struct watch_hit *hit)
 {
     struct target *t = ctx;
@@ -52,15 +74,9 @@ static bool on_watch(void *ctx, const struct watch_hit *hit)
     }
     struct watch_hit copy = *hit;
     copy.size = execute ? 1 : hit->size;
-    const struct goal *goal = run->goal;
-    if (in_ranges(goal, &copy) && (!goal->on_access || goal->on_access(goal->ctx, &copy))) {
-        u64 after = run->back && goal->after_access && hit->kind != WATCH_EXECUTE;
-        struct met met = {.found = true, .step = hit->step + after, .hit = copy};
-        goal_met(run, &met);
-    }
-    if (goal->points) {
-        points_on_access(t, &copy);
-    }
+    unsigned selected = look_from(t, hit->cpu);
+    take_access(t, &copy);
+    look_from(t, selected);
     return stop_now(run);
 }
 
@@ -81,10 +97,12 @@ static void on_probe(void *ctx, const struct probe_event *event)
     if (!t->running || !goal) {
         return;
     }
+    unsigned selected = look_from(t, event->cpu);
     if ((goal->probes & BIT(event->kind)) &&
         (!goal->on_event || goal->on_event(goal->ctx, event))) {
         struct met met = {.found = true,
                           .step = event->step + !goal->before_event,
+                          .cpu = event->cpu,
                           .is_event = true,
                           .event = *event};
         goal_met(run, &met);
@@ -92,6 +110,7 @@ static void on_probe(void *ctx, const struct probe_event *event)
     if (goal->points) {
         points_on_event(t, event);
     }
+    look_from(t, selected);
     if (stop_now(run)) {
         machine_stop_soon(t->m);
     }
@@ -137,8 +156,12 @@ static bool go_on(struct target *t, const struct machine_result *result, enum en
     points_judge(t);
     if (run->met.found) {
         run->met.step = timeline_step(t->timeline);
+        t->cpu = run->met.cpu;
         *end_why = ENGINE_MET;
         return false;
+    }
+    if (run->goal->own_step && machine_stopped_after_step(t->m)) {
+        return false; // ENGINE_REACHED
     }
     switch (result->exit) {
     case MACHINE_EXIT_UNTIL:
@@ -171,6 +194,9 @@ enum engine_end engine_forward(struct target *t, const struct goal *goal, u64 un
     events_run_begin(t->events, step);
     while (step < until_step) {
         u64 chunk = until_step - step < CHUNK_STEPS ? until_step : step + CHUNK_STEPS;
+        if (goal->own_step) {
+            machine_stop_after_step(t->m, t->cpu);
+        }
         t->running = true;
         struct machine_result result = timeline_run(t->timeline, chunk);
         t->running = false;
@@ -187,6 +213,7 @@ enum engine_end engine_forward(struct target *t, const struct goal *goal, u64 un
         events_run_begin(t->events, step);
     }
     events_run_end(t->events, step);
+    machine_stopped_after_step(t->m); // no longer wanted
     end(t);
     if (why == ENGINE_MET && !timeline_is_at_step(t->timeline)) {
         engine_return(t, step); // the state that every way here leads to

@@ -37,14 +37,37 @@ enum engine_end move_back_to_goal(struct target *t, struct goal *goal, u64 befor
             return ENGINE_CANCELLED;
         }
         t->run.met = met;
+        t->cpu = met.cpu;
     }
     return arrived(t, end);
 }
 
+// With several CPUs a step is one of the target's: the others go on by the machine's schedule.
 enum engine_end move_step(struct target *t)
 {
-    struct goal nothing = {.points = true};
-    return engine_forward(t, &nothing, timeline_step(t->timeline) + 1);
+    bool several = machine_cpu_count(t->m) > 1;
+    struct goal goal = {.points = true, .own_step = several};
+    return engine_forward(t, &goal, several ? UINT64_MAX : timeline_step(t->timeline) + 1);
+}
+
+// To the state before the last step that the target's CPU made before here.
+static enum engine_end own_step_back(struct target *t)
+{
+    struct goal nothing = {0};
+    u64 high = timeline_step(t->timeline), begin = timeline_begin(t->timeline);
+    while (high > begin) {
+        u64 low = timeline_checkpoint_before(t->timeline, high - 1);
+        low = low < begin ? begin : low;
+        if (engine_scan(t, &nothing, low, high) != ENGINE_REACHED) {
+            return ENGINE_CANCELLED;
+        }
+        u64 last = machine_last_step(t->m, t->cpu);
+        if (last != UINT64_MAX && last >= low) {
+            return engine_seek(t, last) ? ENGINE_REACHED : ENGINE_CANCELLED;
+        }
+        high = low;
+    }
+    return ENGINE_BEGIN;
 }
 
 enum engine_end move_step_back(struct target *t)
@@ -52,6 +75,9 @@ enum engine_end move_step_back(struct target *t)
     u64 step = timeline_step(t->timeline);
     if (step <= timeline_begin(t->timeline)) {
         return ENGINE_BEGIN;
+    }
+    if (machine_cpu_count(t->m) > 1) {
+        return own_step_back(t);
     }
     return engine_seek(t, step - 1) ? ENGINE_REACHED : ENGINE_CANCELLED;
 }
@@ -85,12 +111,16 @@ struct unit_search {
     struct target *t;
     enum target_unit unit;
     u64 task; // user mode: of this task; 0: of any
+    unsigned cpu; // of switches
     u64 before;
 };
 
 static bool unit_event(void *ctx, const struct probe_event *event)
 {
     const struct unit_search *s = ctx;
+    if (s->unit == TARGET_SWITCH) {
+        return event->cpu == s->cpu;
+    }
     if (s->unit == TARGET_USER) {
         return event->to_cpl == 3 && event->from_cpl < 3 &&
                (!s->task || target_task(s->t) == s->task);
@@ -139,12 +169,13 @@ static enum engine_end event_back(struct target *t, enum target_unit unit)
         return cancelled ? ENGINE_CANCELLED : ENGINE_BEGIN;
     }
     u64 step = row->event.step + (unit != TARGET_USER);
+    t->cpu = row->event.cpu;
     return engine_seek(t, step) ? ENGINE_REACHED : ENGINE_CANCELLED;
 }
 
 // A kernel that switches tasks writes the new one's RSP0 into the TSS (SDM 3A 7.7); one that keeps
 // RSP0 constant is known by its writes of CR3.
-static void switch_goal(struct target *t, struct goal *goal)
+static void switch_goal(struct target *t, struct unit_search *search, struct goal *goal)
 {
     enum guest_task_identity identity;
     struct cpu_regs regs;
@@ -154,7 +185,10 @@ static void switch_goal(struct target *t, struct goal *goal)
         goal->ranges[goal->range_count++] =
             (struct watch_range){.first = regs.tr.base + 4, .size = 8, .kinds = WATCH_WRITE};
     } else {
+        *search = (struct unit_search){.t = t, .unit = TARGET_SWITCH, .cpu = t->cpu};
         goal->probes = BIT(PROBE_cr3_write);
+        goal->on_event = unit_event;
+        goal->ctx = search;
     }
     goal->after_access = true;
 }
@@ -171,8 +205,9 @@ static enum engine_end settle_switch(struct target *t)
         if (here.task - here.rsp < STACK_BYTES || here.cpl) {
             return end;
         }
-        struct goal nothing = {0};
-        end = engine_forward(t, &nothing, timeline_step(t->timeline) + 1);
+        struct goal nothing = {.own_step = machine_cpu_count(t->m) > 1};
+        end = engine_forward(t, &nothing,
+                             nothing.own_step ? UINT64_MAX : timeline_step(t->timeline) + 1);
     }
     return end;
 }
@@ -180,7 +215,8 @@ static enum engine_end settle_switch(struct target *t)
 static enum engine_end switch_forward(struct target *t)
 {
     struct goal goal = {0};
-    switch_goal(t, &goal);
+    struct unit_search search;
+    switch_goal(t, &search, &goal);
     enum engine_end end = move_to_goal(t, &goal);
     return end == ENGINE_REACHED && goal.range_count ? settle_switch(t) : end;
 }
@@ -190,7 +226,8 @@ static enum engine_end switch_back(struct target *t)
     u64 origin = timeline_step(t->timeline), before = origin;
     for (;;) {
         struct goal goal = {0};
-        switch_goal(t, &goal);
+        struct unit_search search;
+        switch_goal(t, &search, &goal);
         enum engine_end end = move_back_to_goal(t, &goal, before);
         if (end != ENGINE_REACHED || !goal.range_count) {
             return end;
@@ -249,9 +286,23 @@ static enum engine_end move_back(struct target *t, enum target_unit unit)
     }
 }
 
+static enum engine_end own_instructions(struct target *t, enum target_direction direction,
+                                        u64 count)
+{
+    enum engine_end end = ENGINE_REACHED;
+    for (u64 i = 0; i < count && end == ENGINE_REACHED; i++) {
+        t->origin = timeline_step(t->timeline);
+        end = direction == TARGET_FORWARD ? arrived(t, move_step(t)) : move_step_back(t);
+    }
+    return end;
+}
+
 static enum engine_end move_instructions(struct target *t, enum target_direction direction,
                                          u64 count)
 {
+    if (machine_cpu_count(t->m) > 1) {
+        return own_instructions(t, direction, count);
+    }
     u64 here = timeline_step(t->timeline), begin = timeline_begin(t->timeline);
     if (direction == TARGET_FORWARD) {
         struct goal points = {.points = true};

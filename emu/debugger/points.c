@@ -230,7 +230,8 @@ void points_on_access(struct target *t, const struct watch_hit *hit)
         if (!p->enabled || !(watch_kinds(p) & hit->kind)) {
             continue;
         }
-        struct met met = {.found = true, .step = hit->step, .number = p->number, .hit = *hit};
+        struct met met = {
+            .found = true, .step = hit->step, .cpu = hit->cpu, .number = p->number, .hit = *hit};
         if (hit->kind == WATCH_EXECUTE) {
             if (p->address == hit->address && right_task(t, p) &&
                 target_condition(t, p->condition)) {
@@ -298,6 +299,7 @@ void points_on_event(struct target *t, const struct probe_event *event)
             event_catch(t, &point->p, event)) {
             struct met met = {.found = true,
                               .step = event->step + 1,
+                              .cpu = event->cpu,
                               .number = point->p.number,
                               .is_event = true,
                               .event = *event};
@@ -317,7 +319,11 @@ void points_judge(struct target *t)
         if (!point) {
             continue;
         }
-        if (target_condition(t, point->p.condition)) {
+        unsigned selected = t->cpu;
+        t->cpu = met.cpu;
+        bool holds = target_condition(t, point->p.condition);
+        t->cpu = selected;
+        if (holds) {
             accept(t, point, &met);
         } else if (!met.is_event && met.hit.kind == WATCH_WRITE) {
             apply_write(point, &met.hit);

@@ -136,7 +136,10 @@ static struct target_writer writer_of(struct writers *w, unsigned index)
     }
     // Whose it was is read where it happened.
     if (w->t->guest && engine_seek(w->t, hit->step)) {
+        unsigned selected = w->t->cpu;
+        w->t->cpu = hit->cpu;
         out.pid = target_pid(w->t);
+        w->t->cpu = selected;
     }
     return out;
 }

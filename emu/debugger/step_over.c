@@ -121,12 +121,11 @@ static enum engine_end step_through(struct target *t, bool below)
     }
     o.next_rip = o.start.rip + insn.length;
     for (unsigned i = 0; i < RETRIES_MAX; i++) {
-        u64 step = timeline_step(t->timeline);
         enum engine_end end = move_step(t);
         if (end != ENGINE_REACHED) {
             return end;
         }
-        const struct probe_event *event = transition_of(t, step);
+        const struct probe_event *event = transition_of(t, timeline_step(t->timeline) - 1);
         u64 rip = place_here(t).rip;
         if (event && enters(event)) {
             if (!below && event->cause == TRANSITION_EXCEPTION) {
@@ -212,6 +211,7 @@ static enum engine_end back_to_entry(struct target *t, struct over *o)
     if (!row) {
         return cancelled ? ENGINE_CANCELLED : ENGINE_BEGIN;
     }
+    t->cpu = row->event.cpu;
     return engine_seek(t, row->event.step) ? ENGINE_REACHED : ENGINE_CANCELLED;
 }
 

@@ -80,6 +80,14 @@ unsigned target_cpu(const struct target *t)
     return t->cpu;
 }
 
+void target_select_cpu(struct target *t, unsigned cpu)
+{
+    if (cpu < machine_cpu_count(t->m)) {
+        t->cpu = cpu;
+        t->stop.cpu = cpu;
+    }
+}
+
 u64 target_step(const struct target *t)
 {
     return timeline_step(t->timeline);

@@ -31,6 +31,8 @@ struct machine *target_machine(struct target *t);
 struct symbols *target_symbols(struct target *t); // NULL: none given
 // The CPU that moves and expressions refer to, and the task it runs (0: unknown).
 unsigned target_cpu(const struct target *t);
+// A stop makes it the CPU where it happened; this chooses another that exists.
+void target_select_cpu(struct target *t, unsigned cpu);
 int target_pid(struct target *t);
 u64 target_step(const struct target *t);
 // What is known of the guest's kernel; NULL where no known kernel's symbols were given.

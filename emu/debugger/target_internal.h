@@ -26,6 +26,7 @@ struct goal {
     bool before_event; // an event's place is the state before it, not after
     bool after_access; // back: an access's place is the state after it, not before
     bool points;       // the user's points count too
+    bool own_step;     // forward: ends after the next step of the target's CPU
     const u32 *pages;  // back: intervals in which none of these pages was written are skipped
     unsigned page_count;
 };
@@ -34,6 +35,7 @@ struct goal {
 struct met {
     bool found;
     u64 step;   // the state to stand in
+    unsigned cpu;
     int number; // the point; 0: the goal itself
     bool is_event;
     struct watch_hit hit;

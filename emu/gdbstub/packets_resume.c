@@ -15,8 +15,7 @@ static void end_running(struct gdb_server *s)
     s->interrupted = false;
 }
 
-// A step is the machine's: the next state of the CPU that stopped, whichever task that is then;
-// unless "monitor steps task" was asked for.
+// A step is the CPU's, whichever task that runs then; the other CPUs go on by the schedule. Unless "monitor steps task" was asked for.
 static const struct target_stop *step_cpu(struct gdb_server *s, enum target_direction direction)
 {
     enum target_unit unit = s->own_steps ? TARGET_OWN : TARGET_INSTRUCTION;
@@ -29,6 +28,8 @@ static void note_stepping(struct gdb_server *s, s64 tid)
     struct gdb_thread thread;
     tid = tid > 0 ? tid : s->general;
     if (server_find(s, tid, &thread) && thread.runs) {
+        target_select_cpu(s->target, thread.cpu);
+        s->cpu = thread.cpu;
         s->stepping = thread.tid;
         s->ran = thread_of_cpu(s->target, s->cpu).tid;
     }
@@ -68,6 +69,7 @@ static const struct target_stop *step_range(struct gdb_server *s, s64 tid, u64 b
     struct cpu_regs regs;
     do {
         stop = target_move(s->target, TARGET_FORWARD, TARGET_OWN, 1);
+        s->cpu = stop->cpu;
         target_get_regs(s->target, s->cpu, &regs);
     } while (stop->kind == TARGET_STOP_STEP && regs.rip >= begin && regs.rip < end &&
              !gdb_server_cancel(s));

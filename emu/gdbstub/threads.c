@@ -177,11 +177,15 @@ bool thread_registers(struct target *t, const struct gdb_thread *thread, struct 
     return true;
 }
 
-// The address space of a task that is not in its own. False: the CPU's serves (kernel threads have
-// none, and the kernel is in all of them).
+// The address space of a task that is not in its own, or on another CPU than the target's. False:
+// that CPU's serves (kernel threads have none, and the kernel is in all of them).
 static bool foreign_space(struct target *t, const struct gdb_thread *thread,
                           struct walk_space *space)
 {
+    if (thread->runs && !thread->foreign && thread->cpu != target_cpu(t)) {
+        *space = walk_space_of_cpu(target_machine(t), thread->cpu);
+        return true;
+    }
     if ((thread->runs && !thread->foreign) || !thread->task.cr3) {
         return false;
     }

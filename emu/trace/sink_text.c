@@ -18,6 +18,7 @@
 
 struct sink_text {
     unsigned kinds;
+    bool cpus; // every line names its CPU
     struct trace_filter filter;
     struct tasks *tasks;
     struct line_queue *lines;
@@ -80,6 +81,15 @@ const char *trace_cause_name(unsigned cause)
     return cause < TRANSITION_CAUSE_COUNT && names[cause] ? names[cause] : "?";
 }
 
+// Step, and with several CPUs whose.
+static void begin_line(const struct sink_text *s, struct text *line, const struct probe_event *e)
+{
+    text_add(line, "%12llu ", (unsigned long long)e->step);
+    if (s->cpus) {
+        text_add(line, "[%u] ", e->cpu);
+    }
+}
+
 static void add_cause(struct text *line, const struct probe_event *e)
 {
     if (e->cause == TRANSITION_EXCEPTION) {
@@ -139,7 +149,8 @@ void sink_text_transition(struct sink_text *s, const struct probe_event *e)
         return;
     }
     struct text line = {0};
-    text_add(&line, "%12llu %u->%u ", (unsigned long long)e->step, e->from_cpl, e->to_cpl);
+    begin_line(s, &line, e);
+    text_add(&line, "%u->%u ", e->from_cpl, e->to_cpl);
     add_cause(&line, e);
     text_add(&line, " rip=0x%llx -> 0x%llx cr3=0x%llx", (unsigned long long)e->rip,
              (unsigned long long)e->address, (unsigned long long)e->cr3);
@@ -175,15 +186,16 @@ void sink_text_switch(struct sink_text *s, const struct switch_event *e)
     text_free(&line);
 }
 
-static void fault_line(struct text *line, const struct probe_event *e, enum fault_outcome outcome)
+static void fault_line(const struct sink_text *s, struct text *line, const struct probe_event *e,
+                       enum fault_outcome outcome)
 {
     const char *access = e->error_code & PF_FETCH   ? "fetch"
                          : e->error_code & PF_WRITE ? "write"
                                                     : "read";
-    text_add(line, "%12llu %u    fault %s 0x%llx error=0x%x rip=0x%llx cr3=0x%llx: %s",
-             (unsigned long long)e->step, e->from_cpl, access, (unsigned long long)e->address,
-             e->error_code, (unsigned long long)e->rip, (unsigned long long)e->cr3,
-             fault_outcome_name(outcome));
+    begin_line(s, line, e);
+    text_add(line, "%u    fault %s 0x%llx error=0x%x rip=0x%llx cr3=0x%llx: %s", e->from_cpl, access,
+             (unsigned long long)e->address, e->error_code, (unsigned long long)e->rip,
+             (unsigned long long)e->cr3, fault_outcome_name(outcome));
 }
 
 void sink_text_fault(struct sink_text *s, const struct probe_event *e, u64 number)
@@ -192,7 +204,7 @@ void sink_text_fault(struct sink_text *s, const struct probe_event *e, u64 numbe
         return;
     }
     struct text line = {0};
-    fault_line(&line, e, FAULT_PENDING);
+    fault_line(s, &line, e, FAULT_PENDING);
     s->tickets[number % TICKETS].number = number;
     s->tickets[number % TICKETS].ticket = line_queue_reserve(s->lines, text_get(&line));
     text_free(&line);
@@ -205,16 +217,18 @@ void sink_text_fault_ended(struct sink_text *s, const struct probe_event *e, u64
         return;
     }
     struct text line = {0};
-    fault_line(&line, e, outcome);
+    fault_line(s, &line, e, outcome);
     bool shown = wanted_name(s, fault_outcome_name(outcome), "");
     line_queue_finish(s->lines, s->tickets[number % TICKETS].ticket,
                       shown ? text_get(&line) : NULL);
     text_free(&line);
 }
 
-static void begin_call_line(struct text *line, const struct task *t, const struct probe_event *e)
+static void begin_call_line(const struct sink_text *s, struct text *line, const struct task *t,
+                            const struct probe_event *e)
 {
-    text_add(line, "%12llu %u->%u ", (unsigned long long)e->step, e->from_cpl, e->to_cpl);
+    begin_line(s, line, e);
+    text_add(line, "%u->%u ", e->from_cpl, e->to_cpl);
     if (t->pid) {
         text_add(line, "[pid %d] ", t->pid);
     }
@@ -251,7 +265,7 @@ static void on_enter(void *ctx, struct task *t, const struct probe_event *event)
         return;
     }
     struct text line = {0};
-    begin_call_line(&line, t, event);
+    begin_call_line(s, &line, t, event);
     add_call_args(&line, &t->call);
     line_queue_add(s->lines, text_get(&line));
     text_free(&line);
@@ -266,7 +280,7 @@ static void on_leave(void *ctx, struct task *t, const struct probe_event *event,
     if (!wanted_call(s, t, event)) {
         return;
     }
-    begin_call_line(&line, t, event);
+    begin_call_line(s, &line, t, event);
     add_call_args(&line, &t->call);
     text_add(&line, " = ");
     if (how == TASK_RESTART) {
@@ -305,6 +319,11 @@ struct sink_text *sink_text_create(struct tasks *tasks, unsigned kinds,
         tasks_listen(tasks, &listener);
     }
     return s;
+}
+
+void sink_text_show_cpus(struct sink_text *s)
+{
+    s->cpus = true;
 }
 
 void sink_text_destroy(struct sink_text *s)

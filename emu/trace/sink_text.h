@@ -38,6 +38,7 @@ const char *trace_exception_name(u8 vector);
 // tasks: NULL if neither system calls nor a filter by process need them. filter is copied.
 struct sink_text *sink_text_create(struct tasks *tasks, unsigned kinds,
                                    const struct trace_filter *filter, FILE *out);
+void sink_text_show_cpus(struct sink_text *s); // "[CPU]" behind every step
 void sink_text_destroy(struct sink_text *s);
 
 void sink_text_transition(struct sink_text *s, const struct probe_event *event);

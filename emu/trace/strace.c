@@ -115,6 +115,18 @@ static void add_time(struct strace *s, struct text *line, u64 ns)
     }
 }
 
+// -e viv=steps: step, with several CPUs whose, and ring.
+static char *step_text(const struct strace *s, const struct task *t, u64 step)
+{
+    unsigned long long number = step;
+    if (!s->o.steps) {
+        return xstrdup("");
+    }
+    return machine_cpu_count(tasks_machine(s->tasks)) > 1
+               ? xasprintf("%12llu [%u] %u ", number, t->cpu, s->ring)
+               : xasprintf("%12llu %u ", number, s->ring);
+}
+
 // A line of t's that begins at this step and time. -r counts from line to line as they are written.
 static void put(struct strace *s, struct task *t, const char *text, u64 step, u64 ns)
 {
@@ -123,8 +135,7 @@ static void put(struct strace *s, struct task *t, const char *text, u64 step, u6
         (t->pid && !wanted_pid(s, t->pid))) {
         return;
     }
-    char *head =
-        s->o.steps ? xasprintf("%12llu %u ", (unsigned long long)step, s->ring) : xstrdup("");
+    char *head = step_text(s, t, step);
     struct text rest = {0};
     add_time(s, &rest, ns);
     text_add(&rest, "%s", text);
@@ -474,6 +485,7 @@ static void on_signal(void *ctx, struct task *t, const struct task_signal *signa
 void strace_fault(struct strace *s, const struct probe_event *e, enum fault_outcome outcome)
 {
     struct task *t = tasks_current(s->tasks, e->cpu);
+    tasks_look_from(s->tasks, e->cpu);
     if (t && t->in_call && e->from_cpl < 3 && s->open == (int)t->index) {
         struct syscall_view view = styled(s, t); // the kernel has read an argument
         show_args(&s->per_task[t->index], &view, false);

@@ -63,6 +63,11 @@ struct task *tasks_get(struct tasks *ts, unsigned index)
     return &ts->all[index];
 }
 
+void tasks_look_from(struct tasks *ts, unsigned cpu)
+{
+    ts->cpu = cpu;
+}
+
 struct machine *tasks_machine(const struct tasks *ts)
 {
     return ts->m;

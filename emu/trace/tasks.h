@@ -81,6 +81,9 @@ void tasks_destroy(struct tasks *t);
 void tasks_listen(struct tasks *t, const struct task_listener *listener); // copied; at most four
 void tasks_transition(struct tasks *t, const struct probe_event *event);
 
+// What tasks read from the guest is read as this CPU sees it, until the next transition.
+void tasks_look_from(struct tasks *t, unsigned cpu);
+
 struct machine *tasks_machine(const struct tasks *t);
 // Who runs, or is served by the kernel, on a CPU as far as ring crossings tell; NULL: not known.
 struct task *tasks_current(struct tasks *t, unsigned cpu);

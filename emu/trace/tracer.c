@@ -215,6 +215,9 @@ void tracer_add_text(struct tracer *t, unsigned kinds, const struct trace_filter
         need_tasks(t);
     }
     t->text = sink_text_create(t->tasks, kinds, filter, out);
+    if (machine_cpu_count(t->m) > 1) {
+        sink_text_show_cpus(t->text);
+    }
 }
 
 struct strace *tracer_add_strace(struct tracer *t, const struct strace_options *options, FILE *out)
