@@ -4,6 +4,7 @@
 #include "frontends/cmd_debug.h"
 
 #include "base/memory.h"
+#include "frontends/branch_recorder.h"
 #include "frontends/debug_target.h"
 #include "frontends/gdb.h"
 #include "frontends/outcome.h"
@@ -38,9 +39,26 @@ static struct status check_options(struct run_options *o)
     return status_success();
 }
 
-static struct status save(struct session *s, const struct run_options *o)
+// What is recorded grows while the guest runs, so that a kill loses little.
+static struct status open_recorder(struct session *s, const struct run_options *o,
+                                   struct branch_recorder **out)
 {
-    return o->record ? session_save_recording(s, o->record) : status_success();
+    *out = NULL;
+    return o->record ? branch_recorder_open(out, s, o->record, o->self_contained)
+                     : status_success();
+}
+
+static struct status close_recorder(struct branch_recorder *r)
+{
+    return r ? branch_recorder_close(r) : status_success();
+}
+
+static bool tick(void *recorder)
+{
+    if (recorder) {
+        branch_recorder_tick(recorder);
+    }
+    return false;
 }
 
 // A line's comment and blanks are nothing; false: the command failed.
@@ -58,7 +76,8 @@ static bool run_line(struct target *target, char *line)
     return good;
 }
 
-static int run_script(struct session *s, const struct run_options *o)
+static int run_script(struct session *s, const struct run_options *o,
+                      struct branch_recorder *recorder)
 {
     FILE *script = strcmp(o->script, "-") == 0 ? stdin : fopen(o->script, "re");
     if (!script) {
@@ -67,7 +86,10 @@ static int run_script(struct session *s, const struct run_options *o)
         return outcome_fail(&bad);
     }
     struct debug_target d;
-    debug_target_open(&d, s, o, NULL, NULL);
+    debug_target_open(&d, s, o, tick, recorder);
+    if (recorder) {
+        branch_recorder_watch(recorder, d.timeline);
+    }
     char *line = NULL;
     size_t room = 0;
     unsigned number = 0;
@@ -76,6 +98,7 @@ static int run_script(struct session *s, const struct run_options *o)
         number++;
         good = run_line(d.target, line);
         posix_door_flush(s->door);
+        tick(recorder);
     }
     free(line);
     if (!good) {
@@ -89,47 +112,66 @@ static int run_script(struct session *s, const struct run_options *o)
     return good ? 0 : SCRIPT_FAILED;
 }
 
-static int debug_without_terminal(struct run_options *o)
+static int debug_by_script(struct run_options *o)
 {
     struct session session = {0};
-    struct status s = session_open(&session, o);
+    struct branch_recorder *recorder = NULL;
     int status = 0;
-    if (status_ok(&s) && o->script) {
-        status = run_script(&session, o);
-    } else if (status_ok(&s)) {
-        struct machine_result result = gdb_run(&session, o, &s);
-        posix_door_flush(session.door);
-        char line[OUTCOME_LINE] = "";
-        status = outcome_status(&session, &result, line);
-        if (*line) {
-            fprintf(stderr, "viv: %s\n", line);
-        }
+    struct status s = session_open(&session, o);
+    if (status_ok(&s)) {
+        s = open_recorder(&session, o, &recorder);
     }
-    if (status_ok(&s) && o->script) {
-        s = save(&session, o);
+    if (status_ok(&s)) {
+        status = run_script(&session, o, recorder);
+        s = close_recorder(recorder);
     }
     session_close(&session);
     return status_ok(&s) ? status : outcome_fail(&s);
 }
 
+static int debug_by_gdb(struct run_options *o)
+{
+    struct session session = {0};
+    int status = 0;
+    struct status s = session_open(&session, o);
+    if (status_ok(&s)) {
+        struct machine_result result = gdb_run(&session, o, &s);
+        posix_door_flush(session.door);
+        char line[OUTCOME_LINE] = "";
+        status = outcome_status(&session, &result, line);
+        status = outcome_end(&s, status, line);
+    } else {
+        status = outcome_fail(&s);
+    }
+    session_close(&session);
+    return status;
+}
+
 // The terminal debugger asks its keyboard whether to go on; it exists after the target.
 struct late_cancel {
     struct tui *tui;
+    struct branch_recorder *recorder;
 };
 
 static bool cancel(void *ctx)
 {
-    return tui_cancel(((struct late_cancel *)ctx)->tui);
+    struct late_cancel *late = ctx;
+    tick(late->recorder);
+    return tui_cancel(late->tui);
 }
 
-static int run_terminal(struct session *s, const struct run_options *o, struct tui_door *door)
+static int run_terminal(struct session *s, const struct run_options *o, struct tui_door *door,
+                        struct branch_recorder *recorder)
 {
-    struct late_cancel late = {0};
+    struct late_cancel late = {.recorder = recorder};
     struct debug_target d;
     struct host_door process = posix_door_host(s->door);
     tui_door_set_process(door, &process);
     tui_door_set_clock(door, machine_clock(s->machine));
     debug_target_open(&d, s, o, cancel, &late);
+    if (recorder) {
+        branch_recorder_watch(recorder, d.timeline);
+    }
     struct tui_config config = {
         .target = d.target, .door = door, .can_type = !o->replay || o->goes_live};
     late.tui = tui_create(&config);
@@ -147,9 +189,14 @@ static int debug_on_terminal(struct run_options *o)
                            .serial = {tui_door_console(door), tui_door_output(door)}};
     o->outside = &outside;
     struct status s = session_open(&session, o);
-    int status = status_ok(&s) ? run_terminal(&session, o, door) : 0;
+    struct branch_recorder *recorder = NULL;
+    int status = 0;
     if (status_ok(&s)) {
-        s = save(&session, o);
+        s = open_recorder(&session, o, &recorder);
+    }
+    if (status_ok(&s)) {
+        status = run_terminal(&session, o, door, recorder);
+        s = close_recorder(recorder);
     }
     session_close(&session);
     tui_door_destroy(door);
@@ -168,9 +215,10 @@ int cmd_debug(int argc, char **argv)
     if (status_ok(&s)) {
         s = check_options(&o);
     }
-    int status = status_ok(&s) ? o.gdb || o.script ? debug_without_terminal(&o)
-                                                   : debug_on_terminal(&o)
-                               : outcome_fail(&s);
+    int status = !status_ok(&s) ? outcome_fail(&s)
+                 : o.gdb        ? debug_by_gdb(&o)
+                 : o.script     ? debug_by_script(&o)
+                                : debug_on_terminal(&o);
     options_free(&o);
     return status;
 }

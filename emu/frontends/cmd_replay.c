@@ -224,32 +224,7 @@ static int replay(struct session *s, const struct run_options *o, struct outcome
         status = 0;
     }
     player_destroy(r.player);
-    if (!status_ok(&error)) {
-        return outcome_fail(&error);
-    }
-    if (*line) {
-        fprintf(stderr, "viv: %s\n", line);
-    }
-    return status;
-}
-
-// The recording under gdb: it may be left for a branch, which takes live input.
-static int replay_under_gdb(struct session *s, const struct run_options *o, struct outcome_watch *w)
-{
-    struct status error;
-    outcome_watch_begin(w, s);
-    struct machine_result result = gdb_run(s, o, &error);
-    posix_door_flush(s->door);
-    char line[OUTCOME_LINE] = "";
-    int status = outcome_status(s, &result, line);
-    outcome_report(s, o, w);
-    if (!status_ok(&error)) {
-        return outcome_fail(&error);
-    }
-    if (*line) {
-        fprintf(stderr, "viv: %s\n", line);
-    }
-    return status;
+    return outcome_end(&error, status, line);
 }
 
 static struct status check_options(struct run_options *o)
@@ -283,32 +258,15 @@ static struct status check_options(struct run_options *o)
     return status_success();
 }
 
+static int replay_or_debug(struct session *s, const struct run_options *o, struct outcome_watch *w)
+{
+    return o->gdb ? gdb_main(s, o, w) : replay(s, o, w);
+}
+
 int cmd_replay(int argc, char **argv)
 {
-    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
-        puts("usage: viv replay FILE [OPTION]...   (options that describe a machine: see viv run)");
-        options_help();
-        return 0;
-    }
-    struct run_options o;
-    struct outcome_watch w = {0};
-    struct session session = {0};
-    int status = 0;
-    struct status s = options_parse(&o, argc, argv);
-    if (status_ok(&s)) {
-        s = check_options(&o);
-    }
-    if (status_ok(&s)) {
-        s = outcome_watch_open(&w, &o);
-    }
-    if (status_ok(&s)) {
-        s = session_open(&session, &o);
-    }
-    if (status_ok(&s)) {
-        status = o.gdb ? replay_under_gdb(&session, &o, &w) : replay(&session, &o, &w);
-    }
-    session_close(&session);
-    outcome_watch_close(&w);
-    options_free(&o);
-    return status_ok(&s) ? status : outcome_fail(&s);
+    static const struct outcome_command command = {
+        "usage: viv replay FILE [OPTION]...   (options that describe a machine: see viv run)",
+        check_options, replay_or_debug};
+    return outcome_main(&command, argc, argv);
 }

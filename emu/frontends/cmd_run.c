@@ -92,7 +92,10 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
     if (o->from) {
         error = go_to_start(s, o);
     }
-    if (status_ok(&error) && o->record && !o->gdb) {
+    if (status_ok(&error) && o->gdb) {
+        return gdb_main(s, o, w);
+    }
+    if (status_ok(&error) && o->record) {
         error = begin_recording(&r);
     }
     if (!status_ok(&error)) {
@@ -100,7 +103,7 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
         return outcome_fail(&error);
     }
     outcome_watch_begin(w, s);
-    struct machine_result result = o->gdb ? gdb_run(s, o, &error) : run_to_end(&r, &error);
+    struct machine_result result = run_to_end(&r, &error);
     char line[OUTCOME_LINE] = "";
     posix_door_flush(s->door); // which may fail
     int status = outcome_status(s, &result, line);
@@ -109,16 +112,10 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
         error = status_ok(&error) ? written : error;
     }
     outcome_report(s, o, w);
-    if (!status_ok(&error)) {
-        return outcome_fail(&error);
-    }
-    if (*line) {
-        fprintf(stderr, "viv: %s\n", line);
-    }
-    return status;
+    return outcome_end(&error, status, line);
 }
 
-static struct status check_options(const struct run_options *o)
+static struct status check_options(struct run_options *o)
 {
     if (o->file_count) {
         return status_error(STATUS_USAGE,
@@ -158,30 +155,7 @@ static struct status check_options(const struct run_options *o)
 
 int cmd_run(int argc, char **argv)
 {
-    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
-        puts("usage: viv run [OPTION]...");
-        options_help();
-        return 0;
-    }
-    struct run_options o;
-    struct outcome_watch w = {0};
-    struct session session = {0};
-    int status = 0;
-    struct status s = options_parse(&o, argc, argv);
-    if (status_ok(&s)) {
-        s = check_options(&o);
-    }
-    if (status_ok(&s)) {
-        s = outcome_watch_open(&w, &o);
-    }
-    if (status_ok(&s)) {
-        s = session_open(&session, &o);
-    }
-    if (status_ok(&s)) {
-        status = run(&session, &o, &w);
-    }
-    session_close(&session);
-    outcome_watch_close(&w);
-    options_free(&o);
-    return status_ok(&s) ? status : outcome_fail(&s);
+    static const struct outcome_command command = {"usage: viv run [OPTION]...", check_options,
+                                                   run};
+    return outcome_main(&command, argc, argv);
 }

@@ -8,6 +8,7 @@
 #include "replay/player.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <string.h>
 
 #define STATUS_CHECK_FAILED 1
@@ -148,6 +149,10 @@ static struct status run(struct view *v)
     struct status s = open_outputs(v);
     if (status_ok(&s)) {
         s = session_open(&v->session, &v->run);
+    }
+    // The door ignores it, for the guest's console; a view ends with its reader, as filters do.
+    if (v->out == stdout) {
+        signal(SIGPIPE, SIG_DFL);
     }
     if (status_ok(&s)) {
         s = attach(v);

@@ -154,6 +154,9 @@ static struct machine_result run_session(struct gdb_face *f, struct session *s,
 {
     struct debug_target debug;
     debug_target_open(&debug, s, o, cancel, f);
+    if (f->recorder) {
+        branch_recorder_watch(f->recorder, debug.timeline);
+    }
     struct machine_result result = serve_all(f, debug.target);
     posix_door_set_attention(s->door, NULL);
     debug_target_close(&debug);
@@ -178,4 +181,16 @@ struct machine_result gdb_run(struct session *s, const struct run_options *o, st
     }
     posix_listener_close(f.listener);
     return result;
+}
+
+int gdb_main(struct session *s, const struct run_options *o, struct outcome_watch *w)
+{
+    struct status error;
+    outcome_watch_begin(w, s);
+    struct machine_result result = gdb_run(s, o, &error);
+    posix_door_flush(s->door);
+    char line[OUTCOME_LINE] = "";
+    int status = outcome_status(s, &result, line);
+    outcome_report(s, o, w);
+    return outcome_end(&error, status, line);
 }

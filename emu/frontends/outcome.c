@@ -221,3 +221,44 @@ void outcome_report(struct session *s, const struct run_options *o, struct outco
     w->names = NULL;
     report_undefined(s->machine);
 }
+
+int outcome_end(const struct status *error, int status, const char *line)
+{
+    if (!status_ok(error)) {
+        return outcome_fail(error);
+    }
+    if (*line) {
+        fprintf(stderr, "viv: %s\n", line);
+    }
+    return status;
+}
+
+int outcome_main(const struct outcome_command *c, int argc, char **argv)
+{
+    if (argc == 1 && strcmp(argv[0], "--help") == 0) {
+        puts(c->usage);
+        options_help();
+        return 0;
+    }
+    struct run_options o;
+    struct outcome_watch w = {0};
+    struct session session = {0};
+    int status = 0;
+    struct status s = options_parse(&o, argc, argv);
+    if (status_ok(&s)) {
+        s = c->check(&o);
+    }
+    if (status_ok(&s)) {
+        s = outcome_watch_open(&w, &o);
+    }
+    if (status_ok(&s)) {
+        s = session_open(&session, &o);
+    }
+    if (status_ok(&s)) {
+        status = c->run(&session, &o, &w);
+    }
+    session_close(&session);
+    outcome_watch_close(&w);
+    options_free(&o);
+    return status_ok(&s) ? status : outcome_fail(&s);
+}

@@ -35,6 +35,18 @@ void outcome_watch_close(struct outcome_watch *w);
 int outcome_status(const struct session *s, const struct machine_result *r,
                    char line[OUTCOME_LINE]);
 
+// A command that runs one session from its command line to its end.
+struct outcome_command {
+    const char *usage;
+    struct status (*check)(struct run_options *o); // and completes the options
+    // Returns the process's status.
+    int (*run)(struct session *s, const struct run_options *o, struct outcome_watch *w);
+};
+int outcome_main(const struct outcome_command *c, int argc, char **argv);
+
+// Prints the error, or the line if there is one; returns the process's status.
+int outcome_end(const struct status *error, int status, const char *line);
+
 // The run is over: gives the terminal back, prints figures (--stats) and what the guest met that
 // viv does not implement. Ends w's tracer.
 void outcome_report(struct session *s, const struct run_options *o, struct outcome_watch *w);

@@ -55,10 +55,6 @@ struct timeline *session_timeline(struct session *s, u64 memory_bytes);
 struct status session_begin_recording(struct session *s, const char *path, bool self_contained,
                                       struct log_writer **out);
 
-// Writes all of the log so far, up to the furthest state of its history, as a recording (without
-// hashes between): what a debugger has made, branches included.
-struct status session_save_recording(struct session *s, const char *path);
-
 // Ends the machine, writes what is buffered, restores the terminal.
 void session_close(struct session *s);
 

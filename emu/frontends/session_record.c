@@ -92,20 +92,3 @@ struct status session_begin_recording(struct session *s, const char *path, bool 
     }
     return result;
 }
-
-struct status session_save_recording(struct session *s, const char *path)
-{
-    struct log_writer *writer = NULL;
-    bool embeds = false; // as the recording did that this one comes from
-    for (unsigned i = 0; i < s->recording.image_count; i++) {
-        embeds = embeds || s->recording.images[i].embedded;
-    }
-    struct status result = session_begin_recording(s, path, embeds, &writer);
-    if (!status_ok(&result)) {
-        return result;
-    }
-    struct log_end end = {.exit = MACHINE_EXIT_HOST};
-    input_log_end(s->log, &end.position.step, &end.position.vtime_ns);
-    log_writer_inputs(writer, s->log, 0, input_log_count(s->log), &end.position);
-    return log_writer_finish(writer, &end);
-}

@@ -34,6 +34,9 @@ struct timeline {
     struct timeline_store store; // find NULL: none
     u64 branch_step; // the earliest branch: the store's later ones are of another history
     struct machine_result end_result;
+    u64 observed_steps; // 0: nobody is told
+    void (*on_step)(void *ctx);
+    void *on_step_ctx;
 };
 
 // One movement forward.
@@ -99,6 +102,13 @@ void timeline_set_end_result(struct timeline *t, const struct machine_result *re
     t->end_result = *result;
 }
 
+void timeline_on_step(struct timeline *t, u64 every_steps, void (*fn)(void *ctx), void *ctx)
+{
+    t->observed_steps = every_steps;
+    t->on_step = fn;
+    t->on_step_ctx = ctx;
+}
+
 struct machine *timeline_machine(const struct timeline *t)
 {
     return t->m;
@@ -159,7 +169,9 @@ static void take(struct timeline *t)
 static u64 next_stop(const struct timeline *t, const struct movement *move)
 {
     u64 here = t->clock->step;
-    u64 stop = (here / SPACING_STEPS + 1) * SPACING_STEPS;
+    u64 spacing = t->observed_steps && t->observed_steps < SPACING_STEPS ? t->observed_steps
+                                                                          : SPACING_STEPS;
+    u64 stop = (here / spacing + 1) * spacing;
     u64 write = input_log_next_write(t->log);
     unsigned next = checkpoints_until(&t->points, here);
     u64 point = next < t->points.count ? t->points.list[next]->step : UINT64_MAX;
@@ -195,6 +207,9 @@ static void arrive(struct timeline *t, const struct movement *move, u64 *dense_a
     struct checkpoint *point = checkpoints_at(&t->points, here);
     if (point) {
         checkpoints_pass(&t->points, point);
+    }
+    if (t->observed_steps && here % t->observed_steps == 0) {
+        t->on_step(t->on_step_ctx);
     }
     apply_writes(t);
     bool dense = move->dense && here >= *dense_at && move->until - here >= DENSE_STEPS;

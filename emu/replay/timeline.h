@@ -43,6 +43,10 @@ void timeline_set_store(struct timeline *t, const struct timeline_store *store);
 // (else MACHINE_EXIT_HOST).
 void timeline_set_end_result(struct timeline *t, const struct machine_result *result);
 
+// fn is called at the first state of every step that is a multiple of every_steps, each time the
+// machine runs forward into it, before a debugger's writes of that step. It changes nothing.
+void timeline_on_step(struct timeline *t, u64 every_steps, void (*fn)(void *ctx), void *ctx);
+
 struct machine *timeline_machine(const struct timeline *t);
 struct input_log *timeline_log(const struct timeline *t);
 u64 timeline_step(const struct timeline *t);  // where we are
