@@ -2,6 +2,8 @@
 // Backtraces of CPUs and of tasks that do not run.
 #include "debugger/backtrace.h"
 
+#include "base/bits.h"
+
 #include <string.h>
 
 #define KERNEL_HALF (UINT64_C(1) << 63)
@@ -43,20 +45,42 @@ unsigned backtrace_cpu(const struct machine *m, unsigned cpu, struct symbols *sy
     return backtrace_from(&space, symbols, &frame, out, room);
 }
 
-// A task that was switched away goes on behind the exchange of stacks in switch_stacks(), whose
-// unwind table says what lies on its stack there.
+// A task that was switched away goes on behind the exchange of stacks: fern's in switch_stacks(),
+// whose unwind table says what lies on its stack there; Linux's where __switch_to_asm was called
+// from (struct inactive_task_frame).
+static bool saved_frame(struct walk_space *space, struct guest *g, const struct guest_task *task,
+                        struct symbols *symbols, struct symbol_frame *frame)
+{
+    static const u8 saved[] = {15, 14, 13, 12, CPU_RBX, CPU_RBP};
+    u64 words[ARRAY_LEN(saved) + 1];
+    *frame = (struct symbol_frame){.exact = true};
+    frame->gpr[CPU_RSP] = task->kernel_rsp;
+    if (!guest_is_linux(g)) {
+        return symbols_kernel_address(symbols, "switch_stacks_resume", &frame->rip);
+    }
+    if (walk_read(space, task->kernel_rsp, words, sizeof(words)) != sizeof(words)) {
+        return false;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(saved); i++) {
+        frame->gpr[saved[i]] = words[i];
+    }
+    frame->gpr[CPU_RSP] += sizeof(words);
+    frame->rip = words[ARRAY_LEN(saved)];
+    frame->exact = false;
+    return true;
+}
+
 unsigned backtrace_task(const struct machine *m, struct guest *g, const struct guest_task *task,
                         struct symbols *symbols, struct backtrace_frame *out, unsigned room)
 {
     if (task->cpu >= 0) {
         return backtrace_cpu(m, (unsigned)task->cpu, symbols, out, room);
     }
-    struct symbol_frame frame = {.exact = true};
-    if (!task->kernel_rsp || !symbols_kernel_address(symbols, "switch_stacks_resume", &frame.rip)) {
+    struct symbol_frame frame;
+    struct walk_space space = guest_space(g, task);
+    if (!task->kernel_rsp || !saved_frame(&space, g, task, symbols, &frame)) {
         return 0;
     }
-    frame.gpr[CPU_RSP] = task->kernel_rsp;
-    struct walk_space space = guest_space(g, task);
     return backtrace_from(&space, symbols, &frame, out, room);
 }
 

@@ -32,8 +32,8 @@ struct item {
 
 struct call {
     struct target *t;
-    u64 task, rsp0_address;
-    unsigned cpu; // where it was made
+    u64 task, switch_address; // where the running task's number is written at a switch
+    unsigned cpu;             // where it was made
     u64 begin; // the state before SYSCALL
     u64 user_rip, return_rip;
     struct syscall_view view;
@@ -99,9 +99,9 @@ static void note_copy(struct call *c, const struct watch_hit *hit)
 
 static void note_switch(struct call *c, const struct watch_hit *hit)
 {
-    u64 rsp0;
-    memcpy(&rsp0, hit->bytes, sizeof(rsp0));
-    bool mine = rsp0 == c->task;
+    u64 number;
+    memcpy(&number, hit->bytes, sizeof(number));
+    bool mine = number == c->task;
     if (c->mine && !mine) {
         c->switched_away = hit->step;
     } else if (!c->mine && mine) {
@@ -122,7 +122,7 @@ static bool on_access(void *ctx, const struct watch_hit *hit)
     if (hit->cpu != c->cpu) {
         return false;
     }
-    if (hit->address == c->rsp0_address && hit->kind == WATCH_WRITE && hit->size == 8) {
+    if (hit->address == c->switch_address && hit->kind == WATCH_WRITE && hit->size == 8) {
         note_switch(c, hit);
         return !c->mine && (c->view.number == NR_EXIT || c->view.number == NR_EXIT_GROUP);
     }
@@ -207,7 +207,8 @@ static void read_call(struct call *c)
     c->begin = timeline_step(c->t->timeline) - 1;
     c->return_rip = regs.gpr[CPU_RCX];
     c->user_rip = c->return_rip - 2;
-    c->rsp0_address = regs.tr.base + 4;
+    u64 current = c->t->guest ? guest_current_place(c->t->guest, c->t->cpu) : 0;
+    c->switch_address = current ? current : regs.tr.base + 4; // RSP0
     c->cpu = c->t->cpu;
     c->view = (struct syscall_view){
         .number = regs.gpr[CPU_RAX],
@@ -340,7 +341,7 @@ static bool run_call(struct call *c, FILE *out)
     struct goal goal = {.ranges = {{.first = PAGE_SIZE,
                                     .size = USER_END - PAGE_SIZE,
                                     .kinds = WATCH_READ | WATCH_WRITE},
-                                   {.first = c->rsp0_address, .size = 8, .kinds = WATCH_WRITE}},
+                                   {.first = c->switch_address, .size = 8, .kinds = WATCH_WRITE}},
                         .range_count = 2,
                         .probes = BIT(PROBE_transition) | BIT(PROBE_page_fault),
                         .on_access = on_access,

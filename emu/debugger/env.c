@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Names in expressions: registers, quantities like $cpl, $step, $pid, and symbols.
 #include "debugger/target_internal.h"
+#include "debugger/walk.h"
 
 #include "base/bits.h"
 #include "trace/guest_view.h"
@@ -96,6 +97,19 @@ static const struct register_name *find_register(const char *name)
     return NULL;
 }
 
+// Of the running task's kernel stack; 0: not known.
+static u64 stack_top(struct target *t)
+{
+    enum guest_task_identity identity;
+    u64 rsp0 = guest_task_key(t->m, t->cpu, &identity);
+    struct guest_task task;
+    if (identity == GUEST_TASK_BY_STACK) {
+        return rsp0;
+    }
+    bool known = t->guest && guest_current(t->guest, t->cpu, &task) && task.kernel_stack;
+    return known ? task.kernel_stack + GUEST_KERNEL_STACK_BYTES : 0;
+}
+
 s64 target_syscall_number(struct target *t)
 {
     struct cpu_regs regs;
@@ -110,11 +124,12 @@ s64 target_syscall_number(struct target *t)
     // RSP, RFLAGS, CS, RIP, the call's number, RDI, RSI, RDX, RCX, RAX, R8-R11. SYSCALL alone
     // leaves RCX = RIP and R11 = RFLAGS; an interrupt leaves its error code where the number would
     // be.
-    enum guest_task_identity identity;
-    u64 rsp0 = guest_task_key(t->m, t->cpu, &identity);
-    u64 frame[15];
-    if (identity != GUEST_TASK_BY_STACK ||
-        !cpu_debug_read(machine_cpu(t->m, t->cpu), rsp0 - sizeof(frame), frame, sizeof(frame))) {
+    u64 top = stack_top(t), frame[15];
+    struct walk_space space = walk_space_of_cpu(t->m, t->cpu);
+    if (t->guest && guest_is_linux(t->guest)) {
+        space = guest_kernel_space(t->guest); // a program's own tables may not show it
+    }
+    if (!top || walk_read(&space, top - sizeof(frame), frame, sizeof(frame)) != sizeof(frame)) {
         return -1;
     }
     u64 r11 = frame[0], rcx = frame[5], number = frame[9], rip = frame[10], flags = frame[12];

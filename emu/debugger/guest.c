@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// fern's tasks and run queues, read from its memory by its debug information.
+// The guest kernel's tasks and run queues, read from its memory by its debug information: fern's
+// and Linux's, whose structures fern follows.
 #include "debugger/guest_internal.h"
 
 #include "base/memory.h"
@@ -8,52 +9,79 @@
 #include <string.h>
 
 #define LIST_STEPS_MAX 70000u // more than there are pids
+#define GROUPS_DEPTH_MAX 8u    // of groups in groups of tasks
 #define CR0_PG (UINT64_C(1) << 31)
 #define EFER_LMA (UINT64_C(1) << 10)
 #define KERNEL_HALF (UINT64_C(1) << 63)
 
-// Bits of task_struct.state and exit_state (guest/kernel/sched/sched.h): macros leave no trace in
-// debug information.
+// Bits of task_struct.state and exit_state (guest/kernel/sched/sched.h, and the same in Linux's
+// include/linux/sched.h): macros leave no trace in debug information.
 enum { STATE_INTERRUPTIBLE = 1, STATE_UNINTERRUPTIBLE = 2, STATE_STOPPED = 4, STATE_TRACED = 8 };
+enum { STATE_NOLOAD = 0x400 }; // Linux: a kernel thread that waits for work
 enum { EXIT_IS_DEAD = 0x10, EXIT_IS_ZOMBIE = 0x20 };
 enum { NICE_0_PRIO = 120, RT_PRIORITIES_MAX = 256 };
 
 // --- layout
 
-static struct status read_layout(struct symbols *s, struct guest *g)
-{
-#define MEMBER_ROW(id, structure, member) {structure, member},
-#define NAME_ROW(id, name) name,
-    static const char *const members[][2] = {GUEST_MEMBERS(MEMBER_ROW)};
-    static const char *const symbols[] = {GUEST_SYMBOLS(NAME_ROW)};
-    static const char *const structs[] = {GUEST_STRUCTS(NAME_ROW)};
+struct guest_name {
+    const char *structure, *member; // NULL: this kernel has none
+};
+
+#define MEMBER_ROW(id, structure, member, linux_structure, linux_member)                           \
+    {{structure, member}, {linux_structure, linux_member}},
+#define NAME_ROW(id, name, linux_name) {name, linux_name},
+static const struct guest_name members[][GUEST_KIND_COUNT] = {
+    GUEST_TASK_MEMBERS(MEMBER_ROW) GUEST_OTHER_MEMBERS(MEMBER_ROW)};
+static const char *const variables[][GUEST_KIND_COUNT] = {GUEST_SYMBOLS(NAME_ROW)};
+static const char *const structs[][GUEST_KIND_COUNT] = {GUEST_STRUCTS(NAME_ROW)};
 #undef MEMBER_ROW
 #undef NAME_ROW
+
+// Also again when the kernel turns out to lie elsewhere than it was linked for.
+static struct status read_variables(struct symbols *s, struct guest *g)
+{
     for (unsigned i = 0; i < GUEST_SYMBOL_COUNT; i++) {
-        if (!symbols_kernel_address(s, symbols[i], &g->symbol[i])) {
+        const char *name = variables[i][g->kind];
+        if (name && !symbols_kernel_address(s, name, &g->symbol[i])) {
             return status_error(STATUS_BAD_INPUT, "no kernel with symbol %s: tasks are unknown",
-                                symbols[i]);
-        }
-    }
-    for (unsigned i = 0; i < GUEST_STRUCT_COUNT; i++) {
-        if (!symbols_struct_size(s, structs[i], &g->size[i]) || !g->size[i]) {
-            return status_error(STATUS_BAD_INPUT, "the kernel has no struct %s: tasks are unknown",
-                                structs[i]);
-        }
-    }
-    for (unsigned i = 0; i < GUEST_MEMBER_COUNT; i++) {
-        if (!symbols_member(s, members[i][0], members[i][1], &g->members[i])) {
-            return status_error(STATUS_BAD_INPUT,
-                                "the kernel's struct %s has no member %s: tasks are unknown",
-                                members[i][0], members[i][1]);
+                                name);
         }
     }
     return status_success();
 }
 
+static struct status read_members(struct symbols *s, struct guest *g)
+{
+    for (unsigned i = 0; i < GUEST_MEMBER_COUNT; i++) {
+        const struct guest_name *name = &members[i][g->kind];
+        bool found =
+            name->structure && symbols_member(s, name->structure, name->member, &g->members[i]);
+        if (name->structure && !found && (i < GUEST_MEMBERS_NEEDED || g->kind == GUEST_FERN)) {
+            return status_error(STATUS_BAD_INPUT,
+                                "the kernel's struct %s has no member %s: tasks are unknown",
+                                name->structure, name->member);
+        }
+    }
+    return status_success();
+}
+
+static struct status read_layout(struct symbols *s, struct guest *g)
+{
+    g->kind = symbols_kernel_is_linux(s) ? GUEST_LINUX : GUEST_FERN;
+    struct status status = read_variables(s, g);
+    for (unsigned i = 0; status_ok(&status) && i < GUEST_STRUCT_COUNT; i++) {
+        const char *name = structs[i][g->kind];
+        if (name && (!symbols_struct_size(s, name, &g->size[i]) || !g->size[i])) {
+            return status_error(STATUS_BAD_INPUT, "the kernel has no struct %s: tasks are unknown",
+                                name);
+        }
+    }
+    return status_ok(&status) ? read_members(s, g) : status;
+}
+
 struct status guest_check(struct symbols *symbols)
 {
-    struct guest g;
+    struct guest g = {0};
     return read_layout(symbols, &g);
 }
 
@@ -75,7 +103,25 @@ void guest_destroy(struct guest *g)
     free(g);
 }
 
+bool guest_is_linux(const struct guest *g)
+{
+    return g->kind == GUEST_LINUX;
+}
+
 // --- reading
+
+// With page-table isolation Linux's programs run on a second root, one page behind the kernel's,
+// that maps next to nothing of the kernel.
+static bool sees_kernel(struct guest *g)
+{
+    u8 byte;
+    u64 name = guest_member_address(g, g->symbol[INIT_TASK], TASK_COMM);
+    if (walk_read(&g->kernel, name, &byte, 1) == 1) {
+        return true;
+    }
+    g->kernel.cr3 &= ~(u64)PAGE_SIZE;
+    return walk_read(&g->kernel, name, &byte, 1) == 1;
+}
 
 // The kernel's half is the same in every address space, so any CPU's will do that is in one.
 bool guest_begin(struct guest *g)
@@ -83,7 +129,18 @@ bool guest_begin(struct guest *g)
     g->steps_left = LIST_STEPS_MAX;
     for (unsigned i = 0; i < machine_cpu_count(g->machine); i++) {
         g->kernel = walk_space_of_cpu(g->machine, i);
-        if ((g->kernel.cr0 & CR0_PG) && (g->kernel.efer & EFER_LMA)) {
+        if (!(g->kernel.cr0 & CR0_PG) || !(g->kernel.efer & EFER_LMA)) {
+            continue;
+        }
+        if (g->kind != GUEST_LINUX) {
+            return true;
+        }
+        struct cpu_regs regs;
+        cpu_get_regs(machine_cpu(g->machine, i), &regs);
+        if (symbols_locate_kernel(g->symbols, regs.lstar)) {
+            read_variables(g->symbols, g);
+        }
+        if (sees_kernel(g)) {
             return true;
         }
     }
@@ -137,6 +194,12 @@ struct walk_space guest_space(struct guest *g, const struct guest_task *task)
     return space;
 }
 
+struct walk_space guest_kernel_space(struct guest *g)
+{
+    guest_begin(g);
+    return g->kernel;
+}
+
 // --- tasks
 
 static char state_letter(u64 state, u64 exit_state)
@@ -148,7 +211,7 @@ static char state_letter(u64 state, u64 exit_state)
         return 'X';
     }
     if (state & STATE_UNINTERRUPTIBLE) {
-        return 'D';
+        return state & STATE_NOLOAD ? 'I' : 'D';
     }
     if (state & STATE_STOPPED) {
         return 'T';
@@ -159,8 +222,23 @@ static char state_letter(u64 state, u64 exit_state)
     return state & STATE_INTERRUPTIBLE ? 'S' : 'R';
 }
 
+static u64 read_u64(struct guest *g, u64 address)
+{
+    u64 value = 0;
+    return walk_read(&g->kernel, address, &value, sizeof(value)) == sizeof(value) ? value : 0;
+}
+
+// Where a per-CPU variable of Linux stands.
+static u64 of_cpu(struct guest *g, unsigned cpu, enum guest_symbol_id id)
+{
+    return read_u64(g, g->symbol[CPUS] + cpu * sizeof(u64)) + g->symbol[id];
+}
+
 static u64 current_address(struct guest *g, unsigned cpu)
 {
+    if (g->kind == GUEST_LINUX) {
+        return read_u64(g, of_cpu(g, cpu, CURRENT));
+    }
     return guest_member(g, g->symbol[CPUS] + cpu * g->size[SIZE_CPU], CPU_TASK);
 }
 
@@ -202,6 +280,16 @@ bool guest_read_task(struct guest *g, u64 address, struct guest_task *out)
         out->cpu = current_address(g, i) == address ? (int)i : out->cpu;
     }
     return true;
+}
+
+u64 guest_current_address(struct guest *g, unsigned cpu)
+{
+    return guest_begin(g) ? current_address(g, cpu) : 0;
+}
+
+u64 guest_current_place(struct guest *g, unsigned cpu)
+{
+    return g->kind == GUEST_LINUX && guest_begin(g) ? of_cpu(g, cpu, CURRENT) : 0;
 }
 
 bool guest_current(struct guest *g, unsigned cpu, struct guest_task *out)
@@ -325,7 +413,8 @@ static u64 tree_next(struct guest *g, u64 node)
         return leftmost(g, right);
     }
     u64 parent;
-    while (guest_step(g) && (parent = guest_member(g, node, RB_PARENT)) != 0) {
+    // Linux keeps the node's colour in the low bits.
+    while (guest_step(g) && (parent = guest_member(g, node, RB_PARENT) & ~UINT64_C(3)) != 0) {
         if (guest_member(g, parent, RB_RIGHT) != node) {
             return parent;
         }
@@ -334,15 +423,9 @@ static u64 tree_next(struct guest *g, u64 node)
     return 0;
 }
 
-unsigned guest_run_queue(struct guest *g, unsigned cpu, struct guest_queued *out, unsigned room)
+static void queue_rt(struct guest *g, u64 rq, u64 running, struct guest_queued *out, unsigned room,
+                     unsigned *count)
 {
-    unsigned count = 0;
-    if (!guest_begin(g)) {
-        return 0;
-    }
-    u64 rq = g->symbol[RUNQUEUES] + cpu * g->size[SIZE_RUN_QUEUE];
-    u64 running = guest_member(g, rq, RQ_CURR);
-    queue_task(g, running, true, out, room, &count);
     u64 queues = g->members[RQ_RT_QUEUES].size / g->size[SIZE_LIST_HEAD];
     for (u64 i = 0; i < queues && i < RT_PRIORITIES_MAX; i++) {
         struct guest_list queue = guest_list_begin(guest_member_address(g, rq, RQ_RT_QUEUES) +
@@ -351,14 +434,41 @@ unsigned guest_run_queue(struct guest *g, unsigned cpu, struct guest_queued *out
         while ((node = guest_list_next(g, &queue)) != 0) {
             u64 task = guest_container(g, node, TASK_RT_NODE);
             if (task != running) {
-                queue_task(g, task, false, out, room, &count);
+                queue_task(g, task, false, out, room, count);
             }
         }
     }
-    u64 node = leftmost(g, guest_member(g, rq, RQ_TREE));
+}
+
+// A tree of what wants to run, in order. Of Linux's entities some are groups with a tree of their
+// own.
+static void queue_tree(struct guest *g, u64 root, unsigned depth, struct guest_queued *out,
+                       unsigned room, unsigned *count)
+{
+    u64 node = leftmost(g, root);
     while (node && guest_step(g)) {
-        queue_task(g, guest_container(g, node, TASK_SE_NODE), false, out, room, &count);
+        u64 entity = guest_container(g, node, SE_NODE);
+        u64 group = guest_has(g, SE_GROUP) ? guest_member(g, entity, SE_GROUP) : 0;
+        if (!group) {
+            queue_task(g, guest_container(g, node, TASK_SE_NODE), false, out, room, count);
+        } else if (depth < GROUPS_DEPTH_MAX) {
+            queue_tree(g, guest_member(g, group, CFS_TREE), depth + 1, out, room, count);
+        }
         node = tree_next(g, node);
     }
+}
+
+unsigned guest_run_queue(struct guest *g, unsigned cpu, struct guest_queued *out, unsigned room)
+{
+    unsigned count = 0;
+    if (!guest_begin(g) || !guest_has(g, RQ_CURR)) {
+        return 0;
+    }
+    u64 rq = g->kind == GUEST_LINUX ? of_cpu(g, cpu, RUNQUEUES)
+                                    : g->symbol[RUNQUEUES] + cpu * g->size[SIZE_RUN_QUEUE];
+    u64 running = guest_member(g, rq, RQ_CURR);
+    queue_task(g, running, true, out, room, &count);
+    queue_rt(g, rq, running, out, room, &count);
+    queue_tree(g, guest_member(g, rq, RQ_TREE), 0, out, room, &count);
     return count;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What fern's memory says about its tasks, address spaces, files and run queues, by its debug
-// information. Reads only; works at any moment, also in mid-update: every list is bounded.
+// What the memory of fern, or of Linux, says about its tasks, address spaces, files and run queues,
+// by its debug information (for Linux, BTF). Reads only; works at any moment, also in mid-update: every list is bounded.
 #ifndef VIV_DEBUGGER_GUEST_H
 #define VIV_DEBUGGER_GUEST_H
 
@@ -18,11 +18,14 @@ void guest_destroy(struct guest *g);
 // Why guest_create gave NULL: names the structure or member that is missing. Success: it would not.
 struct status guest_check(struct symbols *symbols);
 
+// Whether it is a Linux kernel (else fern).
+bool guest_is_linux(const struct guest *g);
+
 struct guest_task {
     u64 address; // of the kernel's struct task
     int pid, tgid, ppid;
     char comm[17];
-    char state; // R S D T t Z X as ps(1)
+    char state; // R S D T t Z X I as ps(1)
     int cpu;    // where it runs now, -1
     u64 cr3;    // 0: a kernel thread
     u64 vruntime_ns;
@@ -31,8 +34,12 @@ struct guest_task {
     u64 kernel_rsp;   // saved, when it does not run
     u64 kernel_stack; // lowest address of its kernel stack
 };
+#define GUEST_KERNEL_STACK_BYTES 0x4000u // of fern and of Linux on x86-64
 
-// The task that CPU runs; false before there is one.
+// The task that CPU runs; false before there is one. Its address alone, 0 before, takes less.
+u64 guest_current_address(struct guest *g, unsigned cpu);
+// Where Linux keeps that address; 0: another kernel.
+u64 guest_current_place(struct guest *g, unsigned cpu);
 bool guest_current(struct guest *g, unsigned cpu, struct guest_task *out);
 // Fills up to room tasks in pid order, threads included; returns how many there are.
 unsigned guest_tasks(struct guest *g, struct guest_task *out, unsigned room);
@@ -43,6 +50,9 @@ void guest_program(struct guest *g, const struct guest_task *task, char *path, u
 // The address space of a task (the kernel's of one that has none), for reading its memory at any
 // moment.
 struct walk_space guest_space(struct guest *g, const struct guest_task *task);
+
+// The kernel's own half, from whatever address space the CPUs are in.
+struct walk_space guest_kernel_space(struct guest *g);
 
 // Makes the symbols those of the program that the task executes and of what it has mapped
 // (symbols_set_program, symbols_map); of all programs for a kernel thread.

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: MIT
-// fern's address spaces and open files, read from its memory: what /proc/PID/maps and /proc/PID/fd
+// The guest kernel's address spaces and open files, read from its memory: what /proc/PID/maps and /proc/PID/fd
 // would say.
 #include "debugger/guest_internal.h"
+
+#include "base/bits.h"
 
 #include <string.h>
 
@@ -9,8 +11,11 @@
 #define NAME_MAX_BYTES 255
 #define AREAS_FOLLOWED 64u
 
-// Bits of vm_area_struct.vm_flags (guest/kernel/mm/mm.h), macros there.
+// Bits of vm_area_struct.vm_flags (guest/kernel/mm/mm.h, as Linux's include/linux/mm.h), macros there.
 enum { AREA_READ = 1, AREA_WRITE = 2, AREA_EXEC = 4, AREA_MAYSHARE = 0x80 };
+// Kinds of Linux's maple tree nodes (include/linux/maple_tree.h).
+enum { MAPLE_LEAF_64 = 1, MAPLE_RANGE_64 = 2, MAPLE_ARANGE_64 = 3 };
+enum { MAPLE_DEPTH_MAX = 16, MAPLE_SLOTS_MAX = 64 };
 enum { FDS_MAX = 1 << 20, FDS_AT_ONCE = 256 };
 
 // --- paths
@@ -70,32 +75,47 @@ static bool prepend_names(struct guest *g, u64 mount, u64 dentry, struct path_te
 }
 
 // Pipes and the like have a name of their own: its form is told by the function that makes it.
+// Linux's: fs/pipe.c, net/socket.c, fs/anon_inodes.c.
 static bool special_name(struct guest *g, u64 dentry, char *out, u64 size)
 {
+    static const struct {
+        const char *function, *prefix;
+        bool named, numbered;
+    } forms[] = {{"pipe_dname", "", true, true},
+                 {"pipefs_dname", "pipe", false, true},
+                 {"sockfs_dname", "socket", false, true},
+                 {"anon_inodefs_dname", "anon_inode:", true, false}};
     u64 operations = guest_member(g, dentry, DENTRY_OP);
     u64 function = guest_member(g, operations, DENTRY_DNAME);
     struct symbol_place place;
-    char name[NAME_MAX_BYTES];
+    char name[NAME_MAX_BYTES], number[32] = "";
     u64 length;
     if (!function || !read_name(g, dentry, name, &length)) {
         return false;
     }
-    u64 number = guest_member(g, guest_member(g, dentry, DENTRY_INODE), INODE_INO);
-    bool numbered = symbols_name(g->symbols, function, &place) && place.name &&
-                    !strcmp(place.name, "pipe_dname");
-    if (numbered) {
-        snprintf(out, size, "%.*s:[%llu]", (int)length, name, (unsigned long long)number);
-    } else {
-        snprintf(out, size, "%.*s", (int)length, name);
+    bool known = symbols_name(g->symbols, function, &place) && place.name;
+    const char *prefix = "";
+    for (size_t i = 0; known && i < ARRAY_LEN(forms); i++) {
+        if (!strcmp(place.name, forms[i].function)) {
+            prefix = forms[i].prefix;
+            length = forms[i].named ? length : 0;
+            if (forms[i].numbered) {
+                u64 inode = guest_member(g, dentry, DENTRY_INODE);
+                snprintf(number, sizeof(number), ":[%llu]",
+                         (unsigned long long)guest_member(g, inode, INODE_INO));
+            }
+        }
     }
+    snprintf(out, size, "%s%.*s%s", prefix, (int)length, name, number);
     return true;
 }
 
 void guest_file_path(struct guest *g, u64 file, char *out, u64 size)
 {
-    u64 dentry = guest_member(g, file, FILE_DENTRY), mount = guest_member(g, file, FILE_MNT);
+    u64 dentry = guest_member(g, file, FILE_DENTRY);
+    u64 mount = guest_container(g, guest_member(g, file, FILE_MNT), MOUNT_VFS);
     struct path_text p = {.begin = sizeof(p.text)};
-    if (!dentry || !mount) {
+    if (!dentry || !guest_member(g, file, FILE_MNT)) {
         snprintf(out, size, "?");
         return;
     }
@@ -141,28 +161,89 @@ static void name_area(struct guest *g, u64 mm, u64 area, struct guest_area *out)
     }
 }
 
+struct area_collection {
+    struct guest *g;
+    u64 mm, last_end; // areas stand in order
+    struct guest_area *out;
+    unsigned room, count;
+};
+
+static void collect_area(struct area_collection *c, u64 area)
+{
+    struct guest *g = c->g;
+    u64 flags = guest_member(g, area, AREA_FLAGS);
+    if (c->count < c->room) {
+        struct guest_area *a = &c->out[c->count];
+        *a = (struct guest_area){.begin = guest_member(g, area, AREA_START),
+                                 .end = guest_member(g, area, AREA_END)};
+        snprintf(a->rights, sizeof(a->rights), "%c%c%c%c", flags & AREA_READ ? 'r' : '-',
+                 flags & AREA_WRITE ? 'w' : '-', flags & AREA_EXEC ? 'x' : '-',
+                 flags & AREA_MAYSHARE ? 's' : 'p');
+        name_area(g, c->mm, area, a);
+    }
+    c->count++;
+}
+
+// A slot of Linux's maple tree (lib/maple_tree.c): an area, or a node with its kind in bits 3-6.
+// What lies behind a node's end may be anything: an area must follow the one before.
+static void collect_slot(struct area_collection *c, u64 slot, unsigned depth);
+
+static void collect_node(struct area_collection *c, u64 slot, unsigned depth)
+{
+    struct guest *g = c->g;
+    u64 node = slot & ~UINT64_C(255), kind = slot >> 3 & 15;
+    bool arange = kind == MAPLE_ARANGE_64;
+    enum guest_member_id pivot_id = arange ? ARANGE_PIVOT : RANGE_PIVOT;
+    enum guest_member_id slot_id = arange ? ARANGE_SLOT : RANGE_SLOT;
+    u64 slots = g->members[slot_id].size / 8, pivots = g->members[pivot_id].size / 8;
+    for (u64 i = 0; i < slots && i < MAPLE_SLOTS_MAX && guest_step(g); i++) {
+        u64 value = 0, pivot = 0;
+        walk_read(&g->kernel, guest_member_address(g, node, slot_id) + i * 8, &value, 8);
+        bool more = i < pivots && walk_read(&g->kernel,
+                                            guest_member_address(g, node, pivot_id) + i * 8, &pivot,
+                                            8) == 8;
+        if (kind == MAPLE_LEAF_64) {
+            u64 begin = value >> 63 ? guest_member(g, value, AREA_START) : 0;
+            u64 end = value >> 63 ? guest_member(g, value, AREA_END) : 0;
+            if (!(value & 3) && begin < end && begin >= c->last_end) {
+                c->last_end = end;
+                collect_area(c, value);
+            }
+        } else {
+            collect_slot(c, value, depth + 1);
+        }
+        if (!more || (!pivot && i)) {
+            break;
+        }
+    }
+}
+
+static void collect_slot(struct area_collection *c, u64 slot, unsigned depth)
+{
+    u64 kind = slot >> 3 & 15;
+    if (depth < MAPLE_DEPTH_MAX && slot >> 63 && kind >= MAPLE_LEAF_64 && kind <= MAPLE_ARANGE_64) {
+        collect_node(c, slot, depth);
+    }
+}
+
 unsigned guest_areas(struct guest *g, const struct guest_task *task, struct guest_area *out,
                      unsigned room)
 {
-    unsigned count = 0;
     u64 mm = guest_begin(g) ? guest_member(g, task->address, TASK_MM) : 0;
+    struct area_collection c = {.g = g, .mm = mm, .out = out, .room = room};
+    if (!mm) {
+        return 0;
+    }
+    if (guest_has(g, MM_TREE_ROOT)) {
+        collect_slot(&c, guest_member(g, mm, MM_TREE_ROOT), 0);
+        return c.count;
+    }
     struct guest_list list = guest_list_begin(guest_member_address(g, mm, MM_AREAS));
     u64 node;
-    while (mm && (node = guest_list_next(g, &list)) != 0) {
-        u64 area = guest_container(g, node, AREA_LIST);
-        u64 flags = guest_member(g, area, AREA_FLAGS);
-        if (count < room) {
-            struct guest_area *a = &out[count];
-            *a = (struct guest_area){.begin = guest_member(g, area, AREA_START),
-                                     .end = guest_member(g, area, AREA_END)};
-            snprintf(a->rights, sizeof(a->rights), "%c%c%c%c", flags & AREA_READ ? 'r' : '-',
-                     flags & AREA_WRITE ? 'w' : '-', flags & AREA_EXEC ? 'x' : '-',
-                     flags & AREA_MAYSHARE ? 's' : 'p');
-            name_area(g, mm, area, a);
-        }
-        count++;
+    while (guest_has(g, MM_AREAS) && (node = guest_list_next(g, &list)) != 0) {
+        collect_area(&c, guest_container(g, node, AREA_LIST));
     }
-    return count;
+    return c.count;
 }
 
 void guest_follow(struct guest *g, const struct guest_task *task)
@@ -197,6 +278,7 @@ unsigned guest_files(struct guest *g, const struct guest_task *task, struct gues
 {
     unsigned count = 0;
     u64 files = guest_begin(g) ? guest_member(g, task->address, TASK_FILES) : 0;
+    files = guest_has(g, FILES_TABLE) ? guest_member(g, files, FILES_TABLE) : files;
     u64 table = guest_member(g, files, FILES_FD), slots = guest_member(g, files, FILES_MAX);
     u64 part[FDS_AT_ONCE];
     slots = slots < FDS_MAX ? slots : FDS_MAX;

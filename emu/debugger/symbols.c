@@ -11,6 +11,8 @@
 
 #define READ_WHOLE_BYTES (64l << 20) // larger files are read as needed
 #define USER_END (UINT64_C(1) << 47)
+#define KERNEL_HALF (UINT64_C(1) << 63)
+#define FILE_MAX_BYTES (INT64_C(512) << 20)
 
 struct symbols *symbols_create(void)
 {
@@ -30,6 +32,9 @@ static void object_free(struct symbol_object *o)
     if (o->fd >= 0) {
         close(o->fd);
     }
+    btf_close(o->btf);
+    free(o->image);
+    free(o->text);
     free(o->types);
     free(o->units);
     free(o->names);
@@ -67,6 +72,13 @@ static void read_segments(struct symbol_object *o)
         if (gelf_getphdr(o->elf, (int)i, &p) && p.p_type == PT_LOAD && p.p_memsz) {
             o->segments[o->segment_count++] =
                 (struct address_range){p.p_vaddr, p.p_vaddr + p.p_memsz};
+            o->kernel |= p.p_vaddr >= KERNEL_HALF;
+        }
+    }
+    // A kernel's per-CPU variables are linked for address 0, where programs are.
+    for (unsigned i = 0; o->kernel && i < o->segment_count; i++) {
+        if (o->segments[i].begin < KERNEL_HALF) {
+            o->segments[i] = (struct address_range){0, 0};
         }
     }
 }
@@ -120,8 +132,11 @@ static void read_names(struct symbol_object *o, Elf_Scn *section, const GElf_Shd
             (home.sh_flags & SHF_TLS)) {
             continue;
         }
-        o->names[o->name_count++] = (struct name_row){
-            sym.st_value, sym.st_size, home.sh_addr + home.sh_size, name, name_rank(&sym)};
+        o->names[o->name_count++] = (struct name_row){.start = sym.st_value,
+                                                      .size = sym.st_size,
+                                                      .limit = home.sh_addr + home.sh_size,
+                                                      .name = name,
+                                                      .rank = name_rank(&sym)};
     }
 }
 
@@ -136,8 +151,45 @@ static void read_symbol_tables(struct symbol_object *o)
             }
         }
     }
-    if (o->name_count) {
-        qsort(o->names, o->name_count, sizeof(*o->names), compare_names);
+}
+
+// --- what Linux kernels carry themselves
+
+static const u8 *section_bytes(struct symbol_object *o, const char *name, u64 *address, u64 *size)
+{
+    size_t names;
+    if (elf_getshdrstrndx(o->elf, &names)) {
+        return NULL;
+    }
+    for (Elf_Scn *section = NULL; (section = elf_nextscn(o->elf, section)) != NULL;) {
+        GElf_Shdr header;
+        const char *own =
+            gelf_getshdr(section, &header) ? elf_strptr(o->elf, names, header.sh_name) : NULL;
+        Elf_Data *data = own && !strcmp(own, name) ? elf_rawdata(section, NULL) : NULL;
+        if (data && data->d_buf) {
+            *address = header.sh_addr;
+            *size = data->d_size;
+            return data->d_buf;
+        }
+    }
+    return NULL;
+}
+
+static void read_own_tables(struct symbol_object *o)
+{
+    u64 address, size = 0, entries_size = 0;
+    struct symbol_member end;
+    const u8 *btf = section_bytes(o, ".BTF", &address, &size);
+    o->btf = btf ? btf_open(btf, size) : NULL;
+    const u8 *rodata = o->name_count ? NULL : section_bytes(o, ".rodata", &address, &size);
+    if (rodata) {
+        symbols_read_kallsyms(o, rodata, size);
+    }
+    o->orc.entries = section_bytes(o, ".orc_unwind", &address, &entries_size);
+    o->orc.places = section_bytes(o, ".orc_unwind_ip", &o->orc.places_address, &size);
+    if (o->orc.entries && o->orc.places && size / 4 == entries_size / 6) {
+        o->orc.count = size / 4;
+        o->orc.has_end_bit = o->btf && btf_member(o->btf, "orc_entry", "end", &end);
     }
 }
 
@@ -146,52 +198,110 @@ static struct status not_usable(const char *path, const char *why)
     return status_error(STATUS_BAD_INPUT, "%s: %s", path, why);
 }
 
-// Opens the file as ELF; on failure nothing is left open.
-static struct status open_elf(struct symbol_object *o, const char *path)
+// --- opening
+
+static struct status check_elf(struct symbol_object *o, const char *path)
 {
+    GElf_Ehdr header;
+    if (!o->elf || elf_kind(o->elf) != ELF_K_ELF || !gelf_getehdr(o->elf, &header)) {
+        return not_usable(path, "not an ELF file, nor a bzImage or System.map");
+    }
+    if (header.e_machine != EM_X86_64 || gelf_getclass(o->elf) != ELFCLASS64) {
+        return not_usable(path, "an ELF file, but not for x86-64");
+    }
+    return status_success();
+}
+
+// A file that is not ELF itself: a kernel in its wrapping, or a list of names.
+static struct status open_other(struct symbol_object *o, const char *path, off_t size)
+{
+    u8 *bytes = xcalloc(1, (size_t)size + 1);
+    struct status status = status_success();
+    u64 image_size;
+    if (pread(o->fd, bytes, (size_t)size, 0) != (ssize_t)size) {
+        status = not_usable(path, strerror(errno));
+    } else if (symbols_is_bzimage(bytes, (u64)size)) {
+        status = symbols_unpack_bzimage(path, bytes, (u64)size, &o->image, &image_size);
+        if (status_ok(&status)) {
+            o->elf = elf_memory((char *)o->image, image_size);
+            status = check_elf(o, path);
+        }
+    } else if (!symbols_read_map(o, (const char *)bytes, (u64)size)) {
+        status = check_elf(o, path);
+    }
+    free(bytes);
+    close(o->fd);
+    o->fd = -1;
+    return status;
+}
+
+static struct status open_file(struct symbol_object *o, const char *path)
+{
+    char magic[SELFMAG] = "";
     o->fd = open(path, O_RDONLY | O_CLOEXEC);
     if (o->fd < 0) {
         return not_usable(path, strerror(errno));
     }
     off_t size = lseek(o->fd, 0, SEEK_END);
+    if (pread(o->fd, magic, sizeof(magic), 0) < 0) {
+        return not_usable(path, strerror(errno));
+    }
+    if (memcmp(magic, ELFMAG, SELFMAG) && size > 0 && size < FILE_MAX_BYTES) {
+        return open_other(o, path, size);
+    }
     o->elf = elf_begin(o->fd, ELF_C_READ, NULL);
-    GElf_Ehdr header;
-    const char *why = NULL;
-    if (!o->elf || elf_kind(o->elf) != ELF_K_ELF || !gelf_getehdr(o->elf, &header)) {
-        why = "not an ELF file";
-    } else if (header.e_machine != EM_X86_64 || gelf_getclass(o->elf) != ELFCLASS64) {
-        why = "an ELF file, but not for x86-64";
-    }
-    if (why) {
-        elf_end(o->elf);
-        close(o->fd);
-        return not_usable(path, why);
-    }
+    struct status status = check_elf(o, path);
     // A file that is built anew meanwhile must not mix with what was read.
-    if (size < READ_WHOLE_BYTES && elf_cntl(o->elf, ELF_C_FDREAD) == 0) {
+    if (status_ok(&status) && size < READ_WHOLE_BYTES && elf_cntl(o->elf, ELF_C_FDREAD) == 0) {
         close(o->fd);
         o->fd = -1;
     }
-    return status_success();
+    return status;
+}
+
+// Names without a file around them: they cover what lies between the first and the last.
+static void cover_names(struct symbol_object *o)
+{
+    u64 begin = UINT64_MAX, end = 0;
+    for (size_t i = 0; i < o->name_count; i++) {
+        u64 start = o->names[i].start;
+        o->kernel |= start >= KERNEL_HALF;
+        begin = start >= KERNEL_HALF && start < begin ? start : begin;
+        end = start > end ? start : end;
+    }
+    o->segments = xcalloc(1, sizeof(*o->segments));
+    o->segments[0] = (struct address_range){o->kernel ? begin : 0, end + 1};
+    o->segment_count = 1;
 }
 
 struct status symbols_add(struct symbols *s, const char *path, u64 bias, bool kernel)
 {
     struct symbol_object *o = xcalloc(1, sizeof(*o));
-    struct status status = open_elf(o, path);
-    if (!status_ok(&status)) {
-        free(o);
-        return status;
-    }
     o->path = xstrdup(path);
     o->name = strrchr(o->path, '/') ? strrchr(o->path, '/') + 1 : o->path;
     o->bias = bias;
     o->kernel = kernel;
+    struct status status = open_file(o, path);
+    if (!status_ok(&status)) {
+        object_free(o);
+        return status;
+    }
     GElf_Ehdr header;
-    o->relocatable = gelf_getehdr(o->elf, &header) && header.e_type == ET_DYN && !bias && !kernel;
-    read_segments(o);
-    read_symbol_tables(o);
-    o->dwarf = dwarf_begin_elf(o->elf, DWARF_C_READ, NULL);
+    if (o->elf) {
+        o->relocatable =
+            gelf_getehdr(o->elf, &header) && header.e_type == ET_DYN && !bias && !kernel;
+        read_segments(o);
+        read_symbol_tables(o);
+        if (o->kernel) {
+            read_own_tables(o);
+        }
+        o->dwarf = dwarf_begin_elf(o->elf, DWARF_C_READ, NULL);
+    } else {
+        cover_names(o);
+    }
+    if (o->name_count) {
+        qsort(o->names, o->name_count, sizeof(*o->names), compare_names);
+    }
     s->objects = xrealloc(s->objects, (s->object_count + 1) * sizeof(struct symbol_object *));
     s->objects[s->object_count++] = o;
     return status;
@@ -371,12 +481,20 @@ static bool find_among(struct symbols *s, const char *name, u64 length, bool wan
             continue;
         }
         const struct name_row *row = find_name(o, name, length);
-        if (row) {
-            *out = row->start + o->bias;
+        if (row) { // a kernel's per-CPU variables are offsets, wherever it lies
+            bool moves = !o->kernel || row->start >= KERNEL_HALF;
+            *out = row->start + (moves ? o->bias : 0);
             return true;
         }
     }
     return false;
+}
+
+bool symbols_own_address(const struct symbol_object *o, const char *name, u64 *out)
+{
+    const struct name_row *row = find_name(o, name, strlen(name));
+    *out = row ? row->start : 0;
+    return row != NULL;
 }
 
 bool symbols_kernel_address(struct symbols *s, const char *name, u64 *out)

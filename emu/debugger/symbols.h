@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Names, source lines, types and unwinding of ELF files with DWARF (libelf, libdw): fern, user
-// programs, any file given. Read lazily: adding a file reads its symbol table only.
+// programs, any file given. Of Linux kernels: vmlinux or bzImage with what they carry themselves
+// (kallsyms, BTF, ORC), and System.map. Read lazily: adding a file reads its symbol table only.
 #ifndef VIV_DEBUGGER_SYMBOLS_H
 #define VIV_DEBUGGER_SYMBOLS_H
 
@@ -16,8 +17,9 @@ struct symbols *symbols_create(void);
 void symbols_destroy(struct symbols *s);
 
 // Adds a file at load address bias (0 for static executables and fern). kernel: its addresses are
-// meant in every address space; a program's only in the lower half. STATUS_BAD_INPUT: not an ELF
-// file for x86-64, not readable.
+// meant in every address space; a program's only in the lower half; a file that is linked for the
+// upper half is a kernel's in any case. STATUS_BAD_INPUT: none of the forms above, not for x86-64,
+// not readable.
 struct status symbols_add(struct symbols *s, const char *path, u64 bias, bool kernel);
 // Which program's names hold for user addresses: only files of this base name count ("/bin/ls"
 // picks an added ".../ls"). NULL: all do, in the order added.
@@ -55,6 +57,11 @@ void symbols_format(struct symbols *s, u64 address, char *text, u64 size);
 // "name", "name+0x10", "file.c:120", "0x..." → address. Of a line: its first instruction, or that
 // of the next line that has code.
 bool symbols_address(struct symbols *s, const char *text, u64 *out);
+// A Linux kernel's symbols are among these.
+bool symbols_kernel_is_linux(struct symbols *s);
+// Tells by the CPU's LSTAR (0: not set yet) where a Linux kernel lies, which it may choose for
+// itself (KASLR). True: its addresses have changed.
+bool symbols_locate_kernel(struct symbols *s, u64 lstar);
 // The same for a name that the kernel defines, whatever a program may call so.
 bool symbols_kernel_address(struct symbols *s, const char *name, u64 *out);
 // Start and end of the code of the line that address lies in (for stepping by lines).

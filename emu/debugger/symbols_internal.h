@@ -4,6 +4,8 @@
 #define VIV_DEBUGGER_SYMBOLS_INTERNAL_H
 
 #include "base/memory.h"
+#include "debugger/btf.h"
+#include "debugger/orc.h"
 #include "debugger/symbols.h"
 
 #include <elfutils/libdw.h>
@@ -11,7 +13,10 @@
 
 struct name_row {
     u64 start, size, limit; // as linked; limit: end of its section
-    const char *name;
+    union {
+        const char *name;
+        u64 text_at; // while it is read
+    };
     u8 rank; // of several at one address the highest is shown: functions, objects, labels
 };
 
@@ -39,7 +44,11 @@ struct symbol_object {
     bool relocatable; // loaded where the kernel likes (a shared object or PIE)
     bool mapped;      // by the program that runs now
     int fd;           // -1: the file is wholly in memory
-    Elf *elf;
+    Elf *elf;  // NULL: a list of names
+    u8 *image; // the ELF file, where it was unpacked; else NULL
+    char *text; // the names, where no ELF file holds them
+    struct btf *btf;
+    struct orc orc;
     struct address_range *segments;
     unsigned segment_count;
     struct name_row *names; // by start, then rank
@@ -73,7 +82,19 @@ struct symbols {
     char *program; // base name of the one that runs, NULL: all programs count
     struct path_row *paths;
     size_t path_count;
+    u64 located_by; // LSTAR by which the kernel was found last
 };
+
+// The address, as linked, of a name in one object.
+bool symbols_own_address(const struct symbol_object *o, const char *name, u64 *out);
+
+// symbols_linux.c: a bzImage's kernel (free() it), the names of a System.map (false: it is none) or
+// of a kernel's kallsyms.
+bool symbols_is_bzimage(const u8 *bytes, u64 size);
+struct status symbols_unpack_bzimage(const char *path, const u8 *bytes, u64 size, u8 **out,
+                                     u64 *out_size);
+bool symbols_read_map(struct symbol_object *o, const char *text, u64 size);
+void symbols_read_kallsyms(struct symbol_object *o, const u8 *rodata, u64 size);
 
 // The object that covers the address, NULL if none.
 struct symbol_object *symbols_object(struct symbols *s, u64 address);

@@ -104,14 +104,13 @@ static bool find_in_object(struct symbol_object *o, const char *name, bool is_en
     return false;
 }
 
-static bool find_type(struct symbols *s, const char *name, bool is_enumerator, Dwarf_Die *out)
+static bool find_type(struct symbols *s, const char *name, bool is_enumerator, bool kernel,
+                      Dwarf_Die *out)
 {
-    for (unsigned kernel = 1; kernel < 2; kernel--) { // 1, then 0
-        for (unsigned i = 0; i < s->object_count; i++) {
-            if (s->objects[i]->kernel == kernel &&
-                find_in_object(s->objects[i], name, is_enumerator, out)) {
-                return true;
-            }
+    for (unsigned i = 0; i < s->object_count; i++) {
+        if (s->objects[i]->kernel == kernel &&
+            find_in_object(s->objects[i], name, is_enumerator, out)) {
+            return true;
         }
     }
     return false;
@@ -197,21 +196,23 @@ static void describe(Dwarf_Die *type, struct symbol_member *out)
     out->is_signed = encoding == DW_ATE_signed || encoding == DW_ATE_signed_char;
 }
 
-static bool find_struct(struct symbols *s, const char *name, Dwarf_Die *out)
+static const char *bare_name(const char *name)
 {
-    Dwarf_Die die;
-    if (!strncmp(name, "struct ", 7)) {
-        name += 7;
-    }
-    return find_type(s, name, false, &die) && dwarf_peel_type(&die, out) == 0;
+    return strncmp(name, "struct ", 7) ? name : name + 7;
 }
 
-bool symbols_member(struct symbols *s, const char *struct_name, const char *member,
-                    struct symbol_member *out)
+static bool find_struct(struct symbols *s, const char *name, bool kernel, Dwarf_Die *out)
+{
+    Dwarf_Die die;
+    return find_type(s, bare_name(name), false, kernel, &die) && dwarf_peel_type(&die, out) == 0;
+}
+
+static bool dwarf_member(struct symbols *s, const char *struct_name, const char *member,
+                         bool kernel, struct symbol_member *out)
 {
     Dwarf_Die type;
     u64 offset = 0;
-    if (!find_struct(s, struct_name, &type)) {
+    if (!find_struct(s, struct_name, kernel, &type)) {
         return false;
     }
     for (const char *path = member; *path; path += *path == '.') {
@@ -235,24 +236,25 @@ bool symbols_member(struct symbols *s, const char *struct_name, const char *memb
     return true;
 }
 
-bool symbols_struct_size(struct symbols *s, const char *struct_name, u64 *size)
+static bool dwarf_struct_size(struct symbols *s, const char *struct_name, bool kernel, u64 *size)
 {
     Dwarf_Die type;
     Dwarf_Word bytes;
-    if (!find_struct(s, struct_name, &type) || dwarf_aggregate_size(&type, &bytes)) {
+    if (!find_struct(s, struct_name, kernel, &type) || dwarf_aggregate_size(&type, &bytes)) {
         return false;
     }
     *size = bytes;
     return true;
 }
 
-bool symbols_enumerator(struct symbols *s, const char *name, s64 *value)
+static bool dwarf_enumerator(struct symbols *s, const char *name, bool kernel, s64 *value)
 {
     Dwarf_Die die;
     Dwarf_Attribute attribute;
     Dwarf_Sword number;
     Dwarf_Word positive;
-    if (!find_type(s, name, true, &die) || !dwarf_attr(&die, DW_AT_const_value, &attribute)) {
+    if (!find_type(s, name, true, kernel, &die) ||
+        !dwarf_attr(&die, DW_AT_const_value, &attribute)) {
         return false;
     }
     // DW_FORM_data1..8 say nothing of the sign: compilers use them for what is not negative.
@@ -263,4 +265,40 @@ bool symbols_enumerator(struct symbols *s, const char *name, s64 *value)
     }
     *value = is_signed ? number : (s64)positive;
     return true;
+}
+
+// --- whoever knows: a kernel's DWARF, its BTF, a program's DWARF
+
+static const struct btf *kernel_btf(const struct symbols *s)
+{
+    for (unsigned i = 0; i < s->object_count; i++) {
+        if (s->objects[i]->btf) {
+            return s->objects[i]->btf;
+        }
+    }
+    return NULL;
+}
+
+bool symbols_member(struct symbols *s, const char *struct_name, const char *member,
+                    struct symbol_member *out)
+{
+    const struct btf *b = kernel_btf(s);
+    return dwarf_member(s, struct_name, member, true, out) ||
+           (b && btf_member(b, bare_name(struct_name), member, out)) ||
+           dwarf_member(s, struct_name, member, false, out);
+}
+
+bool symbols_struct_size(struct symbols *s, const char *struct_name, u64 *size)
+{
+    const struct btf *b = kernel_btf(s);
+    return dwarf_struct_size(s, struct_name, true, size) ||
+           (b && btf_struct_size(b, bare_name(struct_name), size)) ||
+           dwarf_struct_size(s, struct_name, false, size);
+}
+
+bool symbols_enumerator(struct symbols *s, const char *name, s64 *value)
+{
+    const struct btf *b = kernel_btf(s);
+    return dwarf_enumerator(s, name, true, value) || (b && btf_enumerator(b, name, value)) ||
+           dwarf_enumerator(s, name, false, value);
 }

@@ -279,6 +279,9 @@ static bool apply_row(struct symbol_frame *frame, Dwarf_Frame *row, symbols_read
 
 static Dwarf_Frame *find_row(struct symbol_object *o, u64 address)
 {
+    if (!o->elf) {
+        return NULL;
+    }
     if (!o->cfi_known) {
         o->cfi_known = true;
         o->cfi_eh = dwarf_getcfi_elf(o->elf);
@@ -344,6 +347,12 @@ bool symbols_unwind(struct symbols *s, struct symbol_frame *frame, symbols_read_
         return false;
     }
     struct symbol_object *o = s ? symbols_object(s, at) : NULL;
+    if (o && o->orc.count) {
+        enum orc_result result = orc_unwind(&o->orc, at - o->bias, frame, read, ctx);
+        if (result != ORC_UNKNOWN) {
+            return result == ORC_UP;
+        }
+    }
     Dwarf_Frame *row = o ? find_row(o, at - o->bias) : NULL;
     bool found = !row        ? follow_frame_pointer(frame, read, ctx)
                  : o->kernel ? apply_kernel_row(frame, row, read, ctx)

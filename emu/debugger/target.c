@@ -99,10 +99,15 @@ int target_pid(struct target *t)
     return t->guest && guest_current(t->guest, t->cpu, &task) ? task.pid : 0;
 }
 
+// Linux's kernel threads have no address space to be told apart by: its own word for who runs.
 u64 target_task(struct target *t)
 {
     enum guest_task_identity identity;
-    return guest_task_key(t->m, t->cpu, &identity);
+    u64 key = guest_task_key(t->m, t->cpu, &identity);
+    u64 address = identity == GUEST_TASK_BY_MEMORY && t->guest
+                      ? guest_current_address(t->guest, t->cpu)
+                      : 0;
+    return address ? address : key;
 }
 
 // --- why it stands still ---
@@ -118,6 +123,11 @@ void target_choose_program(struct target *t)
     struct guest_task task;
     if (!t->symbols) {
         return;
+    }
+    if (!t->guest) {
+        struct cpu_regs regs;
+        target_regs(t, &regs);
+        symbols_locate_kernel(t->symbols, regs.lstar);
     }
     if (t->guest && guest_current(t->guest, t->cpu, &task)) {
         guest_follow(t->guest, &task);

@@ -10,8 +10,8 @@
 #include <string.h>
 
 // What fern's switch_stacks() leaves on the stack of a task, from its saved stack pointer on
-// (guest/kernel/arch/x86_64/entry.S).
-#define KERNEL_STACK_BYTES 0x4000u
+// (guest/kernel/arch/x86_64/entry.S), and Linux's as well (struct inactive_task_frame,
+// arch/x86/include/asm/switch_to.h).
 enum { SAVED_R15, SAVED_R14, SAVED_R13, SAVED_R12, SAVED_RBX, SAVED_RBP, SAVED_RIP, SAVED_WORDS };
 
 static struct gdb_thread cpu_thread(unsigned cpu)
@@ -26,7 +26,7 @@ static struct gdb_thread task_thread(const struct guest_task *task)
 
 static bool is_on_stack(const struct guest_task *task, u64 rsp)
 {
-    return rsp - task->kernel_stack <= KERNEL_STACK_BYTES;
+    return rsp - task->kernel_stack <= GUEST_KERNEL_STACK_BYTES;
 }
 
 // Between the kernel's choice of the next task and the change of stacks, the CPU still executes the
