@@ -61,11 +61,30 @@ void hrtimer_init(struct hrtimer *t, hrtimer_func_t func, enum hrtimer_base base
 
 static struct timer_cpu *lock_timer(struct hrtimer *t, unsigned long *flags)
 {
+    *flags = local_irq_save();
     for (;;) {
         struct timer_cpu *c = &timer_cpus[READ_ONCE(t->cpu)];
-        spin_lock_irqsave(&c->lock, *flags);
+        spin_lock(&c->lock);
         if (c == &timer_cpus[t->cpu])
             return c;
+        spin_unlock(&c->lock);
+    }
+}
+
+// Takes t off its tree and locks the one that it is to go to: that of the CPU which starts it, but
+// while the callback runs it stays where that is. Its new home is known before the old one's lock
+// is let go.
+static struct timer_cpu *move_here(struct hrtimer *t, unsigned long *flags)
+{
+    for (;;) {
+        struct timer_cpu *c = lock_timer(t, flags);
+        if (t->state == STATE_QUEUED) {
+            rb_erase_cached(&t->node, &c->base[t->base]);
+            t->state = c->running == t ? STATE_RUNNING : STATE_IDLE;
+        }
+        if (c->running == t || t->cpu == smp_processor_id())
+            return c;
+        WRITE_ONCE(t->cpu, smp_processor_id());
         spin_unlock_irqrestore(&c->lock, *flags);
     }
 }
@@ -79,16 +98,7 @@ static void enqueue(struct timer_cpu *c, struct hrtimer *t)
 void hrtimer_start(struct hrtimer *t, u64 expires)
 {
     unsigned long flags;
-    struct timer_cpu *c = lock_timer(t, &flags);
-    if (t->state == STATE_QUEUED)
-        rb_erase_cached(&t->node, &c->base[t->base]);
-    if (c->running != t && t->cpu != smp_processor_id()) {
-        // Timers live on the CPU that starts them; moving one is only possible while it is idle.
-        t->state = STATE_IDLE;
-        spin_unlock_irqrestore(&c->lock, flags);
-        WRITE_ONCE(t->cpu, smp_processor_id());
-        c = lock_timer(t, &flags);
-    }
+    struct timer_cpu *c = move_here(t, &flags);
     t->expires = expires;
     enqueue(c, t);
     if (t->cpu == smp_processor_id())

@@ -39,7 +39,12 @@ bool hrtimer_cancel(struct hrtimer *t);
 bool hrtimer_try_cancel(struct hrtimer *t); // false also if the callback runs right now
 static inline bool hrtimer_active(const struct hrtimer *t)
 {
-    return t->state != 0;
+    return __atomic_load_n(&t->state, __ATOMIC_RELAXED) != 0;
+}
+// Will fire; not so while its callback runs, unless it has been started again.
+static inline bool hrtimer_queued(const struct hrtimer *t)
+{
+    return __atomic_load_n(&t->state, __ATOMIC_RELAXED) == 1;
 }
 // ns left (0 if due or idle).
 u64 hrtimer_remaining(const struct hrtimer *t);

@@ -19,15 +19,21 @@ enum { CPU_VIRTUAL, CPU_PROF };
 static enum hrtimer_restart real_expired(struct hrtimer *timer)
 {
     struct signal_struct *s = container_of(timer, struct signal_struct, real_timer.timer);
-    // Rearmed when SIGALRM is taken off the queue: a tiny interval cannot flood the machine.
-    group_send_sig_info(SIGALRM, SEND_SIG_PRIV, s->leader_task);
+    struct task_struct *t;
+    // Rearmed when SIGALRM is taken off the queue: a tiny interval cannot flood the machine. An
+    // exec may be putting another leader in place.
+    do
+        t = READ_ONCE(s->leader_task);
+    while (group_send_sig_info(SIGALRM, SEND_SIG_PRIV, t) == -ESRCH &&
+           t != READ_ONCE(s->leader_task));
     return HRTIMER_NORESTART;
 }
 
 void itimer_real_rearm(struct signal_struct *s)
 {
     struct hrtimer *t = &s->real_timer.timer;
-    if (!s->real_timer.interval || hrtimer_active(t))
+    // The callback that sent the signal may not have returned yet on its CPU.
+    if (!s->real_timer.interval || hrtimer_queued(t))
         return;
     hrtimer_forward(t, ktime_get(), s->real_timer.interval);
     hrtimer_start(t, t->expires);
@@ -41,6 +47,8 @@ static void real_set(struct signal_struct *s, u64 value, u64 interval)
     s->real_timer.interval = value ? interval : 0;
     if (value)
         hrtimer_start(&s->real_timer.timer, ktime_get() + value);
+    else // another thread may have taken a SIGALRM and rearmed it since
+        hrtimer_try_cancel(&s->real_timer.timer);
     spin_unlock_irq(&current->sighand->siglock);
 }
 
@@ -108,11 +116,16 @@ static u64 check_cpu_timers(struct task_struct *t, u64 *due)
 static enum hrtimer_restart cpu_expired(struct hrtimer *timer)
 {
     struct signal_struct *s = container_of(timer, struct signal_struct, cpu_timer);
-    struct task_struct *t = s->leader_task;
+    struct task_struct *t;
     unsigned long flags;
     u64 due;
-    if (!lock_task_sighand(t, &flags))
-        return HRTIMER_NORESTART;
+    do { // an exec may be putting another leader in place
+        t = READ_ONCE(s->leader_task);
+        if (lock_task_sighand(t, &flags))
+            break;
+        if (t == READ_ONCE(s->leader_task))
+            return HRTIMER_NORESTART;
+    } while (true);
     u64 next = check_cpu_timers(t, &due);
     u64 threads = (u64)max(s->nr_threads, 1);
     spin_unlock_irqrestore(&t->sighand->siglock, flags);
@@ -130,6 +143,8 @@ static enum hrtimer_restart cpu_expired(struct hrtimer *timer)
 void cpu_timer_update(struct task_struct *t)
 {
     struct signal_struct *s = t->signal;
+    if (!atomic_read(&s->live)) // its timers have been stopped, or will be
+        return;
     if (s->it[CPU_VIRTUAL].expires || s->it[CPU_PROF].expires ||
         s->rlim[RLIMIT_CPU].rlim_cur != RLIM_INFINITY) {
         // Anew even if it runs: it may have been set for a later expiry.
