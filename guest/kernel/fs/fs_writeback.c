@@ -10,7 +10,13 @@
 void mark_inode_dirty_flags(struct inode *i, unsigned flags)
 {
     struct super_block *sb = i->i_sb;
-    if (!sb->s_writeback || (READ_ONCE(i->i_state) & flags) == flags) {
+    if (!sb->s_writeback) {
+        return;
+    }
+    // What was changed before the look at the marks: a writer clears them before it reads the
+    // inode.
+    smp_mb();
+    if ((READ_ONCE(i->i_state) & flags) == flags) {
         return;
     }
     spin_lock(&sb->s_inode_lock);
@@ -60,6 +66,7 @@ int sync_inode_metadata(struct inode *i, bool wait)
     unsigned long dirty = i->i_state & (I_DIRTY_SYNC | I_DIRTY_DATASYNC);
     i->i_state &= ~dirty;
     spin_unlock(&i->i_lock);
+    smp_mb(); // pairs with mark_inode_dirty_flags
     int error = dirty || wait ? i->i_sb->s_op->write_inode(i, &wbc) : 0;
     if (error) {
         mark_inode_dirty(i);

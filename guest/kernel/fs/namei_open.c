@@ -180,7 +180,9 @@ static int open_nameless(int dfd, const char *name, struct nameidata *nd, struct
         umode_t mode = how->mode & (umode_t)~current->fs->umask & S_IALLUGO;
         error = dir->i_op->tmpfile(dir, d, mode | S_IFREG);
         if (!error) {
+            spin_lock(&d->d_inode->i_lock);
             d->d_inode->i_state |= how->flags & O_EXCL ? 0 : I_LINKABLE;
+            spin_unlock(&d->d_inode->i_lock);
             struct path path = {nd->path.mnt, d};
             error = vfs_open(&path, f);
         }

@@ -161,7 +161,7 @@ bool schedule_work(struct work_struct *w)
 
 void flush_work(struct work_struct *w)
 {
-    wait_event(work_done, !READ_ONCE(w->queued) && READ_ONCE(work_running) != w);
+    wait_event(work_done, !smp_load_acquire(&w->queued) && READ_ONCE(work_running) != w);
 }
 
 void defer_free(struct deferred *d, void (*free)(struct deferred *d))
@@ -183,11 +183,13 @@ static void run_work(void)
     while (!list_empty(&work_list)) {
         struct work_struct *w = list_first_entry(&work_list, struct work_struct, entry);
         list_del_init(&w->entry);
-        w->queued = false;
-        work_running = w;
+        // In this order: flush_work looks at them the other way round, without the lock.
+        __atomic_store_n(&work_running, w, __ATOMIC_RELAXED);
+        __atomic_store_n(&w->queued, false, __ATOMIC_RELEASE);
         spin_unlock_irqrestore(&work_lock, flags);
         w->func(w);
         WRITE_ONCE(work_running, NULL);
+        smp_mb();
         if (waitqueue_active(&work_done))
             wake_up_all(&work_done);
         spin_lock_irqsave(&work_lock, flags);

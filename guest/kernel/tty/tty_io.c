@@ -76,7 +76,7 @@ void tty_receive(struct tty_struct *tty, const u8 *buf, size_t n, enum tty_flag 
     u64 next = READ_ONCE(tty->processed_at) + FLIP_BATCH_NS;
     if (high || ktime_get() >= next)
         schedule_work(&tty->work);
-    else if (!hrtimer_active(&tty->batch_timer))
+    else if (!hrtimer_queued(&tty->batch_timer))
         hrtimer_start(&tty->batch_timer, next);
 }
 
@@ -98,6 +98,7 @@ void tty_carrier(struct tty_struct *tty, bool up)
 
 void tty_write_wakeup(struct tty_struct *tty)
 {
+    smp_mb(); // what the driver took out of its buffer, before the look at the queue
     if (waitqueue_active(&tty->write_wait))
         wake_up_interruptible_poll(&tty->write_wait, POLLOUT | POLLWRNORM);
 }
