@@ -219,7 +219,7 @@ int sync_inodes_sb(struct super_block *sb)
         .sync_mode = WB_SYNC_ALL, .nr_to_write = 1L << 40, .range_end = 1L << 62};
     struct inode *i = NULL;
     int error = 0;
-    while ((i = inode_sb_next(sb, i)) != NULL) {
+    while ((i = inode_sb_next(sb, i, NULL)) != NULL) {
         int late = writeback_single_inode(i, &wbc);
         error = error ? error : late;
     }

@@ -69,6 +69,7 @@ static int wake_item(struct wait_queue_entry *e, unsigned mode, void *key)
         return 0;
     }
     set_ready_locked(it);
+    smp_mb(); // a waiter queues itself, then looks at the list without our lock
     bool waiters = waitqueue_active(&ep->wait), pollers = waitqueue_active(&ep->poll_wait);
     spin_unlock_irqrestore(&ep->lock, flags);
     if (waiters) {
@@ -173,6 +174,7 @@ static void make_ready(struct eventpoll *ep, struct epitem *it)
     set_ready_locked(it);
     spin_unlock_irqrestore(&ep->lock, flags);
     wake_up(&ep->wait);
+    smp_mb();
     if (waitqueue_active(&ep->poll_wait)) {
         wake_up_poll(&ep->poll_wait, POLLIN | POLLRDNORM);
     }
@@ -192,6 +194,7 @@ static int ep_insert(struct eventpoll *ep, const struct linux_epoll_event *event
     INIT_LIST_HEAD(&it->ready_link);
     insert(ep, it);
     spin_lock(&f->f_lock);
+    f->f_mode |= FMODE_WATCHED; // for good: its end looks under ep_mutex
     list_add(&it->file_link, &f->f_ep_links);
     spin_unlock(&f->f_lock);
     struct add_table t = {.table = {.queue = add_hook}, .item = it};

@@ -138,7 +138,7 @@ void fput_now(struct file *f)
     if (f->f_mode & FMODE_OPENED) {
         struct path path = f->f_path;
         struct inode *inode = f->f_inode;
-        if (!list_empty(&f->f_ep_links)) {
+        if (f->f_mode & FMODE_WATCHED) {
             eventpoll_release(f);
         }
         if (inode->i_flctx) {

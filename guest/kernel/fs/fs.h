@@ -72,8 +72,9 @@ struct super_block {
     struct rw_semaphore s_umount;
     atomic_t s_active; // mounts
     struct block_device *s_bdev;
-    spinlock_t s_inode_lock;
-    struct list_head s_inodes, s_dirty; // all; dirty by i_dirty_since
+    spinlock_t s_inode_lock;   // s_dirty
+    struct list_head s_inodes; // all; lock: the inode cache's
+    struct list_head s_dirty;  // by i_dirty_since
     void *s_fs_info;
     char s_id[32];
     bool s_writeback;   // dirty inodes are written back (not in memory-only file systems)
@@ -356,6 +357,7 @@ struct file {
 #define FMODE_EXEC 0x20u
 #define FMODE_PATH 0x4000u
 #define FMODE_OPENED 0x80000u
+#define FMODE_WATCHED 0x100000u // an epoll file has or had it in its set
 static inline struct file *get_file(struct file *f)
 {
     atomic_inc(&f->f_count);
@@ -416,6 +418,10 @@ void txn_end(struct super_block *sb);
 int file_remove_privs(struct file *f);               // suid and sgid bits; inode lock held
 int sync_inode_metadata(struct inode *i, bool wait); // the inode only, if dirty
 struct inode *igrab(struct inode *i); // one more reference, or NULL if it is being freed
+// The next inode of sb that `want` (NULL: any; called under a spinlock) chooses, counted; drops
+// prev's reference (NULL starts).
+struct inode *inode_sb_next(struct super_block *sb, struct inode *prev,
+                            bool (*want)(const struct inode *i));
 
 void sync_filesystems(bool wait);
 void emergency_remount_ro(void); // reboot path

@@ -261,14 +261,15 @@ void iput(struct inode *i)
     evict(i);
 }
 
-struct inode *inode_sb_next(struct super_block *sb, struct inode *prev)
+struct inode *inode_sb_next(struct super_block *sb, struct inode *prev,
+                            bool (*want)(const struct inode *i))
 {
     struct inode *i, *found = NULL;
     spin_lock(&cache_lock);
     struct list_head *at = prev ? prev->i_sb_list.next : sb->s_inodes.next;
     for (; at != &sb->s_inodes; at = at->next) {
         i = list_entry(at, struct inode, i_sb_list);
-        if (!(i->i_state & (I_FREEING | I_NEW))) {
+        if (!(i->i_state & (I_FREEING | I_NEW)) && (!want || want(i))) {
             atomic_inc(&i->i_count);
             lru_remove(i);
             found = i;

@@ -32,7 +32,6 @@ int always_delete_dentry(const struct dentry *d);
 // inode.c
 void inode_init(void);
 void evict_inodes(struct super_block *sb); // all unused ones; returns with in-use ones left
-struct inode *inode_sb_next(struct super_block *sb, struct inode *prev); // counted; puts prev
 u64 inodes_count(void);
 void truncate_setsize(struct inode *i, loff_t size);
 int inode_newsize_ok(struct inode *i, loff_t size); // RLIMIT_FSIZE, s_maxbytes

@@ -197,7 +197,7 @@ struct dentry *mount_bdev(struct file_system_type *t, unsigned flags, const char
 static bool has_orphans(struct super_block *sb)
 {
     struct inode *i = NULL;
-    while (sb->s_writeback && (i = inode_sb_next(sb, i)) != NULL) {
+    while (sb->s_writeback && (i = inode_sb_next(sb, i, NULL)) != NULL) {
         if (!i->i_nlink && atomic_read(&i->i_count) > 1) {
             iput(i);
             return true;

@@ -90,6 +90,7 @@ int writeback_single_inode(struct inode *inode, struct writeback_control *wbc)
     dirty = inode->i_state & I_DIRTY;
     inode->i_state &= ~dirty;
     spin_unlock(&inode->i_lock);
+    smp_mb(); // pairs with mark_inode_dirty_flags
     if ((dirty & (I_DIRTY_SYNC | I_DIRTY_DATASYNC)) && inode->i_sb->s_op->write_inode) {
         late = inode->i_sb->s_op->write_inode(inode, wbc);
         err = err ? err : late;
@@ -154,38 +155,29 @@ long writeback_sb_inodes(struct super_block *sb, struct writeback_control *wbc, 
     return write_dirty_inodes(sb, wbc, dirtied_before, &err);
 }
 
+static bool under_writeback(const struct inode *inode)
+{
+    return xa_marked(&inode->i_data.i_pages, XA_MARK_WRITEBACK);
+}
+
 int sync_inodes_sb(struct super_block *sb)
 {
     struct writeback_control start = {
         .nr_to_write = WHOLE_FILE, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_NONE};
     struct writeback_control wait = {
         .nr_to_write = WHOLE_FILE, .range_end = WHOLE_FILE, .sync_mode = WB_SYNC_ALL};
-    struct inode *inode, *held = NULL;
+    struct inode *inode = NULL;
     int err = 0;
 
     write_dirty_inodes(sb, &start, KTIME_MAX, &err); // all I/O at once ...
     err = 0;
     write_dirty_inodes(sb, &wait, KTIME_MAX, &err); // ... then what is left, waiting
     // Pages that the first round put under write-back on inodes that are clean by now.
-    spin_lock(&sb->s_inode_lock);
-    list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
-    {
-        struct inode *previous = held;
-        int late;
+    while ((inode = inode_sb_next(sb, inode, under_writeback)) != NULL) {
+        int late = filemap_fdatawait_range(&inode->i_data, 0, WHOLE_FILE);
 
-        if (!xa_marked(&inode->i_data.i_pages, XA_MARK_WRITEBACK) || !igrab(inode))
-            continue;
-        held = inode; // keeps our place in the list while the lock is dropped
-        spin_unlock(&sb->s_inode_lock);
-        late = filemap_fdatawait_range(&inode->i_data, 0, WHOLE_FILE);
         err = err ? err : late;
-        if (previous)
-            iput(previous);
-        spin_lock(&sb->s_inode_lock);
     }
-    spin_unlock(&sb->s_inode_lock);
-    if (held)
-        iput(held);
     return err;
 }
 

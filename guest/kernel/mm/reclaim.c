@@ -249,28 +249,18 @@ void reclaim_init(void)
 }
 
 // /proc/sys/vm/drop_caches
+static bool has_pages(const struct inode *inode)
+{
+    return inode->i_data.nrpages != 0;
+}
+
 static void drop_super_pages(struct super_block *sb, void *arg)
 {
-    struct inode *inode, *held = NULL;
+    struct inode *inode = NULL;
 
     (void)arg;
-    spin_lock(&sb->s_inode_lock);
-    list_for_each_entry(inode, &sb->s_inodes, i_sb_list)
-    {
-        struct inode *previous = held;
-
-        if (!inode->i_data.nrpages || !igrab(inode))
-            continue;
-        held = inode; // keeps our place in the list while the lock is dropped
-        spin_unlock(&sb->s_inode_lock);
+    while ((inode = inode_sb_next(sb, inode, has_pages)) != NULL)
         invalidate_mapping_pages(&inode->i_data, 0, ~0UL);
-        if (previous)
-            iput(previous);
-        spin_lock(&sb->s_inode_lock);
-    }
-    spin_unlock(&sb->s_inode_lock);
-    if (held)
-        iput(held);
 }
 
 int drop_caches(int what)
