@@ -52,6 +52,7 @@ static void install_anon(struct vm_fault *vmf, struct page *p)
 
     page_add_anon_rmap(p, vma, vmf->address);
     mm_add(vma->vm_mm, MM_ANONPAGES, 1);
+    lru_cache_add(p); // first: once the entry is there, another thread's madvise may free the page
     pte_set(vmf->pte, page_to_phys(p) | prot_written(vma));
 }
 
@@ -85,7 +86,6 @@ static vm_fault_t fault_anonymous(struct vm_fault *vmf)
     }
     install_anon(vmf, p);
     unlock_pte(vmf);
-    lru_cache_add(p);
     return 0;
 }
 
@@ -204,9 +204,7 @@ static vm_fault_t fault_file_cow(struct vm_fault *vmf)
     unlock_pte(vmf);
     unlock_page(vmf->page);
     put_page(vmf->page);
-    if (done)
-        lru_cache_add(copy);
-    else
+    if (!done)
         put_page(copy);
     return ret;
 }
@@ -318,9 +316,7 @@ static vm_fault_t wp_copy(struct vm_fault *vmf, struct page *old)
         install_anon(vmf, copy);
     }
     unlock_pte(vmf);
-    if (done)
-        lru_cache_add(copy);
-    else
+    if (!done)
         put_page(copy);
     if (old) {
         put_page(old);
@@ -370,8 +366,9 @@ static vm_fault_t fault_present(struct vm_fault *vmf)
     }
     if (write && !pte_write(vmf->orig_pte))
         return fault_write_protected(vmf);
-    // Another thread was faster, or this CPU's TLB is stale.
-    pte_set(vmf->pte, vmf->orig_pte | PTE_ACCESSED | (write ? PTE_DIRTY : 0));
+    // Another thread was faster, or this CPU's TLB is stale. Another CPU may be setting the dirty
+    // bit.
+    __atomic_or_fetch(vmf->pte, PTE_ACCESSED | (write ? PTE_DIRTY : 0), __ATOMIC_SEQ_CST);
     tlb_flush_page(vmf->vma->vm_mm, vmf->address);
     unlock_pte(vmf);
     return 0;

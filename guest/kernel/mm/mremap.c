@@ -18,7 +18,10 @@ static void move_entry(struct mm_struct *mm, pte_t *to, pte_t *from)
 
 // Moves the entries of [from, from + len). Returns how many bytes were moved: fewer without memory
 // for tables.
-static u64 move_entries(struct mm_struct *mm, u64 from, u64 to, u64 len)
+// Reverse mapping of files looks at one area after the other: mapping (NULL: anonymous memory) keeps
+// it away, lest it miss an entry on its way. No CPU may use the old place once the entry can be
+// found, and changed, in the new one.
+static u64 move_entries(struct mm_struct *mm, struct address_space *m, u64 from, u64 to, u64 len)
 {
     u64 done = 0;
 
@@ -35,15 +38,19 @@ static u64 move_entries(struct mm_struct *mm, u64 from, u64 to, u64 len)
             break;
         n = min(table_end - (from + done), len - done);
         n = min(n, ALIGN_DOWN(to + done, PTE_TABLE_SPAN) + PTE_TABLE_SPAN - (to + done));
+        if (m)
+            down_write(&m->i_mmap_rwsem);
         spin_lock(&mm->page_table_lock);
         for (u64 i = 0; i < n >> PAGE_SHIFT; i++)
             if (!pte_none(pte_read(&src[i])))
                 move_entry(mm, &dst[i], &src[i]);
+        tlb_flush_mm(mm);
         spin_unlock(&mm->page_table_lock);
+        if (m)
+            up_write(&m->i_mmap_rwsem);
         done += n;
         cond_resched();
     }
-    tlb_flush_mm(mm);
     return done;
 }
 
@@ -117,10 +124,12 @@ static long move_area(struct vm_area_struct *vma, struct remap *r)
             vm_unacct_memory(new_pages);
         return -ENOMEM;
     }
-    moved = r->old_len ? move_entries(mm, r->addr, r->new_addr, len) : 0;
+    struct address_space *m = vma->vm_file ? vma->vm_file->f_mapping : NULL;
+
+    moved = r->old_len ? move_entries(mm, m, r->addr, r->new_addr, len) : 0;
     if (moved < len) {
         // The tables of the old place still exist: going back cannot fail.
-        move_entries(mm, r->new_addr, r->addr, moved);
+        move_entries(mm, m, r->new_addr, r->addr, moved);
         mm_detach_unmap(mm, r->new_addr, r->new_addr + r->new_len);
         return -ENOMEM;
     }

@@ -192,8 +192,8 @@ void delete_from_page_cache(struct page *p)
     unsigned long flags;
 
     BUG_ON(!PageLocked(p));
-    page_account_cleaned(p);
     spin_lock_irqsave(&m->tree_lock, flags);
+    page_account_cleaned(p);
     tree_remove(m, p);
     spin_unlock_irqrestore(&m->tree_lock, flags);
     put_page(p);

@@ -199,8 +199,7 @@ static bool mkclean_entry(struct rmap_walk *w, struct vm_area_struct *vma, pte_t
     if (!(vma->vm_flags & VM_SHARED) || !(pte_write(old) || pte_dirty(old)))
         return true;
     old = __atomic_fetch_and(pte, ~(PTE_WRITE | PTE_DIRTY), __ATOMIC_SEQ_CST);
-    if (pte_hw_present(old))
-        tlb_flush_page(vma->vm_mm, addr);
+    tlb_flush_page(vma->vm_mm, addr); // of a PROT_NONE entry too: mprotect flushes after its change
     if (pte_dirty(old))
         w->count++;
     return true;

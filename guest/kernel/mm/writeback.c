@@ -10,20 +10,24 @@ bool set_page_dirty(struct page *p)
 {
     struct address_space *m = p->mapping;
     unsigned long flags;
+    bool fresh;
 
-    if (TestSetPageDirty(p))
+    if (PageDirty(p))
         return false;
     if (!m || !mapping_can_writeback(m))
-        return true;
+        return !TestSetPageDirty(p);
+    // Bit and account change together: a truncation on another CPU takes back either both or none.
     spin_lock_irqsave(&m->tree_lock, flags);
-    if (p->mapping == m) {
+    fresh = !TestSetPageDirty(p);
+    if (fresh && p->mapping == m) {
         xa_set_mark(&m->i_pages, p->index, XA_MARK_DIRTY);
         mod_page_state(NR_FILE_DIRTY, 1);
         mod_page_state(NR_DIRTIED, 1);
     }
     spin_unlock_irqrestore(&m->tree_lock, flags);
-    mark_inode_dirty_flags(m->host, I_DIRTY_PAGES);
-    return true;
+    if (fresh)
+        mark_inode_dirty_flags(m->host, I_DIRTY_PAGES);
+    return fresh;
 }
 
 void account_page_redirty(struct page *p)
