@@ -337,7 +337,9 @@ static struct task_struct *copy_process(const struct kernel_clone_args *a, bool 
     error = link_task(a, p, pid);
     if (!error)
         return p;
+    spin_lock(&tasklist_lock);
     free_pid(pid);
+    spin_unlock(&tasklist_lock);
 drop:
     drop_parts(a->flags, p);
 discard:
@@ -438,7 +440,9 @@ int proc_adopt_kthread(struct task_struct *p)
     if (!p->sighand) {
         if (p->signal)
             put_signal_struct(p->signal);
+        spin_lock(&tasklist_lock);
         free_pid(pid);
+        spin_unlock(&tasklist_lock);
         return -ENOMEM;
     }
     get_cred(p->cred);

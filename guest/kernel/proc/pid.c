@@ -97,10 +97,15 @@ struct pid *get_pid(struct pid *p)
     return p;
 }
 
+static void pid_free(struct deferred *d)
+{
+    kfree(container_of(d, struct pid, rcu));
+}
+
 void put_pid(struct pid *p)
 {
     if (p && atomic_dec_and_test(&p->count))
-        kfree(p);
+        defer_free(&p->rcu, pid_free);
 }
 
 void free_pid(struct pid *p)
@@ -243,14 +248,21 @@ pid_t pid_vnr(const struct pid *p)
     return pid_nr_ns(p, task_active_pid_ns(current));
 }
 
+// Another task may be losing its pid; the memory stays while preemption is off.
 pid_t task_pid_vnr(struct task_struct *t)
 {
-    return pid_vnr(t->thread_pid);
+    preempt_disable();
+    pid_t nr = pid_vnr(READ_ONCE(t->thread_pid));
+    preempt_enable();
+    return nr;
 }
 
 pid_t task_tgid_vnr(struct task_struct *t)
 {
-    return pid_vnr(t->signal->pids[PIDTYPE_TGID]);
+    preempt_disable();
+    pid_t nr = pid_vnr(READ_ONCE(t->signal->pids[PIDTYPE_TGID]));
+    preempt_enable();
+    return nr;
 }
 
 struct task_struct *next_process(struct task_struct *p)

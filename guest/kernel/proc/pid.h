@@ -3,6 +3,7 @@
 #pragma once
 
 #include "lib/idr.h"
+#include "sched/kthread.h"
 #include "sched/wait.h"
 
 struct pid_namespace {
@@ -24,6 +25,7 @@ struct pid {
     unsigned level;
     struct hlist_head tasks[PIDTYPE_MAX]; // lock: tasklist_lock
     wait_queue_head_t wait_pidfd;
+    struct deferred rcu;
     struct upid numbers[];
 };
 extern struct pid_namespace init_pid_ns;
@@ -32,7 +34,7 @@ extern spinlock_t tasklist_lock; // family links, pid links, exit_state; interru
 struct pid *alloc_pid(struct pid_namespace *ns); // ERR_PTR(-EAGAIN, -ENOMEM)
 struct pid *get_pid(struct pid *p);
 void put_pid(struct pid *p);
-void free_pid(struct pid *p); // numbers away, then put
+void free_pid(struct pid *p); // numbers away, then put; tasklist_lock held: find_get_pid
 void attach_pid(struct task_struct *t, enum pid_type type);
 void detach_pid(struct task_struct *t, enum pid_type type);
 void change_pid(struct task_struct *t, enum pid_type type, struct pid *p);

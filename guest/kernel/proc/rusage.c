@@ -77,8 +77,12 @@ void rusage_of_process(struct task_struct *t, int who, struct linux_rusage *out)
     if (who == RUSAGE_SELF || who == RUSAGE_BOTH)
         add_group(t, out, &sums);
     spin_unlock_irqrestore(&t->sighand->siglock, flags);
-    if (who != RUSAGE_CHILDREN && t->mm)
-        sums.maxrss_pages = max(sums.maxrss_pages, max(t->mm->hiwater_rss, mm_rss(t->mm)));
+    if (who != RUSAGE_CHILDREN) {
+        spin_lock(&t->alloc_lock); // t may be a child that is leaving its mm
+        if (t->mm)
+            sums.maxrss_pages = max(sums.maxrss_pages, max(t->mm->hiwater_rss, mm_rss(t->mm)));
+        spin_unlock(&t->alloc_lock);
+    }
     put_time(&out->ru_utime, sums.utime);
     put_time(&out->ru_stime, sums.stime);
     out->ru_maxrss = (s64)(sums.maxrss_pages * (PAGE_SIZE / 1024));

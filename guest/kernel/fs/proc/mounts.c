@@ -114,7 +114,10 @@ static int show_mount(struct seq_file *m, struct mount *mount, const struct path
 static int show_info(struct seq_file *m, struct mount *mount, const struct path *root)
 {
     dev_t dev = mount->mnt_sb->s_dev;
-    seq_printf(m, "%d %d %u:%u / ", mount->mnt_id, mount->mnt_parent->mnt_id, MAJOR(dev), MINOR(dev));
+    spin_lock(&mount_lock);
+    int parent_id = mount->mnt_parent->mnt_id;
+    spin_unlock(&mount_lock);
+    seq_printf(m, "%d %d %u:%u / ", mount->mnt_id, parent_id, MAJOR(dev), MINOR(dev));
     int error = put_path(m, mount, mount->mnt_root, root);
     seq_putc(m, ' ');
     put_flags(m, mount);

@@ -46,7 +46,9 @@ struct inode *proc_pid_inode(struct super_block *sb, struct task_struct *t, umod
 {
     struct inode *i = proc_new_inode(sb, mode);
     if (i) {
+        spin_lock(&tasklist_lock); // NULL once t has been waited for: such a file is dead
         proc_i(i)->pid = get_pid(is_thread ? task_pid(t) : task_tgid(t));
+        spin_unlock(&tasklist_lock);
         proc_i(i)->is_thread = is_thread;
         set_owner(i, t);
     }

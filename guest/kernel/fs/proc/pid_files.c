@@ -129,9 +129,12 @@ static const char *state_name(char c)
 static void show_ids(struct seq_file *m, struct task_struct *t)
 {
     const struct cred *c = get_task_cred(t);
+    spin_lock(&t->alloc_lock);
+    unsigned max_fds = t->files ? t->files->max_fds : 0;
+    spin_unlock(&t->alloc_lock);
     seq_printf(m, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid,
                c->sgid, c->fsgid);
-    seq_printf(m, "FDSize:\t%u\nGroups:\t", t->files ? t->files->max_fds : 0);
+    seq_printf(m, "FDSize:\t%u\nGroups:\t", max_fds);
     for (int i = 0; c->group_info && i < c->group_info->ngroups; i++) {
         seq_printf(m, "%u ", c->group_info->gid[i]);
     }
