@@ -413,6 +413,15 @@ int kern_mount(const char *source, const char *target, const char *type, unsigne
     return error;
 }
 
+// mount_lock held: detach, and out of the namespace.
+static void unlink_mount(struct mount *m, struct path *old)
+{
+    detach(m, old);
+    list_del_init(&m->mnt_list);
+    m->mnt_ns->event++;
+    m->mnt_ns = NULL;
+}
+
 // namespace_mutex held: takes m and all below out of the tree; each goes when its last user does.
 static void umount_tree(struct mount *m)
 {
@@ -421,13 +430,28 @@ static void umount_tree(struct mount *m)
     }
     struct path old;
     spin_lock(&mount_lock);
-    detach(m, &old);
-    list_del_init(&m->mnt_list);
-    m->mnt_ns->event++;
-    m->mnt_ns = NULL;
+    unlink_mount(m, &old);
     spin_unlock(&mount_lock);
     path_put(&old);
     mntput(m);
+}
+
+// namespace_mutex held: only if nobody uses it. Walks into it take their reference under
+// mount_lock too.
+static int umount_unused(struct mount *m)
+{
+    struct path old;
+    spin_lock(&mount_lock);
+    // The caller's and the tree's; children hold one each.
+    if (atomic_read(&m->mnt_count) > 2) {
+        spin_unlock(&mount_lock);
+        return -EBUSY;
+    }
+    unlink_mount(m, &old);
+    spin_unlock(&mount_lock);
+    path_put(&old);
+    mntput(m);
+    return 0;
 }
 
 int path_umount(struct path *path, int flags)
@@ -446,11 +470,12 @@ int path_umount(struct path *path, int flags)
     int error = -EINVAL;
     if (m->mnt_ns) {
         shrink_dcache_parent(m->mnt_root);
-        // Ours and the tree's; children hold one each.
-        error = !(flags & MNT_DETACH) && atomic_read(&m->mnt_count) > 2 ? -EBUSY : 0;
-    }
-    if (!error) {
-        umount_tree(m);
+        error = 0;
+        if (flags & MNT_DETACH) {
+            umount_tree(m);
+        } else {
+            error = umount_unused(m);
+        }
     }
     mutex_unlock(&namespace_mutex);
     return error;
