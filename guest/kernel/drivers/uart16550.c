@@ -23,7 +23,9 @@ struct uart {
     struct tty_struct *tty;
     bool irq_taken;
     spinlock_t lock; // registers and the ring; interrupts off
-    u8 ier, mcr;
+    u8 ier;
+    spinlock_t mcr_lock; // a leaf: the line discipline throttles with and without `lock`
+    u8 mcr;
     u32 tx_head, tx_tail;
     u8 tx[TX_SIZE];
 };
@@ -41,21 +43,29 @@ static void set_ier(struct uart *u, u8 ier)
     }
 }
 
-static void set_mcr(struct uart *u, u8 mcr)
+static void change_mcr(struct uart *u, u8 set, u8 clear)
 {
+    unsigned long flags;
+    spin_lock_irqsave(&u->mcr_lock, flags);
+    u8 mcr = (u8)((u->mcr & ~clear) | set);
     if (u->mcr != mcr) {
         u->mcr = mcr;
         outb(u->port + UART_MCR, mcr);
     }
+    spin_unlock_irqrestore(&u->mcr_lock, flags);
 }
 
 // Lock held. Fills an empty FIFO; the transmit interrupt stays on while the ring has more.
 static void tx_fill(struct uart *u)
 {
     bool held = u->tty->stopped;
-    if (!held && tx_used(u) && (inb(u->port + UART_LSR) & UART_LSR_THRE))
-        for (int i = 0; i < UART_FIFO_SIZE && tx_used(u); i++)
-            outb(u->port + UART_THR, u->tx[u->tx_tail++ % TX_SIZE]);
+    if (!held && tx_used(u)) {
+        uart_tx_lock(u->port);
+        if (inb(u->port + UART_LSR) & UART_LSR_THRE)
+            for (int i = 0; i < UART_FIFO_SIZE && tx_used(u); i++)
+                outb(u->port + UART_THR, u->tx[u->tx_tail++ % TX_SIZE]);
+        uart_tx_unlock(u->port);
+    }
     set_ier(u, tx_used(u) && !held ? u->ier | UART_IER_TX : u->ier & (u8)~UART_IER_TX);
 }
 
@@ -177,34 +187,22 @@ static void uart_set_termios(struct tty_struct *tty)
     unsigned long flags;
     spin_lock_irqsave(&u->lock, flags);
     uart_set_line(u->port, baud_of(c), lcr);
-    set_mcr(u, baud_of(c) ? u->mcr | UART_MCR_DTR
-                          : u->mcr & (u8) ~(UART_MCR_DTR | UART_MCR_RTS)); // B0 hangs up
+    if (baud_of(c))
+        change_mcr(u, UART_MCR_DTR, 0);
+    else // B0 hangs up
+        change_mcr(u, 0, UART_MCR_DTR | UART_MCR_RTS);
     spin_unlock_irqrestore(&u->lock, flags);
 }
 
-static void change_mcr(struct tty_struct *tty, u8 set, u8 clear)
-{
-    struct uart *u = tty->driver_data;
-    unsigned long flags;
-    spin_lock_irqsave(&u->lock, flags);
-    set_mcr(u, (u8)((u->mcr & ~clear) | set));
-    spin_unlock_irqrestore(&u->lock, flags);
-}
-
-// From tty_receive in our own interrupt the lock is held already: MCR is written without it. Only
-// the interrupt and the bottom half change RTS, on one CPU, and the bottom half does so with
-// interrupts off.
+// From tty_receive in our own interrupt `lock` is held already.
 static void uart_throttle(struct tty_struct *tty)
 {
-    struct uart *u = tty->driver_data;
-    unsigned long flags = local_irq_save();
-    set_mcr(u, u->mcr & (u8)~UART_MCR_RTS);
-    local_irq_restore(flags);
+    change_mcr(tty->driver_data, 0, UART_MCR_RTS);
 }
 
 static void uart_unthrottle(struct tty_struct *tty)
 {
-    change_mcr(tty, UART_MCR_RTS, 0);
+    change_mcr(tty->driver_data, UART_MCR_RTS, 0);
 }
 
 static int uart_tiocmget(struct tty_struct *tty)
@@ -223,15 +221,18 @@ static u8 mcr_bits(unsigned modem)
 
 static int uart_tiocmset(struct tty_struct *tty, unsigned set, unsigned clear)
 {
-    change_mcr(tty, mcr_bits(set), mcr_bits(clear));
+    change_mcr(tty->driver_data, mcr_bits(set), mcr_bits(clear));
     return 0;
 }
 
 static void uart_send_break(struct tty_struct *tty, bool on)
 {
     struct uart *u = tty->driver_data;
+    unsigned long flags;
+    spin_lock_irqsave(&u->lock, flags);
     u8 lcr = inb(u->port + UART_LCR);
     outb(u->port + UART_LCR, on ? lcr | UART_LCR_BREAK : lcr & (u8)~UART_LCR_BREAK);
+    spin_unlock_irqrestore(&u->lock, flags);
 }
 
 static int uart_open(struct tty_struct *tty)
@@ -249,7 +250,7 @@ static int uart_open(struct tty_struct *tty)
     outb(u->port + UART_FCR, UART_FCR_ENABLE | UART_FCR_TRIGGER_14);
     WRITE_ONCE(tty->carrier, inb(u->port + UART_MSR) & UART_MSR_DCD);
     set_ier(u, UART_IER_RX | UART_IER_LINE | UART_IER_MODEM);
-    set_mcr(u, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2);
+    change_mcr(u, UART_MCR_DTR | UART_MCR_RTS | UART_MCR_OUT2, 0xff);
     tx_fill(u);
     spin_unlock_irqrestore(&u->lock, flags);
     return 0;
@@ -262,7 +263,10 @@ static void uart_close(struct tty_struct *tty)
     unsigned long flags;
     spin_lock_irqsave(&u->lock, flags);
     set_ier(u, 0);
-    set_mcr(u, tty->termios.c_cflag & HUPCL ? UART_MCR_OUT2 : (u->mcr & (u8)~UART_MCR_RTS));
+    if (tty->termios.c_cflag & HUPCL)
+        change_mcr(u, UART_MCR_OUT2, 0xff);
+    else
+        change_mcr(u, 0, UART_MCR_RTS);
     spin_unlock_irqrestore(&u->lock, flags);
 }
 
@@ -300,6 +304,7 @@ static int uart_probe(const struct platform_node *node)
     u->port = node->port;
     u->irq = node->irq >= 0 ? (unsigned)node->irq : uart_legacy_irqs[line];
     spin_lock_init(&u->lock);
+    spin_lock_init(&u->mcr_lock);
     outb(u->port + UART_IER, 0);
     snprintf(name, sizeof(name), "ttyS%u", line);
     u->tty = tty_register(name, MKDEV(TTY_MAJOR, SERIAL_MINOR + line), &uart_ops, u);

@@ -49,6 +49,11 @@
 static const u16 uart_legacy_ports[UART_COUNT] = {0x3f8, 0x2f8, 0x3e8, 0x2e8};
 static const u8 uart_legacy_irqs[UART_COUNT] = {4, 3, 5, 11};
 
+// Around a look at the transmitter and what it is given then: the log's console may write to the
+// same port. Interrupts off, a leaf.
+void uart_tx_lock(u16 port);
+void uart_tx_unlock(u16 port);
+
 static inline void uart_set_line(u16 port, unsigned baud, u8 lcr)
 {
     unsigned divisor = UART_CLOCK / 16 / (baud ? baud : 9600);

@@ -8,13 +8,37 @@
 #include "init/init.h"
 #include "lib/printk.h"
 #include "lib/string.h"
+#include "sched/lock.h"
 
 static u16 port;
+static DEFINE_SPINLOCK(tx_lock); // of this port
 
+void uart_tx_lock(u16 p)
+{
+    if (p == port)
+        spin_lock(&tx_lock);
+}
+
+void uart_tx_unlock(u16 p)
+{
+    if (p == port)
+        spin_unlock(&tx_lock);
+}
+
+// Gives up waiting at last: a CPU that holds the lock may have been stopped by a panic.
 static void put(char c)
 {
-    for (int i = 0; i < 100000 && !(inb(port + UART_LSR) & UART_LSR_THRE); i++)
+    for (int i = 0; i < 100000; i++) {
+        if (spin_trylock(&tx_lock)) {
+            bool ready = inb(port + UART_LSR) & UART_LSR_THRE;
+            if (ready)
+                outb(port + UART_THR, (u8)c);
+            spin_unlock(&tx_lock);
+            if (ready)
+                return;
+        }
         cpu_relax();
+    }
     outb(port + UART_THR, (u8)c);
 }
 

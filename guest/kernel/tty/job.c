@@ -83,10 +83,14 @@ int tty_check_change(struct tty_struct *tty, int sig)
     return ret;
 }
 
-// The caller becomes the session of this terminal.
-static void acquire(struct tty_struct *tty)
+// The caller becomes the session of this terminal, if it has none.
+static bool acquire(struct tty_struct *tty)
 {
     spin_lock(&tasklist_lock);
+    if (tty->session) { // another CPU was faster
+        spin_unlock(&tasklist_lock);
+        return false;
+    }
     struct pid *old_session = swap_pid(&tty->session, get_pid(task_session(current)));
     struct pid *old_pgrp = swap_pid(&tty->pgrp, get_pid(task_pgrp(current)));
     set_signal_tty(current, tty);
@@ -95,6 +99,7 @@ static void acquire(struct tty_struct *tty)
         put_pid(old_session);
     if (old_pgrp)
         put_pid(old_pgrp);
+    return true;
 }
 
 // open(2) of a terminal by a session leader without one, unless O_NOCTTY.
@@ -173,8 +178,7 @@ static long set_controlling(struct file *f, struct tty_struct *tty, unsigned lon
             return -EPERM;
         release_session(tty);
     }
-    acquire(tty);
-    return 0;
+    return acquire(tty) ? 0 : -EPERM;
 }
 
 static long get_foreground(struct tty_struct *tty, pid_t __user *out, struct pid **field)
