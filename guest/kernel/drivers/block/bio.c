@@ -129,7 +129,7 @@ void page_write_failed(struct page *p, int error)
     struct address_space *m = p->mapping;
     if (m) {
         set_bit(error == -ENOSPC ? AS_ENOSPC : AS_EIO, &m->flags);
-        m->wb_err++;
+        __atomic_add_fetch(&m->wb_err, 1, __ATOMIC_RELAXED);
     }
 }
 

@@ -78,6 +78,7 @@ struct inode *ext2_new_inode(struct inode *dir, umode_t mode)
     int error = 0;
     u32 ino = 0;
     mutex_lock(&s->alloc);
+    i->i_generation = ++s->generation;
     unsigned parent = ext2_i(dir)->group;
     unsigned group = S_ISDIR(mode) ? group_for_dir(s, parent) : group_for_file(s, parent);
     for (unsigned k = 0; group < s->groups && k < s->groups && !ino && !error; k++) {
@@ -94,7 +95,6 @@ struct inode *ext2_new_inode(struct inode *dir, umode_t mode)
     i->i_ino = ino;
     inode_init_owner(i, dir, mode);
     i->i_atime = i->i_mtime = i->i_ctime = current_time(i);
-    i->i_generation = ++s->generation;
     ext2_i(i)->group = (ino - 1) / s->inodes_per_group;
     insert_inode_hash(i);
     mark_inode_dirty(i);
