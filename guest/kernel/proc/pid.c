@@ -105,7 +105,7 @@ static void pid_free(struct deferred *d)
 void put_pid(struct pid *p)
 {
     if (p && atomic_dec_and_test(&p->count))
-        defer_free(&p->rcu, pid_free);
+        defer_free_lazy(&p->rcu, pid_free); // its task goes too
 }
 
 void free_pid(struct pid *p)

@@ -138,6 +138,7 @@ void do_exit_kthread(void)
 
 static LIST_HEAD(work_list);
 static LIST_HEAD(deferred_list);
+static bool deferred_asked;        // the thread was woken for the list
 static DEFINE_SPINLOCK(work_lock); // both lists; interrupts off
 static DECLARE_WAIT_QUEUE_HEAD(work_wait);
 static DECLARE_WAIT_QUEUE_HEAD(work_done);
@@ -164,16 +165,27 @@ void flush_work(struct work_struct *w)
     wait_event(work_done, !smp_load_acquire(&w->queued) && READ_ONCE(work_running) != w);
 }
 
-void defer_free(struct deferred *d, void (*free)(struct deferred *d))
+static void defer(struct deferred *d, void (*free)(struct deferred *d), bool wake)
 {
     unsigned long flags;
     d->free = free;
     spin_lock_irqsave(&work_lock, flags);
-    bool first = list_empty(&deferred_list);
+    wake &= !deferred_asked;
+    deferred_asked |= wake;
     list_add_tail(&d->entry, &deferred_list);
     spin_unlock_irqrestore(&work_lock, flags);
-    if (first)
+    if (wake)
         wake_up(&deferred_wait);
+}
+
+void defer_free(struct deferred *d, void (*free)(struct deferred *d))
+{
+    defer(d, free, true);
+}
+
+void defer_free_lazy(struct deferred *d, void (*free)(struct deferred *d))
+{
+    defer(d, free, false);
 }
 
 static void run_work(void)
@@ -203,6 +215,7 @@ static void run_deferred(void)
     unsigned long flags;
     spin_lock_irqsave(&work_lock, flags);
     list_splice_init(&deferred_list, &mine);
+    deferred_asked = false;
     spin_unlock_irqrestore(&work_lock, flags);
     struct deferred *d, *next;
     list_for_each_entry_safe(d, next, &mine, entry) d->free(d);
@@ -222,7 +235,7 @@ static int deferred_thread(void *unused)
 {
     (void)unused;
     for (;;) {
-        wait_event_state(deferred_wait, !list_empty(&deferred_list), TASK_INTERRUPTIBLE, 0);
+        wait_event_state(deferred_wait, READ_ONCE(deferred_asked), TASK_INTERRUPTIBLE, 0);
         run_deferred();
     }
     return 0;

@@ -38,6 +38,8 @@ struct deferred {
     void (*free)(struct deferred *d);
 };
 void defer_free(struct deferred *d, void (*free)(struct deferred *d));
+// Without waking the thread: for small things that go together with others.
+void defer_free_lazy(struct deferred *d, void (*free)(struct deferred *d));
 
 void kthread_init(void);
 

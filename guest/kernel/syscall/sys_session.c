@@ -23,7 +23,7 @@ SYSCALL_DEFINE(getppid)
     // A parent that is just going away still has its number: real_parent changes under
     // tasklist_lock only.
     spin_lock(&tasklist_lock);
-    pid_t nr = task_tgid_vnr(current->real_parent);
+    pid_t nr = pid_vnr(task_tgid(current->real_parent));
     spin_unlock(&tasklist_lock);
     return nr;
 }
