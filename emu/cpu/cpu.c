@@ -32,7 +32,7 @@ static void on_mmio(void *ctx, u64 gpa, u64 value, unsigned size, bool is_write)
 struct status cpu_create(struct cpu **out, const struct cpu_config *config)
 {
     const struct cpu_model *model;
-    u64 features;
+    cpu_feature_set features;
     char bad[32];
     if (!cpu_model_find(config->model, &model, &features, bad)) {
         return status_error(STATUS_USAGE,
@@ -46,6 +46,7 @@ struct status cpu_create(struct cpu **out, const struct cpu_config *config)
     cpu->config = *config;
     cpu->model = model;
     cpu->features = features;
+    cpu->random_state = config->seed ^ (u64)config->index << 56; // a reset does not begin it anew
     cpu->mmu = mmu_create(config->mmu, config->index, before_device, cpu);
     cpu->mmu->on_mmio = on_mmio;
     interp_create(cpu);
@@ -250,6 +251,7 @@ static const struct field fields[] = {
     F(fpu.mxcsr),
     B(halted), B(intr), B(nmi_blocked), B(shutdown), B(waiting_for_sipi),
     F(pending), F(sipi_vector), F(shadow), F(pending_dr6), B(tf_armed),
+    F(random_state),
     FIELD_END
 };
 // clang-format on

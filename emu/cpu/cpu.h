@@ -26,6 +26,8 @@ struct cpu_config {
     const struct cpu_apic *apic; // filled in by the LAPIC before the first run
     unsigned *current_cpu;       // written before a device is touched
     u64 tsc_hz, crystal_hz;      // CPUID 0x15: TSC and LAPIC timer clock
+    u64 seed;                    // of RDRAND and RDSEED
+    u64 *coverage; // by enum x86_op: instructions begun (isa/coverage.h); NULL: not counted
 };
 
 struct status cpu_create(struct cpu **out, const struct cpu_config *config);

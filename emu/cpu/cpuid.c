@@ -56,13 +56,14 @@ static int find_feature(const char *name, size_t length)
     return -1;
 }
 
-bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *set, char bad[32])
+bool cpu_model_find(const char *text, const struct cpu_model **model, cpu_feature_set *set,
+                    char bad[32])
 {
     size_t length = strcspn(text, ",");
     *model = find_model(text, length);
     *set = 0;
     for (size_t i = 0; *model && i < ARRAY_LEN(features); i++) {
-        *set |= features[i].level <= (*model)->level ? BIT(i) : 0;
+        *set |= features[i].level <= (*model)->level ? CPU_FEATURE_BIT(i) : 0;
     }
     bool good = *model;
     while (good && text[length]) {
@@ -71,7 +72,7 @@ bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *set, 
         int n = length ? find_feature(text + 1, length - 1) : -1;
         good = n >= 0 && (*text == '+' || *text == '-');
         if (good) {
-            *set = *text == '+' ? *set | BIT(n) : *set & ~BIT(n);
+            *set = *text == '+' ? *set | CPU_FEATURE_BIT(n) : *set & ~CPU_FEATURE_BIT(n);
         }
     }
     snprintf(bad, 32, "%.*s", (int)(length < 31 ? length : 31), text);
@@ -93,7 +94,7 @@ static void feature_bits(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4
 {
     for (size_t i = 0; i < ARRAY_LEN(features); i++) {
         const struct feature_row *f = &features[i];
-        if (f->leaf == leaf && f->subleaf == subleaf && (cpu->features & BIT(i))) {
+        if (f->leaf == leaf && f->subleaf == subleaf && (cpu->features & CPU_FEATURE_BIT(i))) {
             out[f->reg] |= (u32)BIT(f->bit);
         }
     }

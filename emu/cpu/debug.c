@@ -57,7 +57,7 @@ bool debug_execution_enabled(const struct cpu *cpu)
 
 bool debug_execution_breakpoint(struct cpu *cpu)
 {
-    u64 hit = 0, linear = cpu->rip + (cpu->long_mode ? 0 : cpu->seg[CPU_CS].base);
+    u64 hit = 0, linear = cpu->long_mode ? cpu->rip : (u32)(cpu->rip + cpu->seg[CPU_CS].base);
     for (unsigned n = 0; n < 4; n++) {
         if (breakpoint_enabled(cpu, n) && breakpoint_kind(cpu, n) == 0 && cpu->dr[n] == linear) {
             hit |= BIT(n);

@@ -128,7 +128,11 @@ bool cpu_soft_interrupt(struct cpu *cpu, u8 vector, enum delivery_source source,
     struct event event = {
         .vector = vector, .source = source, .has_next_rip = true, .next_rip = next_rip};
     if (!gate_enter(cpu, &event)) {
-        return false;
+        if (!cpu->task_switched) {
+            return false;
+        }
+        struct fault fault = cpu->fault; // of the new task, before its first instruction
+        cpu_deliver_fault(cpu, &fault);
     }
     cpu->tf_armed = false; // the handler clears TF; INT n itself is not followed by a trap
     return true;

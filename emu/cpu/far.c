@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
 // Far transfers: JMP, CALL, RET through code segments and call gates, IRET (SDM 2A, 3A 5.8).
-#include "cpu/segment.h"
-
+#include "cpu/gate.h"
 #include "cpu/interp/operand.h"
+#include "cpu/segment.h"
 
 #include <string.h>
 
 #define IRET_FLAGS                                                                                 \
     (u64)(RFLAGS_ARITH | RFLAGS_TF | RFLAGS_DF | RFLAGS_NT | RFLAGS_RF | RFLAGS_AC | RFLAGS_ID)
+
+#define VM86_IRET_FLAGS (IRET_FLAGS | RFLAGS_IF | RFLAGS_IOPL | RFLAGS_VM | RFLAGS_VIF | RFLAGS_VIP)
 
 static void probe_from(struct cpu *cpu, enum transition_cause cause, u8 from_cpl)
 {
@@ -73,7 +75,7 @@ static bool read_call_gate(struct cpu *cpu, const struct descriptor *d, struct g
     unsigned type = d->attributes & SEGMENT_TYPE, dpl = descriptor_dpl(d);
     bool lma = cpu_in_lma(cpu);
     if (type != SYS_CALL_GATE && (type != SYS_CALL_GATE16 || lma)) {
-        return refuse(cpu, d); // TSS and task gates: hardware task switching is not implemented
+        return refuse(cpu, d);
     }
     if (dpl < cpu->cpl || dpl < (d->selector & 3u)) {
         return refuse(cpu, d);
@@ -118,16 +120,49 @@ static bool read_gate_target(struct cpu *cpu, const struct gate *gate, bool more
     return check_present(cpu, code);
 }
 
+// Whether JMP and CALL through the descriptor switch tasks: a TSS or a task gate outside IA-32e mode.
+static bool is_task(const struct cpu *cpu, const struct descriptor *d)
+{
+    unsigned type = d->attributes & SEGMENT_TYPE;
+    return !cpu_in_lma(cpu) && !(d->attributes & SEGMENT_S) &&
+           (type == SYS_TASK_GATE || (type & 5) == SYS_TSS16);
+}
+
+static bool far_task(struct cpu *cpu, const struct descriptor *d, enum task_cause how)
+{
+    unsigned dpl = descriptor_dpl(d);
+    struct task_switch s = {
+        .how = how, .selector = d->selector, .next_rip = insn_next_rip(cpu, cpu->current)};
+    if (dpl < cpu->cpl || dpl < (d->selector & 3u)) {
+        return refuse(cpu, d);
+    }
+    if ((d->attributes & SEGMENT_TYPE) == SYS_TASK_GATE) {
+        if (!check_present(cpu, d)) {
+            return false;
+        }
+        s.selector = (u16)bits_get(d->low, 16, 16);
+    }
+    return task_switch_insn(cpu, &s);
+}
+
+static bool paragraph_jump(struct cpu *cpu, u16 selector, u64 offset)
+{
+    if (offset > cpu->seg[CPU_CS].limit) {
+        return raise_gp(cpu, 0);
+    }
+    cpu->seg[CPU_CS].selector = selector;
+    cpu->seg[CPU_CS].base = (u64)selector << 4;
+    cpu->rip = offset;
+    return true;
+}
+
 bool cpu_far_jump(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_size)
 {
     struct descriptor d;
     struct gate gate;
     offset = bits_truncate(offset, operand_size);
-    if (!(cpu->cr0 & CR0_PE)) {
-        cpu->seg[CPU_CS].selector = selector;
-        cpu->seg[CPU_CS].base = (u64)selector << 4;
-        cpu->rip = offset;
-        return true;
+    if (cpu_paragraphs(cpu)) {
+        return paragraph_jump(cpu, selector, offset);
     }
     if (!read_target(cpu, selector, &d)) {
         return false;
@@ -139,6 +174,9 @@ bool cpu_far_jump(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_si
     } else {
         if (d.attributes & SEGMENT_S) {
             return refuse(cpu, &d);
+        }
+        if (is_task(cpu, &d)) {
+            return far_task(cpu, &d, TASK_JUMP);
         }
         if (!read_call_gate(cpu, &d, &gate) || !read_gate_target(cpu, &gate, false, &d)) {
             return false;
@@ -242,11 +280,12 @@ bool cpu_far_call(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_si
     struct descriptor d;
     struct gate gate;
     offset = bits_truncate(offset, operand_size);
-    if (!(cpu->cr0 & CR0_PE)) {
-        if (!call_same(cpu, NULL, 0, operand_size, next_rip)) {
-            return false;
+    if (cpu_paragraphs(cpu)) {
+        if (offset > cpu->seg[CPU_CS].limit) {
+            return raise_gp(cpu, 0);
         }
-        return cpu_far_jump(cpu, selector, offset, operand_size);
+        return call_same(cpu, NULL, 0, operand_size, next_rip) &&
+               paragraph_jump(cpu, selector, offset);
     }
     if (!read_target(cpu, selector, &d)) {
         return false;
@@ -256,6 +295,9 @@ bool cpu_far_call(struct cpu *cpu, u16 selector, u64 offset, unsigned operand_si
     }
     if (d.attributes & SEGMENT_S) {
         return refuse(cpu, &d);
+    }
+    if (is_task(cpu, &d)) {
+        return far_task(cpu, &d, TASK_CALL);
     }
     if (!read_call_gate(cpu, &d, &gate) || !read_gate_target(cpu, &gate, true, &d)) {
         return false;
@@ -346,7 +388,8 @@ static void commit_return(struct cpu *cpu, const struct stack *old, struct retur
     }
 }
 
-static bool real_far_return(struct cpu *cpu, unsigned width, u64 extra, bool with_flags)
+// RET and IRET of real and virtual-8086 mode. IRET there keeps IOPL, VM, VIF and VIP in the latter.
+static bool paragraph_return(struct cpu *cpu, unsigned width, u64 extra, bool with_flags)
 {
     struct stack stack = stack_current(cpu);
     u64 at = 0, rip, cs, flags = 0;
@@ -363,7 +406,8 @@ static bool real_far_return(struct cpu *cpu, unsigned width, u64 extra, bool wit
     cpu->seg[CPU_CS].base = (cs & 0xFFFF) << 4;
     cpu->rip = rip;
     if (with_flags) {
-        u64 mask = (IRET_FLAGS | RFLAGS_IF | RFLAGS_IOPL) & (width == 2 ? 0xFFFF : ~UINT64_C(0));
+        u64 mask = IRET_FLAGS | RFLAGS_IF | (cpu->rflags & RFLAGS_VM ? 0 : RFLAGS_IOPL);
+        mask &= width == 2 ? 0xFFFF : ~UINT64_C(0);
         cpu_set_rflags(cpu, (cpu_rflags(cpu) & ~mask) | (flags & mask));
         cpu->nmi_blocked = false;
         cpu_context_changed(cpu);
@@ -373,8 +417,8 @@ static bool real_far_return(struct cpu *cpu, unsigned width, u64 extra, bool wit
 
 bool cpu_far_return(struct cpu *cpu, unsigned operand_size, u16 pop_bytes)
 {
-    if (!(cpu->cr0 & CR0_PE)) {
-        return real_far_return(cpu, operand_size, pop_bytes, false);
+    if (cpu_paragraphs(cpu)) {
+        return paragraph_return(cpu, operand_size, pop_bytes, false);
     }
     struct stack stack = stack_current(cpu);
     struct return_frame f = {.has_stack = false};
@@ -434,6 +478,10 @@ static bool read_iret_frame(struct cpu *cpu, const struct stack *stack, unsigned
         return false;
     }
     f->cs = (u16)cs;
+    f->end = at;
+    if ((f->rflags & RFLAGS_VM) && width == 4 && !cpu->cpl && !cpu_in_lma(cpu)) {
+        return true; // to virtual-8086 mode: CS is no selector
+    }
     f->has_stack = cpu->long_mode || (f->cs & 3u) > cpu->cpl;
     if (f->has_stack) {
         if (!frame_read(cpu, stack, &at, width, &f->rsp) ||
@@ -446,19 +494,57 @@ static bool read_iret_frame(struct cpu *cpu, const struct stack *stack, unsigned
     return true;
 }
 
+// IRET from ring 0 to virtual-8086 mode: behind EIP, CS and EFLAGS lie ESP, SS, ES, DS, FS, GS.
+static bool return_to_vm86(struct cpu *cpu, const struct stack *stack, const struct return_frame *f)
+{
+    static const u8 order[] = {CPU_SS, CPU_ES, CPU_DS, CPU_FS, CPU_GS};
+    u64 at = 12, rsp, selectors[ARRAY_LEN(order)];
+    bool good = frame_read(cpu, stack, &at, 4, &rsp);
+    for (size_t i = 0; good && i < ARRAY_LEN(order); i++) {
+        good = frame_read(cpu, stack, &at, 4, &selectors[i]);
+    }
+    if (!good) {
+        return false;
+    }
+    if (f->rip > 0xFFFF) {
+        return raise_gp(cpu, 0);
+    }
+    cpu_set_rflags(cpu, (f->rflags & VM86_IRET_FLAGS) | 2);
+    cpu->gpr[CPU_RSP] = rsp;
+    cpu->seg[CPU_CS].selector = f->cs;
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        cpu->seg[order[i]].selector = (u16)selectors[i];
+    }
+    segments_set_vm86(cpu);
+    cpu->rip = f->rip;
+    cpu->cpl = 3;
+    cpu->boundary = true;
+    cpu->nmi_blocked = false;
+    cpu_context_changed(cpu);
+    probe_from(cpu, TRANSITION_IRET, 0);
+    return true;
+}
+
 bool cpu_iret(struct cpu *cpu, unsigned operand_size)
 {
-    if (!(cpu->cr0 & CR0_PE)) {
-        return real_far_return(cpu, operand_size, 0, true);
+    if (cpu_paragraphs(cpu)) {
+        bool allowed = !(cpu->cr0 & CR0_PE) || (cpu->rflags & RFLAGS_IOPL) == RFLAGS_IOPL;
+        return allowed ? paragraph_return(cpu, operand_size, 0, true) : raise_gp(cpu, 0);
     }
     if (cpu->rflags & RFLAGS_NT) {
-        // IA-32e: as the SDM says. Else it would be a task return, which is not implemented.
-        return raise_gp(cpu, 0);
+        return cpu_in_lma(cpu) ? raise_gp(cpu, 0)
+                               : task_return(cpu, insn_next_rip(cpu, cpu->current));
     }
     struct stack stack = stack_current(cpu);
     struct return_frame f;
     u8 from = cpu->cpl;
-    if (!read_iret_frame(cpu, &stack, operand_size, &f) || !check_return_code(cpu, &f)) {
+    if (!read_iret_frame(cpu, &stack, operand_size, &f)) {
+        return false;
+    }
+    if ((f.rflags & RFLAGS_VM) && operand_size == 4 && !cpu->cpl && !cpu_in_lma(cpu)) {
+        return return_to_vm86(cpu, &stack, &f);
+    }
+    if (!check_return_code(cpu, &f)) {
         return false;
     }
     if (f.has_stack && !check_return_stack(cpu, &f)) {

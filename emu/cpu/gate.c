@@ -16,6 +16,8 @@ struct gate {
     bool present;
 };
 
+#define FRAME_VALUES 10
+
 static bool is_soft(const struct event *event)
 {
     return event->source == DELIVER_SOFT_INT || event->source == DELIVER_INT3 ||
@@ -52,8 +54,9 @@ static bool read_gate(struct cpu *cpu, const struct event *event, struct gate *g
     gate->ist = cpu_in_lma(cpu) ? (unsigned)bits_get(words[0], 32, 3) : 0;
     bool wide = gate->type == SYS_INTERRUPT_GATE || gate->type == SYS_TRAP_GATE;
     bool narrow = gate->type == SYS_INTERRUPT_GATE16 || gate->type == SYS_TRAP_GATE16;
-    if (!wide && (!narrow || cpu_in_lma(cpu))) {
-        return raise_gp(cpu, idt_error(event)); // task gates too: not implemented
+    bool legacy = narrow || gate->type == SYS_TASK_GATE;
+    if (!wide && (!legacy || cpu_in_lma(cpu))) {
+        return raise_gp(cpu, idt_error(event));
     }
     if (narrow) {
         gate->offset &= 0xFFFF;
@@ -78,6 +81,9 @@ static bool read_handler(struct cpu *cpu, const struct gate *gate, u32 ext, stru
     bool conforming = code->attributes & SEGMENT_CONFORMING;
     if (!descriptor_is_code(code) || descriptor_dpl(code) > cpu->cpl) {
         return raise_gp(cpu, error);
+    }
+    if ((cpu->rflags & RFLAGS_VM) && (conforming || descriptor_dpl(code))) {
+        return raise_gp(cpu, error); // virtual-8086 mode is left for ring 0 alone
     }
     if (cpu_in_lma(cpu) && (!(code->attributes & SEGMENT_L) || (code->attributes & SEGMENT_DB))) {
         return raise_gp(cpu, error);
@@ -124,11 +130,13 @@ static u64 saved_flags(const struct cpu *cpu, const struct event *event)
     return cpu_rflags(cpu) | (event->save_rf ? RFLAGS_RF : 0);
 }
 
-// The frame, lowest address first: error code, RIP, CS, RFLAGS, and RSP, SS where they are saved.
+// The frame, lowest address first: error code, RIP, CS, RFLAGS, RSP and SS where they are saved, and
+// from virtual-8086 mode ES, DS, FS, GS.
 static unsigned build_frame(const struct cpu *cpu, const struct event *event, unsigned width,
                             bool with_stack, u8 *frame)
 {
-    u64 values[6];
+    static const u8 data[] = {CPU_ES, CPU_DS, CPU_FS, CPU_GS};
+    u64 values[FRAME_VALUES];
     unsigned n = 0;
     if (event->has_error_code) {
         values[n++] = event->error_code;
@@ -139,6 +147,9 @@ static unsigned build_frame(const struct cpu *cpu, const struct event *event, un
     if (with_stack) {
         values[n++] = cpu->gpr[CPU_RSP];
         values[n++] = cpu->seg[CPU_SS].selector;
+    }
+    for (size_t i = 0; (cpu->rflags & RFLAGS_VM) && i < ARRAY_LEN(data); i++) {
+        values[n++] = cpu->seg[data[i]].selector;
     }
     for (unsigned i = 0; i < n; i++) {
         memcpy(frame + i * width, &values[i], width);
@@ -164,8 +175,12 @@ static void probe_delivery(struct cpu *cpu, const struct event *event, u64 rip, 
 static void enter_handler(struct cpu *cpu, const struct event *event, const struct gate *gate,
                           const struct descriptor *code, unsigned cpl, const struct stack *stack)
 {
+    static const u8 data[] = {CPU_ES, CPU_DS, CPU_FS, CPU_GS};
     u8 from_cpl = cpu->cpl;
     u64 rip = cpu->rip;
+    for (size_t i = 0; (cpu->rflags & RFLAGS_VM) && i < ARRAY_LEN(data); i++) {
+        segment_set_null(&cpu->seg[data[i]], 0);
+    }
     bool is_interrupt_gate = gate->type == SYS_INTERRUPT_GATE || gate->type == SYS_INTERRUPT_GATE16;
     u64 cleared =
         RFLAGS_TF | RFLAGS_NT | RFLAGS_VM | RFLAGS_RF | (is_interrupt_gate ? RFLAGS_IF : 0);
@@ -175,15 +190,39 @@ static void enter_handler(struct cpu *cpu, const struct event *event, const stru
     probe_delivery(cpu, event, event->has_next_rip ? insn_rip(cpu, cpu->current) : rip, from_cpl);
 }
 
+static bool enter_task(struct cpu *cpu, const struct event *event, const struct gate *gate)
+{
+    u8 from_cpl = cpu->cpl;
+    u64 rip = event->has_next_rip ? insn_rip(cpu, cpu->current) : cpu->rip;
+    struct task_switch s = {.how = TASK_CALL,
+                            .selector = gate->selector,
+                            .next_rip = event->has_next_rip ? event->next_rip : cpu->rip,
+                            .ext = ext_of(event),
+                            .error_code = event->error_code,
+                            .has_error_code = event->has_error_code,
+                            .save_rf = event->save_rf};
+    if (!task_enter(cpu, &s)) {
+        return false;
+    }
+    probe_delivery(cpu, event, rip, from_cpl);
+    return true;
+}
+
 static bool enter_protected(struct cpu *cpu, const struct event *event)
 {
     struct gate gate;
     struct descriptor code;
     struct stack stack;
-    u8 frame[48];
+    u8 frame[8 * FRAME_VALUES];
     unsigned cpl;
     u32 ext = ext_of(event);
-    if (!read_gate(cpu, event, &gate) || !read_handler(cpu, &gate, ext, &code, &cpl) ||
+    if (!read_gate(cpu, event, &gate)) {
+        return false;
+    }
+    if (gate.type == SYS_TASK_GATE) {
+        return enter_task(cpu, event, &gate);
+    }
+    if (!read_handler(cpu, &gate, ext, &code, &cpl) ||
         !choose_stack(cpu, &gate, cpl, ext, &stack)) {
         return false;
     }
@@ -229,5 +268,6 @@ static bool enter_real(struct cpu *cpu, const struct event *event)
 
 bool gate_enter(struct cpu *cpu, const struct event *event)
 {
+    cpu->task_switched = false;
     return cpu->cr0 & CR0_PE ? enter_protected(cpu, event) : enter_real(cpu, event);
 }

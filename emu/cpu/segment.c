@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define ATTRIBUTES_VM86 0xF3 // present, DPL 3, writable data, accessed
+
 u64 descriptor_base(const struct descriptor *d)
 {
     u64 base = bits_get(d->low, 16, 24) | bits_get(d->low, 56, 8) << 24;
@@ -230,6 +232,14 @@ void segments_drop_privileged(struct cpu *cpu)
     }
 }
 
+void segments_set_vm86(struct cpu *cpu)
+{
+    for (unsigned i = 0; i < CPU_SEGMENT_COUNT; i++) {
+        u16 selector = cpu->seg[i].selector;
+        cpu->seg[i] = (struct cpu_segment){selector, ATTRIBUTES_VM86, 0xFFFF, (u64)selector << 4};
+    }
+}
+
 static bool load_null(struct cpu *cpu, unsigned seg, u16 selector)
 {
     if (seg == CPU_SS && !(cpu->long_mode && cpu->cpl != 3 && (selector & 3u) == cpu->cpl)) {
@@ -270,7 +280,7 @@ static bool check_data_segment(struct cpu *cpu, const struct descriptor *d)
 bool cpu_load_segment(struct cpu *cpu, unsigned seg, u16 selector)
 {
     struct descriptor d;
-    if (!(cpu->cr0 & CR0_PE)) {
+    if (cpu_paragraphs(cpu)) {
         cpu->seg[seg].selector = selector;
         cpu->seg[seg].base = (u64)selector << 4;
         return true;

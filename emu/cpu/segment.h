@@ -35,6 +35,12 @@ static inline bool cpu_in_lma(const struct cpu *cpu)
     return cpu->efer & EFER_LMA;
 }
 
+// Selectors are paragraphs: real mode and virtual-8086 mode.
+static inline bool cpu_paragraphs(const struct cpu *cpu)
+{
+    return !(cpu->cr0 & CR0_PE) || (cpu->rflags & RFLAGS_VM);
+}
+
 static inline u32 selector_error(u16 selector)
 {
     return selector & 0xFFFCu;
@@ -99,6 +105,8 @@ bool tss_read(struct cpu *cpu, u32 offset, void *bytes, unsigned size, u32 ext);
 bool code_target_valid(const struct cpu *cpu, const struct descriptor *code, u64 rip);
 // Loads CS (and CPL) from a checked descriptor and RIP.
 void code_commit(struct cpu *cpu, const struct descriptor *code, unsigned cpl, u64 rip);
+// All six registers as virtual-8086 mode has them (SDM 3B 21.3), from their selectors.
+void segments_set_vm86(struct cpu *cpu);
 // After a return to an outer ring: segments that it may not see become null.
 void segments_drop_privileged(struct cpu *cpu);
 

@@ -164,16 +164,18 @@ struct cpu {
     // pending trap when it is called next. Deliveries, INT n and SYSCALL clear it.
     bool tf_armed;
     u64 pdpte[4]; // PAE paging without long mode: SDM 3A 4.4.1
+    u64 random_state; // of RDRAND and RDSEED
 
     // Not state.
     struct cpu_config config;
     const struct cpu_model *model;
-    u64 features; // BIT(enum cpu_feature): what CPUID advertises
+    cpu_feature_set features; // what CPUID advertises
     struct code_cache *code;
     struct code_page **code_pages; // of it, by RAM page
     struct cpu_counters counters;
     bool kicked, stop; // cpu_run() is to end
     bool yielded;      // kicked, and the CPU's turn is over
+    bool task_switched; // the last task_enter() got past the point of no return
     struct cpu_execute_watch watch;
     u64 watch_begin_step; // where the machine's run began
     u64 watch_told_step;  // what begins in this state has been told, or is not to be
@@ -199,7 +201,7 @@ struct cpu {
 
 static inline bool cpu_has(const struct cpu *cpu, enum cpu_feature feature)
 {
-    return cpu->features & BIT(feature);
+    return cpu->features & CPU_FEATURE_BIT(feature);
 }
 
 // Brings config.clock->step up to the current instruction. Everything that touches a device, reads
@@ -278,7 +280,8 @@ bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *value);
 bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value);
 // "NAME[,+FEATURE|,-FEATURE]...": a row of the models, and its features with these added and taken
 // away. False: *bad is what is not known.
-bool cpu_model_find(const char *text, const struct cpu_model **model, u64 *features, char bad[32]);
+bool cpu_model_find(const char *text, const struct cpu_model **model, cpu_feature_set *features,
+                    char bad[32]);
 u32 cpu_model_signature(const struct cpu_model *model); // CPUID 1 EAX; EDX at reset
 u64 cpu_tsc(const struct cpu *cpu);
 void cpu_debug_changed(struct cpu *cpu); // after DR0-3 or DR7: data breakpoints go to the MMU

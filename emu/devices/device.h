@@ -36,6 +36,8 @@ struct device_bus {
     struct irq_line isa_irq[16];
     struct irq_line isa_to_pic[16], isa_to_ioapic[16]; // where isa_irq goes; set by the controllers
     u32 isa_irq_claimed;                               // BIT(n): a device drives it
+    // Address line 20 of the CPUs: it passes while any gate's pin is high, or if nothing ever drives one.
+    struct irq_line a20;
     // Set by interrupt controllers for each other while the board is built.
     struct irq_line pic_output;                                       // 8259 INTR -> LINT0
     u8 (*pic_acknowledge)(void *pic);                                 // INTA of the 8259 pair
@@ -92,6 +94,9 @@ struct status device_reg(const struct device *dev, const void *fdt, int node, u6
 // The node's index-th interrupt, an ISA one that no other device drives yet.
 struct status device_irq(const struct device *dev, const void *fdt, int node, unsigned index,
                          struct irq_line *line);
+// Opens or closes a gate of address line 20; reset and loaded call it, too.
+enum device_a20_gate { DEVICE_A20_PORT_92, DEVICE_A20_8042 };
+void device_set_a20(const struct device *dev, enum device_a20_gate gate, bool open);
 // A one-cell property, or the default.
 u32 device_cell(const void *fdt, int node, const char *property, u32 fallback);
 

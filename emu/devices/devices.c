@@ -85,6 +85,12 @@ u32 device_cell(const void *fdt, int node, const char *property, u32 fallback)
     return cell && bytes >= 4 ? (u32)cells(cell, 1) : fallback;
 }
 
+void device_set_a20(const struct device *dev, enum device_a20_gate gate, bool open)
+{
+    struct irq_line pin = {dev->bus->a20.set, dev->bus->a20.ctx, gate};
+    irq_set(&pin, open);
+}
+
 static void isa_irq_set(void *ctx, unsigned pin, bool level)
 {
     struct device_bus *bus = ctx;

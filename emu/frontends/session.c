@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "frontends/session_internal.h"
+#include "isa/coverage.h"
 #include "machine/boot_elf.h"
 #include "machine/tree.h"
 
@@ -132,6 +133,7 @@ static struct status create_machine(struct session *s, const struct run_options 
         .tlb = o->tlb,
         .chaos = r->chaos,
         .chaos_seed = r->chaos_seed,
+        .coverage = s->coverage = coverage_begin(),
     };
     struct status result = machine_create(&s->machine, &config);
     if (status_ok(&result) && s->log) {
@@ -243,6 +245,7 @@ struct timeline *session_timeline(struct session *s, u64 memory_bytes)
 void session_close(struct session *s)
 {
     machine_destroy(s->machine);
+    coverage_end(s->coverage);
     input_log_destroy(s->log);
     posix_door_destroy(s->door);
     for (unsigned i = 0; i < DISKS_MAX; i++) {

@@ -19,6 +19,7 @@ struct session_boot {
 
 struct session {
     struct machine *machine;
+    u64 *coverage; // isa/coverage.h; NULL: off
     struct posix_door *door;
     struct posix_block *disks[DISKS_MAX];
     struct overlay *overlays[DISKS_MAX]; // of the disks that have one, without gaps

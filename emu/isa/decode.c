@@ -46,7 +46,7 @@ static const u8 op_features[X86_OP_COUNT] = {
 };
 
 struct decoder {
-    u64 missing;                                 // features
+    cpu_feature_set missing;
     ZydisDecoder zydis[3];                       // by enum insn_code_size
     u16 first_row[ZYDIS_MNEMONIC_MAX_VALUE + 1]; // lowest op of the mnemonic
     u16 next_row[X86_OP_COUNT];                  // next op of the same mnemonic, 0 at the end
@@ -260,6 +260,18 @@ static enum insn_form form_of(const char *kinds)
     return FORM_OTHER;
 }
 
+// The third of three registers has no field of its own; such forms have no immediate.
+static void take_register(struct insn *out, u8 number, unsigned nth)
+{
+    if (nth == 0) {
+        out->reg = number;
+    } else if (nth == 1) {
+        out->rm = number;
+    } else {
+        out->imm = number;
+    }
+}
+
 static void take_operands(struct insn *out, const struct source *s)
 {
     char kinds[4] = "";
@@ -269,9 +281,7 @@ static void take_operands(struct insn *out, const struct source *s)
         switch (o->type) {
         case ZYDIS_OPERAND_TYPE_REGISTER:
             kinds[i] = 'R';
-            *(registers == 0 ? &out->reg : &out->rm) =
-                registers < 2 ? register_number(o->reg.value) : out->rm;
-            registers++;
+            take_register(out, register_number(o->reg.value), registers++);
             break;
         case ZYDIS_OPERAND_TYPE_MEMORY:
             kinds[i] = 'M';
@@ -444,6 +454,8 @@ static void take_all(struct insn *out, const struct source *s, enum x86_op op)
     take_operands(out, s);
     if (op == OP_MOVZX || op == OP_MOVSX || op == OP_MOVSXD || op == OP_CRC32) {
         out->imm = log2_bytes(s->operands[1].size);
+    } else if (op == OP_LGDT || op == OP_LIDT) {
+        out->imm = s->insn.operand_width;
     } else if (op == OP_MOV_MOFFS) {
         const ZydisDecodedOperand *o = &s->operands[out->form == FORM_RM];
         out->imm = (u64)o->mem.disp.value;
@@ -463,7 +475,7 @@ static bool is_available(const struct decoder *decoder, const struct source *s, 
     if (feature == FEATURE_ALWAYS || (feature == FEATURE_lahf && code != CODE_64)) {
         return true;
     }
-    return !(decoder->missing & BIT(feature));
+    return !(decoder->missing & CPU_FEATURE_BIT(feature));
 }
 
 enum decode_result insn_decode(const struct decoder *decoder, enum insn_code_size code,

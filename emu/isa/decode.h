@@ -4,13 +4,14 @@
 #define VIV_ISA_DECODE_H
 
 #include "isa/insn.h"
+#include "isa/x86_features.h"
 
 struct decoder;
 
 // Encodings whose meaning depends on the CPU model.
 struct decoder_options {
     bool tzcnt, lzcnt; // else F3 0F BC/BD are BSF/BSR
-    u64 missing;       // BIT(enum cpu_feature): what needs one of these is OP_INVALID
+    cpu_feature_set missing; // what needs one of these is OP_INVALID
 };
 
 struct decoder *decoder_create(const struct decoder_options *options);

@@ -92,7 +92,7 @@ struct insn {
     insn_fn fn;
     // Immediate, sign-extended to 64 bits as the operation wants it. Near relative branches:
     // distance of the target from the start of the code page (SLOT_CODE). Far pointers: selector <<
-    // 32 | offset. ENTER: nesting << 16 | size.
+    // 32 | offset. ENTER: nesting << 16 | size. RRR: number of the third register.
     u64 imm;
     s32 disp;
     u8 base, index; // gpr slots

@@ -45,6 +45,8 @@ enum {
     T_MRI = 1 << FORM_MRI,
     T_RRR = 1 << FORM_RRR,
     T_MRR = 1 << FORM_MRR,
+    T_RRM = 1 << FORM_RRM,
+    T_RMR = 1 << FORM_RMR,
     T_UNARY = T_R | T_M,
     T_ALU = T_RR | T_RM | T_MR | T_RI | T_MI,
     T_SHIFT = T_RR | T_MR | T_RI | T_MI, // second operand CL or imm8

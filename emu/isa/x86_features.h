@@ -9,6 +9,10 @@ enum cpu_feature {
 #undef FEATURE
     CPU_FEATURE_COUNT
 };
-_Static_assert(CPU_FEATURE_COUNT <= 64, "a set of features is one word");
+
+// A set of features.
+typedef unsigned __int128 cpu_feature_set;
+#define CPU_FEATURE_BIT(feature) ((cpu_feature_set)1 << (feature))
+_Static_assert(CPU_FEATURE_COUNT <= 128, "a set of features is one number");
 
 #endif

@@ -62,6 +62,8 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
             .current_cpu = &m->bus.current_cpu,
             .tsc_hz = tree_cpu_hz(config->tree, "tsc-frequency", TSC_HZ),
             .crystal_hz = tree_cpu_hz(config->tree, "crystal-frequency", CRYSTAL_HZ),
+            .seed = tree_seed(config->tree),
+            .coverage = config->coverage,
         };
         struct status s = cpu_create(&m->cpus[i], &cpu);
         if (!status_ok(&s)) {
@@ -72,8 +74,16 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
     return status_success();
 }
 
+static void set_a20(void *ctx, unsigned gate, bool open)
+{
+    struct machine *m = ctx;
+    m->a20_gates = (u8)(open ? m->a20_gates | BIT(gate) : m->a20_gates & ~BIT(gate));
+    mmu_set_a20(m->mmu, m->a20_gates != 0);
+}
+
 static void connect_bus(struct machine *m)
 {
+    m->bus.a20 = (struct irq_line){set_a20, m, 0};
     device_bus_init(&m->bus);
     m->bus.clock = &m->clock;
     m->bus.events = m->events;

@@ -19,6 +19,7 @@ struct machine_config {
     bool chaos; // vary event delivery and quanta by chaos_seed; reproducible, outside the hashed
                 // state
     u64 chaos_seed;
+    u64 *coverage; // isa/coverage.h; the caller's, may be NULL
 };
 
 // STATUS_BAD_INPUT: a bad tree, an unknown device, no host memory.

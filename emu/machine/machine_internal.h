@@ -24,6 +24,7 @@ struct machine {
     struct event_queue *events;
     struct pci_bus *pci;
     struct mmu_shared *mmu;
+    u8 a20_gates; // those that are open
     struct device_bus bus;
 
     unsigned cpu_count;

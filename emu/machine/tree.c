@@ -239,6 +239,18 @@ u64 tree_cpu_hz(const void *tree, const char *property, u64 fallback)
     return fallback;
 }
 
+u64 tree_seed(const void *tree)
+{
+    int chosen = fdt_path_offset(tree, "/chosen");
+    int length = 0;
+    const void *p = chosen < 0 ? NULL : fdt_getprop(tree, chosen, "rng-seed", &length);
+    u64 seed = 0;
+    if (p) {
+        memcpy(&seed, p, length < 8 ? (size_t)length : 8);
+    }
+    return seed;
+}
+
 const char *tree_bootargs(const void *tree)
 {
     int chosen = fdt_path_offset(tree, "/chosen");

@@ -43,6 +43,9 @@ struct status tree_cpu_count(const void *tree, unsigned *count);
 // A frequency in Hz of the first cpu node ("tsc-frequency", "clock-frequency"), or the fallback.
 u64 tree_cpu_hz(const void *tree, const char *property, u64 fallback);
 
+// /chosen/rng-seed, 0 if there is none.
+u64 tree_seed(const void *tree);
+
 // /chosen/bootargs, "" if there are none. Points into the tree.
 const char *tree_bootargs(const void *tree);
 

@@ -406,6 +406,12 @@ bool mmu_system_write(struct mmu *mmu, u64 linear, const void *in, unsigned size
     return write_in_mode(mmu, system_mode(mmu->mode), linear, in, size, fault);
 }
 
+bool mmu_system_probe_write(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault)
+{
+    struct span span;
+    return translate_span(mmu, system_mode(mmu->mode), linear, size, ACCESS_WRITE, &span, fault);
+}
+
 static u32 mode_as(const struct mmu *mmu, u8 cpl)
 {
     if (cpl == mmu->context.cpl) {

@@ -122,6 +122,9 @@ bool mmu_system_read(struct mmu *mmu, u64 linear, void *out, unsigned size, stru
 bool mmu_system_write(struct mmu *mmu, u64 linear, const void *in, unsigned size,
                       struct fault *fault);
 
+// Checks a coming mmu_system_write(): A and D are set, nothing is written.
+bool mmu_system_probe_write(struct mmu *mmu, u64 linear, unsigned size, struct fault *fault);
+
 // Like the above with the rights of another CPL than the current one (stack of a privilege change).
 bool mmu_read_as(struct mmu *mmu, u8 cpl, u64 linear, void *out, unsigned size,
                  struct fault *fault);
@@ -175,6 +178,10 @@ void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn);
 // Empties every table of every CPU (A20, memory map, APIC base). Entry-wise flushes are never
 // needed: the TLB is transparent.
 void mmu_flush_all(struct mmu_shared *shared);
+
+// Address line 20 of all CPUs: passes is how it comes out of reset; else bit 20 of every physical
+// address that they put out is 0 (SDM 3A 9.7.13.4, A20M#). DMA is not concerned. Empties the tables.
+void mmu_set_a20(struct mmu_shared *shared, bool passes);
 
 // Inline fast paths. Little-endian host and guest; memcpy makes unaligned access defined.
 static inline u8 *tlb_lookup(const struct tlb_column *column, u64 linear, unsigned size)

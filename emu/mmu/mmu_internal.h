@@ -100,6 +100,7 @@ struct mmu_shared {
     bool apic_in_ram; // some CPU's APIC page lies over RAM
     struct mmu_observed *observed;
     unsigned observed_count;
+    u64 a20_mask; // of every physical address a CPU puts out
     mmu_access_fn on_access;
     void *on_access_ctx;
 };

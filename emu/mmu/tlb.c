@@ -312,6 +312,7 @@ struct mmu_shared *mmu_shared_create(struct physmem *mem, struct io_space *mmio,
     shared->mem = mem;
     shared->mmio = mmio;
     shared->geometry = geometry;
+    shared->a20_mask = ~UINT64_C(0);
     shared->tracks = xcalloc(pages, sizeof(shared->tracks[0]));
     shared->write_refs = xcalloc(pages, sizeof(shared->write_refs[0]));
     shared->empty = new_set(shared);
@@ -356,6 +357,15 @@ void mmu_set_apic_page(struct mmu *mmu, u64 gpa)
             other && physmem_rpn(shared->mem, other->apic_page) != PHYSMEM_NO_RPN;
     }
     mmu_flush_all(shared);
+}
+
+void mmu_set_a20(struct mmu_shared *shared, bool passes)
+{
+    u64 mask = passes ? ~UINT64_C(0) : ~BIT(20);
+    if (mask != shared->a20_mask) {
+        shared->a20_mask = mask;
+        mmu_flush_all(shared);
+    }
 }
 
 void mmu_flush_all(struct mmu_shared *shared)

@@ -156,6 +156,7 @@ static bool walk_root(const struct mmu *mmu, enum paging_format format, u64 line
 
 static void finish_walk(const struct mmu *mmu, struct walk *walk, u64 gpa)
 {
+    gpa &= mmu->shared->a20_mask;
     walk->gpa = gpa;
     walk->rpn = mmu_rpn(mmu, gpa);
     walk->cacheable &= mmu_page_cacheable(mmu->shared, gpa, walk->rpn);
@@ -180,6 +181,7 @@ bool mmu_walk(struct mmu *mmu, u32 mode, u64 linear, enum mmu_access access, str
     for (unsigned level = t->top_level;; level--) {
         unsigned shift = PAGE_SHIFT + t->index_bits * (level - 1);
         u64 at = table + bits_get(linear, shift, t->index_bits) * t->entry_size;
+        at &= mmu->shared->a20_mask;
         u32 rpn = mmu_rpn(mmu, at);
         u64 entry = read_entry(mmu, at, t->entry_size, rpn);
         if (!(entry & PTE_P)) {
@@ -214,7 +216,7 @@ bool mmu_load_pdptes(struct mmu *mmu, u64 cr3, u64 pdpte[4])
 {
     u64 loaded[4];
     for (unsigned i = 0; i < 4; i++) {
-        u64 at = (cr3 & 0xFFFFFFE0u) + i * 8;
+        u64 at = ((cr3 & 0xFFFFFFE0u) + i * 8) & mmu->shared->a20_mask;
         loaded[i] = read_entry(mmu, at, 8, mmu_rpn(mmu, at));
         // SDM 3A table 4-8: bits 2:1, 8:5 and everything from MAXPHYADDR up are reserved.
         if ((loaded[i] & PTE_P) && (loaded[i] & (~PHYS_MASK | 0x1E6))) {
@@ -232,7 +234,7 @@ static bool dry_walk(const struct mmu *mmu, u64 linear, u64 *gpa, u64 *rights)
     enum paging_format format = mode & MODE_FORMAT;
     *rights = PTE_RW | PTE_US;
     if (format == PAGING_NONE) {
-        *gpa = linear & 0xFFFFFFFFu;
+        *gpa = linear & 0xFFFFFFFFu & mmu->shared->a20_mask;
         return true;
     }
     const struct table_format *t = &formats[format];
@@ -243,6 +245,7 @@ static bool dry_walk(const struct mmu *mmu, u64 linear, u64 *gpa, u64 *rights)
     for (unsigned level = t->top_level;; level--) {
         unsigned shift = PAGE_SHIFT + t->index_bits * (level - 1);
         u64 at = table + bits_get(linear, shift, t->index_bits) * t->entry_size, entry = 0;
+        at &= mmu->shared->a20_mask;
         if (!physmem_read(mmu->mem, at, &entry, t->entry_size) || !(entry & PTE_P)) {
             return false;
         }
@@ -253,7 +256,7 @@ static bool dry_walk(const struct mmu *mmu, u64 linear, u64 *gpa, u64 *rights)
         any_nx |= t->entry_size == 8 ? entry & PTE_NX : 0;
         *rights = (*rights & entry) | any_nx;
         if (large || level == 1) {
-            *gpa = leaf_address(entry, shift, linear, mode);
+            *gpa = leaf_address(entry, shift, linear, mode) & mmu->shared->a20_mask;
             return true;
         }
         table = entry & (t->entry_size == 4 ? 0xFFFFF000u : PHYS_MASK & ~PAGE_MASK);

@@ -8,6 +8,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "isa/coverage.h"
 
 #define SELECTOR_CODE0 0x08
 #define SELECTOR_DATA0 0x10
@@ -74,7 +75,8 @@ struct bare *bare_create(enum tlb_geometry geometry)
     make_page_tables(b);
     make_descriptors(b);
     struct cpu_config config = {
-        .model = "v2,+sse4_1,+sse4_2,+bmi1,+lzcnt", // all that is implemented
+        .model = "v2,+sse4_1,+sse4_2,+bmi1,+lzcnt,+bmi2,+adx,+movbe,+rdrand,+rdseed,+rdpid,"
+                 "+clflushopt,+clwb,+serialize", // all that is implemented
         .mmu = b->mmu,
         .mem = b->mem,
         .ports = b->ports,
@@ -84,6 +86,7 @@ struct bare *bare_create(enum tlb_geometry geometry)
         .current_cpu = &b->current_cpu,
         .tsc_hz = 1000000000,
         .crystal_hz = 100000000,
+        .coverage = b->coverage = coverage_begin(),
     };
     s = cpu_create(&b->cpu, &config);
     if (!status_ok(&s)) {
@@ -96,6 +99,7 @@ struct bare *bare_create(enum tlb_geometry geometry)
 void bare_destroy(struct bare *b)
 {
     cpu_destroy(b->cpu);
+    coverage_end(b->coverage);
     mmu_shared_destroy(b->mmu);
     io_space_destroy(b->ports);
     io_space_destroy(b->mmio);

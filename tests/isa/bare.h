@@ -30,6 +30,7 @@ struct bare {
     struct probes probes;
     struct cpu_apic apic;
     unsigned current_cpu;
+    u64 *coverage;
     struct cpu *cpu;
 };
 

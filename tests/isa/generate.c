@@ -137,6 +137,9 @@ static ZydisEncoderOperand memory_operand(struct random *r, struct trial *t, uns
         break;
     }
     o.mem.base = reg_name(base, address_width);
+    if (address_width == 3 && random_below(r, 24) == 0) {
+        target += UINT64_C(0x900000000000); // not canonical
+    }
     u64 rest = target - (u64)o.mem.displacement;
     if (random_below(r, 2) && index != 4 && index != base) {
         o.mem.index = reg_name(index, address_width);
@@ -217,6 +220,10 @@ static const char *form_kinds(enum insn_form form)
         return "RRR";
     case FORM_MRR:
         return "MRR";
+    case FORM_RRM:
+        return "RRM";
+    case FORM_RMR:
+        return "RMR";
     default:
         return "";
     }

@@ -62,6 +62,20 @@ static const struct {
     {"\xF3\x0F\xBC\xC1", 4, CODE_64, "bmi1"},
     {"\xF3\x0F\xBD\xC1", 4, CODE_64, "lzcnt"},
     {"\xF3\x0F\xAE\xC1", 4, CODE_64, "fsgsbase"},
+    {"\xC4\xE2\x78\xF2\xC1", 5, CODE_64, "bmi1"},
+    {"\xC4\xE2\x78\xF3\xD9", 5, CODE_64, "bmi1"},
+    {"\xC4\xE2\x78\xF5\xC1", 5, CODE_64, "bmi2"},
+    {"\xC4\xE3\x7B\xF0\xC1\x01", 6, CODE_64, "bmi2"},
+    {"\x66\x0F\x38\xF6\xC1", 5, CODE_64, "adx"},
+    {"\xF3\x0F\x38\xF6\xC1", 5, CODE_64, "adx"},
+    {"\x0F\x38\xF0\x07", 4, CODE_64, "movbe"},
+    {"\x0F\xC7\xF1", 3, CODE_64, "rdrand"},
+    {"\x0F\xC7\xF9", 3, CODE_64, "rdseed"},
+    {"\xF3\x0F\xC7\xF9", 4, CODE_64, "rdpid"},
+    {"\x66\x0F\xAE\x3F", 4, CODE_64, "clflushopt"},
+    {"\x66\x0F\xAE\x37", 4, CODE_64, "clwb"},
+    {"\x0F\x01\xE8", 3, CODE_64, "serialize"},
+    {"\x0F\x01\xC9", 3, CODE_64, NULL}, // MWAIT
     {"\x66\x0F\x38\x82\x07", 5, CODE_64, "invpcid"},
     {"\x0F\x01\xCA", 3, CODE_64, "smap"},
     {"\x9F", 1, CODE_64, "lahf"},
@@ -78,7 +92,7 @@ static int create_decoders(void **state)
 {
     for (unsigned i = 0; i <= CPU_FEATURE_COUNT; i++) {
         struct decoder_options options = {
-            .tzcnt = true, .lzcnt = true, .missing = i < CPU_FEATURE_COUNT ? BIT(i) : 0};
+            .tzcnt = true, .lzcnt = true, .missing = i < CPU_FEATURE_COUNT ? CPU_FEATURE_BIT(i) : 0};
         decoders[i] = decoder_create(&options);
     }
     return 0;
@@ -157,6 +171,13 @@ static void test_every_operation(void **state)
         bytes[at++] = (u8)n;
         scan_opcode(CODE_64, bytes, at);
         scan_opcode(CODE_32, bytes, at);
+    }
+    // Three-byte VEX: map, W, L and the mandatory prefix; vvvv names no other register.
+    for (unsigned n = 0; n < 3 * 16 * 256; n++) {
+        u8 payload = (u8)((n >> 8 & 7) | (n >> 8 & 8) << 4 | 0x78);
+        u8 bytes[15] = {0xC4, (u8)(0xE1 + n / 256 / 16), payload, (u8)n};
+        scan_opcode(CODE_64, bytes, 4);
+        scan_opcode(CODE_32, bytes, 4);
     }
     for (unsigned op = 1; op < X86_OP_COUNT; op++) {
         if (!seen[op]) {

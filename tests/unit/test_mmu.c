@@ -435,6 +435,46 @@ static void test_data_breakpoints(void **state)
     }
 }
 
+static u64 read_at(struct fixture *f, u64 linear)
+{
+    u64 value = 0;
+    struct fault fault;
+    assert_true(mmu_read64(f->mmu, linear, &value, &fault));
+    return value;
+}
+
+// Data, page tables and code: bit 20 of every address is 0, also of those that were cached.
+static void test_a20(void **state)
+{
+    struct fixture *f = *state;
+    struct fault fault;
+    u64 gpa;
+    u32 rpn;
+    f->context = (struct mmu_context){.cr0 = 1};
+    mmu_set_context(f->mmu, &f->context);
+    put(f, 0x300000, 0x3333, 8);
+    put(f, 0x200000, 0x2222, 8);
+    assert_int_equal(read_at(f, 0x300000), 0x3333);
+    mmu_set_a20(f->shared, false);
+    assert_int_equal(read_at(f, 0x300000), 0x2222);
+    assert_true(mmu_write64(f->mmu, 0x300000, 0x4444, &fault));
+    assert_int_equal(get(f, 0x200000), 0x4444);
+    assert_int_equal(get(f, 0x300000), 0x3333);
+    assert_true(mmu_fetch_page(f->mmu, 0x300000, &rpn, &fault));
+    assert_int_equal(rpn, 0x200);
+    assert_true(mmu_debug_translate(f->mmu, 0x300000, &gpa));
+    assert_int_equal(gpa, 0x200000);
+    // A 4 MiB page and a table at an odd megabyte: both entries and frames.
+    f->context = (struct mmu_context){.cr0 = CR0_PG_PE, .cr3 = 0x101000, .cr4 = CR4_PSE};
+    put(f, 0x1000, PS | P, 4);
+    mmu_set_context(f->mmu, &f->context);
+    assert_int_equal(read_at(f, 0x300000), 0x4444);
+    assert_int_equal(get(f, 0x1000) & 0xFF, PS | P | A);
+    mmu_set_a20(f->shared, true);
+    assert_false(mmu_read64(f->mmu, 0x300000, &gpa, &fault));
+    assert_int_equal(fault.vector, EXC_PF);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -450,6 +490,7 @@ int main(void)
         TEST(test_aliases_of_a_new_table),
         TEST(test_many_roots),
         TEST(test_data_breakpoints),
+        TEST(test_a20),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

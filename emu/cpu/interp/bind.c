@@ -49,6 +49,12 @@ bool op_undefined(struct cpu *cpu, const struct insn *insn)
     return raise_ud(cpu);
 }
 
+bool op_counted(struct cpu *cpu, const struct insn *insn)
+{
+    cpu->config.coverage[insn->op]++;
+    return code_cache_handler(insn)(cpu, insn);
+}
+
 bool op_too_long(struct cpu *cpu, const struct insn *insn)
 {
     return raise_gp(cpu, 0);

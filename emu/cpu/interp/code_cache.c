@@ -27,6 +27,7 @@ struct code_cache {
     struct decoder *decoder;
     struct vector_unit *vector;
     unsigned users;
+    bool counted;             // op_counted stands for every handler
     u64 bytes;                // of all pages and their instructions
     struct code_page *first;  // all pages
     struct code_page **pages; // by rpn
@@ -37,7 +38,7 @@ struct code_cache {
 static void code_cache_store(void *ctx, u32 rpn, u32 offset, const u8 *bytes, u32 size);
 
 struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
-                                  const struct decoder_options *options)
+                                  const struct decoder_options *options, bool counted)
 {
     struct code_cache *cache = mem->on_store.code_ctx;
     if (!cache) {
@@ -46,6 +47,7 @@ struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
         cache->mmu = mmu;
         cache->decoder = decoder_create(options);
         cache->vector = vector_unit_create();
+        cache->counted = counted;
         cache->pages = xcalloc(mem->ram_bytes >> PAGE_SHIFT, sizeof(*cache->pages));
         mem->on_store.code = code_cache_store;
         mem->on_store.code_ctx = cache;
@@ -168,6 +170,7 @@ static enum decode_result decode_and_bind(struct code_cache *cache, enum insn_co
         out->imm = (u64)(uintptr_t)op;
         out->fn = op ? out->fn : op_undefined;
     }
+    out->fn = UNLIKELY(cache->counted) ? op_counted : out->fn;
     out->remaining = 1;
     return result;
 }
@@ -206,7 +209,9 @@ void code_cache_watch(struct code_cache *cache, const u64 *linear, unsigned coun
             for (struct code_page *page = cache->first; page; page = page->next) {
                 if (page->index[offset]) {
                     struct insn *insn = &page->insns[page->index[offset] - 1];
-                    insn->fn = is_watched(cache, offset) ? op_watched : code_cache_handler(insn);
+                    insn->fn = is_watched(cache, offset) ? op_watched
+                               : cache->counted          ? op_counted
+                                                         : code_cache_handler(insn);
                 }
             }
         }

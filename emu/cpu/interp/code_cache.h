@@ -28,9 +28,10 @@ struct code_page {
 // One per machine: all CPUs of one physmem share it.
 struct code_cache;
 
-// The machine's cache, created by the first caller; each get needs a put.
+// The machine's cache, created by the first caller; each get needs a put. counted: instructions count
+// themselves (cpu_config.coverage).
 struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
-                                  const struct decoder_options *options);
+                                  const struct decoder_options *options, bool counted);
 void code_cache_put(struct code_cache *cache);
 
 // By RAM page number; a page's code sizes are chained. Owned by the cache, for the loop's fast
@@ -51,9 +52,10 @@ const struct insn *code_cache_loose(struct code_cache *cache, enum insn_code_siz
 // The page offsets of these linear addresses get op_watched instead of their handlers. Only between
 // runs.
 void code_cache_watch(struct code_cache *cache, const u64 *linear, unsigned count);
-// The handler of an instruction that has op_watched.
+// The handler of an instruction that has op_watched or op_counted.
 insn_fn code_cache_handler(const struct insn *insn);
 bool op_watched(struct cpu *cpu, const struct insn *insn);
+bool op_counted(struct cpu *cpu, const struct insn *insn);
 
 // Picks the handler (bind.c).
 insn_fn interp_bind(const struct insn *insn);

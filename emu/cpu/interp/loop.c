@@ -18,7 +18,8 @@ void interp_create(struct cpu *cpu)
     struct decoder_options options = {.tzcnt = cpu_has(cpu, FEATURE_bmi1),
                                       .lzcnt = cpu_has(cpu, FEATURE_lzcnt),
                                       .missing = ~cpu->features};
-    cpu->code = code_cache_get(cpu->config.mem, cpu->config.mmu, &options);
+    cpu->code =
+        code_cache_get(cpu->config.mem, cpu->config.mmu, &options, cpu->config.coverage != NULL);
     cpu->code_pages = code_cache_pages(cpu->code);
 }
 

@@ -147,6 +147,9 @@ BIND_ONE(iret, iret)
 
 static bool int_n(struct cpu *cpu, const struct insn *insn)
 {
+    if (!vm86_allows(cpu)) {
+        return false;
+    }
     return cpu_soft_interrupt(cpu, (u8)insn->imm, DELIVER_SOFT_INT, insn_next_rip(cpu, insn));
 }
 BIND_ONE(int_n, int_n)
@@ -190,7 +193,7 @@ BIND_ONE(sysexit, sysexit_insn)
 // The 16-bit selector of LAR, LSL (second operand) or VERR, VERW (the only one).
 static bool query_selector(struct cpu *cpu, const struct insn *insn, u16 *selector)
 {
-    if (!(cpu->cr0 & CR0_PE)) {
+    if (cpu_paragraphs(cpu)) {
         return raise_ud(cpu);
     }
     if (insn->form == FORM_RR || insn->form == FORM_R) {
@@ -282,7 +285,7 @@ BIND_ONE(verr_verw, verr_verw)
 static bool arpl(struct cpu *cpu, const struct insn *insn)
 {
     u64 old;
-    if (!(cpu->cr0 & CR0_PE)) {
+    if (cpu_paragraphs(cpu)) {
         return raise_ud(cpu);
     }
     if (!operand_get(cpu, insn, true, &old)) {

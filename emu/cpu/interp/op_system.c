@@ -27,6 +27,16 @@ static bool hlt(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(hlt, hlt)
 
+// No address is ever monitored, so this is HLT. Extensions (ECX) are not offered (SDM 2B, MWAIT).
+static bool mwait(struct cpu *cpu, const struct insn *insn)
+{
+    if (cpu->cpl) {
+        return raise_ud(cpu);
+    }
+    return (u32)cpu->gpr[CPU_RCX] ? raise_gp(cpu, 0) : hlt(cpu, insn);
+}
+BIND_ONE(mwait, mwait)
+
 static bool cli(struct cpu *cpu, const struct insn *insn)
 {
     if (!iopl_allows(cpu)) {
@@ -60,7 +70,8 @@ static unsigned pushf_width(const struct insn *insn)
 
 static bool pushf(struct cpu *cpu, const struct insn *insn)
 {
-    return stack_push(cpu, insn, pushf_width(insn), cpu_rflags(cpu) & PUSHF_MASK);
+    return vm86_allows(cpu) &&
+           stack_push(cpu, insn, pushf_width(insn), cpu_rflags(cpu) & PUSHF_MASK);
 }
 BIND_ONE(pushf, pushf)
 
@@ -88,7 +99,7 @@ static bool popf(struct cpu *cpu, const struct insn *insn)
 {
     u64 value;
     unsigned width = pushf_width(insn);
-    return stack_pop(cpu, insn, width, &value) && cpu_popf(cpu, value, 1u << width);
+    return vm86_allows(cpu) && stack_pop(cpu, insn, width, &value) && cpu_popf(cpu, value, 1u << width);
 }
 BIND_ONE(popf, popf)
 
@@ -243,6 +254,26 @@ static bool rdtsc(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(rdtsc, rdtsc)
 
+static bool rdpid(struct cpu *cpu, const struct insn *insn)
+{
+    cpu->gpr[insn->reg] = (u32)cpu->tsc_aux;
+    return true;
+}
+BIND_ONE(rdpid, rdpid)
+
+// RDRAND and RDSEED take the next number of one stream, which the run's seed begins (SplitMix64): they never fail.
+static bool rdrand(struct cpu *cpu, const struct insn *insn)
+{
+    cpu->random_state += UINT64_C(0x9E3779B97F4A7C15);
+    u64 x = cpu->random_state;
+    x = (x ^ x >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
+    x = (x ^ x >> 27) * UINT64_C(0x94D049BB133111EB);
+    reg_write(cpu, insn->reg, insn->width, x ^ x >> 31);
+    cpu->flags = FLAGS_ONE | FLAGS_C;
+    return true;
+}
+BIND_ONE(rdrand, rdrand)
+
 static bool cpuid(struct cpu *cpu, const struct insn *insn)
 {
     u32 out[4];
@@ -269,8 +300,8 @@ static bool xgetbv(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(xgetbv, xgetbv)
 
-// Descriptor tables: a 2-byte limit, then the base (8 bytes in 64-bit code, 4 else; 16-bit code
-// loads 3 of them).
+// Descriptor tables: a 2-byte limit, then the base (8 bytes in 64-bit code, 4 else; 16-bit
+// operands load 3 of them).
 static bool store_table(struct cpu *cpu, const struct insn *insn, u64 base, u16 limit)
 {
     u8 bytes[10];
@@ -287,7 +318,7 @@ static bool load_table(struct cpu *cpu, const struct insn *insn, u64 *base, u16 
         return false;
     }
     __builtin_memcpy(&value, bytes + 2, 8);
-    if (insn->code == CODE_16) {
+    if (insn->code != CODE_64 && insn->imm == 16) {
         value &= 0xFFFFFF;
     }
     if (!is_canonical(value)) {
@@ -325,7 +356,7 @@ BIND_ONE(lidt, lidt)
 // LDTR and TR do not exist in real mode.
 static bool require_protected(struct cpu *cpu)
 {
-    return (cpu->cr0 & CR0_PE) || raise_ud(cpu);
+    return !cpu_paragraphs(cpu) || raise_ud(cpu);
 }
 
 static bool sldt(struct cpu *cpu, const struct insn *insn)

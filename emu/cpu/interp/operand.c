@@ -2,6 +2,8 @@
 // Operand access off the fast path: segments, TLB misses, page crossings, MMIO.
 #include "cpu/interp/operand.h"
 
+#include "cpu/segment.h"
+
 // Something happened that the loop must see before the next instruction.
 static void leave_if_needed(struct cpu *cpu, const struct insn *insn)
 {
@@ -44,7 +46,9 @@ bool operand_segment(struct cpu *cpu, unsigned seg, u64 offset, unsigned size, b
         *linear = seg >= CPU_FS ? s->base + offset : offset;
         return true;
     }
-    if (!segment_allows(s, offset, size, write)) {
+    // Paragraphs have limits but no types: even CS can be written.
+    if (cpu_paragraphs(cpu) ? offset + size - 1 > s->limit
+                            : !segment_allows(s, offset, size, write)) {
         return segment_fault(cpu, seg);
     }
     *linear = (u32)(s->base + offset);
