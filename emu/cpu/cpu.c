@@ -155,9 +155,9 @@ void cpu_context_changed(struct cpu *cpu)
     cpu->tables = cpu->mmu->tables;
 }
 
-bool cpu_has_work(const struct cpu *cpu)
+static bool has_work(const struct cpu *cpu)
 {
-    if (cpu->pending & (CPU_PENDING_INIT | CPU_PENDING_TRAP)) {
+    if (cpu->tf_armed || (cpu->pending & (CPU_PENDING_INIT | CPU_PENDING_TRAP))) {
         return true;
     }
     if (cpu->waiting_for_sipi) {
@@ -165,6 +165,11 @@ bool cpu_has_work(const struct cpu *cpu)
     }
     return ((cpu->pending & CPU_PENDING_NMI) && !cpu->nmi_blocked) ||
            (cpu->intr && (cpu->rflags & RFLAGS_IF));
+}
+
+bool cpu_is_asleep(const struct cpu *cpu)
+{
+    return cpu->halted && !has_work(cpu);
 }
 
 bool cpu_is_closed(const struct cpu *cpu)

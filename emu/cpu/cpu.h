@@ -74,8 +74,9 @@ void cpu_watch_begin(struct cpu *cpu, bool first);
 // delivery) in progress.
 u64 cpu_now(struct cpu *cpu);
 
-// True if a signal would wake the halted CPU at this boundary.
-bool cpu_has_work(const struct cpu *cpu);
+// True if the CPU is halted and nothing would wake it at this boundary: cpu_run() would return
+// CPU_EXIT_HALTED and change nothing.
+bool cpu_is_asleep(const struct cpu *cpu);
 
 // True if the CPU is halted and nothing but NMI, INIT or a start-up message could wake it.
 bool cpu_is_closed(const struct cpu *cpu);

@@ -46,7 +46,6 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
     m->cpus = xcalloc(m->cpu_count, sizeof(struct cpu *));
     m->signals = xcalloc(m->cpu_count, sizeof(*m->signals));
     m->apics = xcalloc(m->cpu_count, sizeof(*m->apics));
-    m->halted = xcalloc(m->cpu_count, sizeof(*m->halted));
     m->last_step = xcalloc(m->cpu_count, sizeof(*m->last_step));
     for (unsigned i = 0; i < m->cpu_count; i++) {
         struct cpu_config cpu = {
@@ -183,7 +182,6 @@ void machine_destroy(struct machine *m)
     free(m->cpus);
     free(m->signals);
     free(m->apics);
-    free(m->halted);
     free(m->last_step);
     if (m->mem) {
         mmu_shared_destroy(m->mmu);
@@ -201,7 +199,6 @@ void machine_reset(struct machine *m)
 {
     for (unsigned i = 0; i < m->cpu_count; i++) {
         cpu_reset(m->cpus[i]);
-        m->halted[i] = false;
         m->last_step[i] = UINT64_MAX;
     }
     pci_bus_reset(m->pci);

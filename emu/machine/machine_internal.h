@@ -31,7 +31,6 @@ struct machine {
     struct cpu **cpus;
     struct cpu_signal *signals;
     struct cpu_apic *apics;
-    bool *halted; // as the last run of each CPU ended; derived
 
     unsigned device_count, device_room;
     struct device **devices;

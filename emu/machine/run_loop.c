@@ -41,9 +41,9 @@ static u64 new_quantum(const struct machine *m)
     return 1 + (number >> 2) % ranges[number & 3];
 }
 
-static void next_turn(struct machine *m)
+static void begin_turn(struct machine *m, unsigned cpu)
 {
-    m->schedule.current = (m->schedule.current + 1) % m->cpu_count;
+    m->schedule.current = cpu;
     m->schedule.quantum_left = new_quantum(m);
 }
 
@@ -64,17 +64,17 @@ static bool look_at_door(struct machine *m)
     return m->host.door.ops && m->host.door.ops->poll(m->host.door.ctx, slice_end);
 }
 
-// The CPU whose turn it is, passing over those that sleep; NULL if all do.
+// The CPU whose turn it is, passing over those that sleep; NULL if all do, and then nobody's turn
+// ends: what is left of it must not depend on how often somebody looks.
 static struct cpu *runnable_cpu(struct machine *m)
 {
     for (unsigned i = 0; i < m->cpu_count; i++) {
-        unsigned index = m->schedule.current;
-        if (!m->halted[index] || cpu_has_work(m->cpus[index])) {
-            m->halted[index] = false;
+        unsigned index = (m->schedule.current + i) % m->cpu_count;
+        if (!cpu_is_asleep(m->cpus[index])) {
+            if (i) {
+                begin_turn(m, index);
+            }
             return m->cpus[index];
-        }
-        if (m->cpu_count > 1) {
-            next_turn(m);
         }
     }
     return NULL;
@@ -161,13 +161,10 @@ static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
     if (ran) {
         note_steps(m);
     }
-    if (exit == CPU_EXIT_HALTED) {
-        m->halted[m->schedule.current] = true;
-    }
     if (m->cpu_count > 1) {
         m->schedule.quantum_left -= ran;
-        if (!m->schedule.quantum_left || exit == CPU_EXIT_HALTED || exit == CPU_EXIT_YIELD) {
-            next_turn(m);
+        if (!m->schedule.quantum_left || exit == CPU_EXIT_YIELD) {
+            begin_turn(m, (m->schedule.current + 1) % m->cpu_count);
         }
     }
     return exit;

@@ -97,7 +97,6 @@ void machine_state_load(struct machine *m, const u8 *in)
     for (unsigned i = 0; i < m->cpu_count; i++) {
         cpu_state_load(m->cpus[i], in);
         in += cpu_state_size(m->cpus[i]);
-        m->halted[i] = false;
         m->last_step[i] = UINT64_MAX;
     }
     const u8 *devices = in;

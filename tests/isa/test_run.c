@@ -140,11 +140,11 @@ static void test_halt(void **state)
     assert_int_equal(cpu_run(b->cpu, 10), CPU_EXIT_HALTED);
     struct cpu_signal s = cpu_signal(b->cpu);
     s.ops->set_intr(s.cpu, true); // IF is clear
-    assert_false(cpu_has_work(b->cpu));
+    assert_true(cpu_is_asleep(b->cpu));
     assert_int_equal(cpu_run(b->cpu, 10), CPU_EXIT_HALTED);
     assert_int_equal(b->clock.step, 2);
     s.ops->raise_nmi(s.cpu);
-    assert_true(cpu_has_work(b->cpu));
+    assert_false(cpu_is_asleep(b->cpu));
     assert_int_equal(cpu_run(b->cpu, 1), CPU_EXIT_BUDGET); // the delivery is the step
     assert_int_equal(b->clock.step, 3);
     assert_int_equal(regs().rip, rip_of(2));

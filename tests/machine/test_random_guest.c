@@ -17,6 +17,9 @@
 #define IDLE_MAX 2000
 #define DISK_BYTES (256 * 512)
 #define AHCI_BAR UINT32_C(0xFEBF0000)
+#define START_PAGE 0x8000 // of all CPUs but the first
+#define START_32 0x197000 // where they go from there
+#define HANDLER 0x198000
 
 // The test's own generator: the same guests on every host (SplitMix64).
 static u64 random_u64(u64 *state)
@@ -91,6 +94,26 @@ static void memory_access(struct writer *w)
     put(w, &address, 4);
 }
 
+// mov [address], value
+static void put_store(struct writer *w, u32 address, u32 v)
+{
+    put_load(w, 0, v);
+    put_byte(w, 0xA3);
+    put(w, &address, 4);
+}
+
+// Any message to any CPU, most of all to those that can be hurt by it.
+static void interrupt_message(struct writer *w)
+{
+    static const u32 deliveries[] = {0, 0, 0, 1, 4, 5, 6, 6};
+    static const u32 shorthands[] = {0, 0, 1, 2, 3, 3};
+    u32 delivery = deliveries[pick(w, ARRAY_LEN(deliveries))];
+    u32 vector = delivery == 6 ? START_PAGE >> 12 : pick(w, 256);
+    put_store(w, 0xFEE00310, pick(w, 4) << 24);
+    put_store(w, 0xFEE00300, shorthands[pick(w, ARRAY_LEN(shorthands))] << 18 | 1u << 14 |
+                                 pick(w, 2) << 11 | delivery << 8 | vector);
+}
+
 // A complete AHCI request: tables of random content, command issue.
 static void disk_request(struct writer *w)
 {
@@ -98,9 +121,7 @@ static void disk_request(struct writer *w)
     for (unsigned i = 0; i < ARRAY_LEN(registers); i++) {
         u32 address = AHCI_BAR + registers[i];
         u32 v = i < 2 ? 0x200000 + (pick(w, 64) << 10) : registers[i] == 0x118 ? 0x11 : value(w);
-        put_load(w, 0, v);
-        put_byte(w, 0xA3);
-        put(w, &address, 4);
+        put_store(w, address, v);
     }
 }
 
@@ -127,7 +148,7 @@ static void system_state(struct writer *w)
     }
 }
 
-static void write_code(u8 *code, u64 seed)
+static void write_code(u8 *code, u64 seed, unsigned cpus)
 {
     struct writer w = {code, code + CODE_BYTES, seed};
     // The AHCI function gets its BAR and bus mastering.
@@ -140,8 +161,19 @@ static void write_code(u8 *code, u64 seed)
         put_load(&w, 0, setup[i][1]);
         put_byte(&w, 0xEF);
     }
-    while (w.at < w.end - 16) {
-        switch (pick(&w, 12)) {
+    if (cpus > 1) { // APIC on, and everybody up
+        put_store(&w, 0xFEE000F0, 0x1FF);
+        put_store(&w, 0xFEE00300, 0xC4500);
+        put_store(&w, 0xFEE00300, 0xC4600 | START_PAGE >> 12);
+    }
+    while (w.at < w.end - 32) {
+        switch (pick(&w, cpus > 1 ? 14 : 12)) {
+        case 12:
+            interrupt_message(&w);
+            break;
+        case 13:
+            put(&w, pick(&w, 2) ? "\xF3\x90" : "\xFB\xF4", 2); // pause; sti, hlt
+            break;
         case 0:
         case 1:
         case 2:
@@ -223,12 +255,24 @@ static void set_up_handlers(struct machine *m, struct cpu_regs *regs)
         0xFB,                         // sti
         0xFF, 0xE0,                   // jmp eax
     };
+    // cli; lgdt [START_PAGE + 32]; mov eax, cr0; or al, 1; mov cr0, eax; jmp 8:START_32
+    static const u8 start[] = {0xFA, 0x66, 0x0F, 0x01, 0x16, 0x20, 0x80, 0x0F, 0x20, 0xC0, 0x0C,
+                               0x01, 0x0F, 0x22, 0xC0, 0x66, 0xEA, 0x00, 0x70, 0x19, 0x00, 0x08,
+                               0x00};
+    // mov eax, 16; mov ds, es, ss; lidt [START_PAGE + 40]; jmp HANDLER
+    static const u8 start_32[] = {0xB8, 0x10, 0x00, 0x00, 0x00, 0x8E, 0xD8, 0x8E, 0xC0,
+                                  0x8E, 0xD0, 0x0F, 0x01, 0x1D, 0x28, 0x80, 0x00, 0x00,
+                                  0xE9, 0xE9, 0x0F, 0x00, 0x00};
+    static const u8 pointers[] = {23, 0, 0x00, 0x10, 0x19, 0, 0, 0, 0xFF, 0x07, 0x00, 0x00, 0x19, 0};
     static const u64 gdt[] = {0, 0x00CF9B000000FFFF, 0x00CF93000000FFFF};
     u64 gates[256];
     for (unsigned i = 0; i < 256; i++) {
         gates[i] = UINT64_C(0x00198E0000088000); // 0x198000, selector 8, 32-bit interrupt gate
     }
-    physmem_write(machine_memory(m), 0x198000, handler, sizeof(handler));
+    physmem_write(machine_memory(m), HANDLER, handler, sizeof(handler));
+    physmem_write(machine_memory(m), START_PAGE, start, sizeof(start));
+    physmem_write(machine_memory(m), START_PAGE + 32, pointers, sizeof(pointers));
+    physmem_write(machine_memory(m), START_32, start_32, sizeof(start_32));
     physmem_write(machine_memory(m), 0x191000, gdt, sizeof(gdt));
     physmem_write(machine_memory(m), 0x190000, gates, sizeof(gates));
     regs->idtr_base = 0x190000;
@@ -257,7 +301,7 @@ static struct machine *build(const void *tree, struct overlay *disk, unsigned *i
         memcpy(bytes + i, &word, 8);
     }
     physmem_write(machine_memory(m), 0x200000, bytes, 0x100000);
-    write_code(bytes, seed);
+    write_code(bytes, seed, machine_cpu_count(m));
     physmem_write(machine_memory(m), CODE, bytes, CODE_BYTES);
     free(bytes);
     struct cpu_regs regs;
@@ -332,13 +376,18 @@ int main(int argc, char **argv)
 {
     u64 seeds = argc > 1 ? strtoull(argv[1], NULL, 0) : 300;
     u64 first = argc > 2 ? strtoull(argv[2], NULL, 0) : 1;
-    void *tree;
-    struct tree_changes changes = {.mem_bytes = 4 << 20};
-    struct status s = tree_prepare(&tree, tree_builtin, tree_builtin_size, "built-in", &changes);
+    void *trees[3] = {0};
+    int failed = 0;
+    for (unsigned i = 0; i < ARRAY_LEN(trees); i++) {
+        struct tree_changes changes = {.mem_bytes = 4 << 20, .cpus = i + 1};
+        struct status s =
+            tree_prepare(&trees[i], tree_builtin, tree_builtin_size, "built-in", &changes);
+        failed |= !status_ok(&s);
+    }
     unsigned exits[MACHINE_EXIT_STOPPED + 1] = {0};
     u64 steps = 0;
-    int failed = !status_ok(&s);
     for (u64 seed = first; seed < first + seeds && !failed; seed++) {
+        const void *tree = trees[seed % ARRAY_LEN(trees)]; // 1 to 3 CPUs
         struct end full = run(tree, seed, TLB_FULL, false);
         struct end off = run(tree, seed, TLB_OFF, false);
         struct end restored = run(tree, seed, TLB_TINY, true);
@@ -347,7 +396,9 @@ int main(int argc, char **argv)
         failed = !same(&full, &off, seed, "without a TLB") ||
                  !same(&full, &restored, seed, "after a restore");
     }
-    free(tree);
+    for (unsigned i = 0; i < ARRAY_LEN(trees); i++) {
+        free(trees[i]);
+    }
     printf("# %llu steps; ends: until %u, power off %u, debug exit %u, reset %u, shutdown %u, "
            "stuck %u, asleep %u\n",
            (unsigned long long)steps, exits[0], exits[1], exits[2], exits[3], exits[4], exits[5],

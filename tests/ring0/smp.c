@@ -94,10 +94,11 @@ static bool on_tcg(void)
     return ebx == 0x54474354; // "TCGT"
 }
 
-// Long enough for another CPU to do something. QEMU's CPUs are threads of a busy host.
+// Long enough for another CPU to do something: a few turns, or as long as a busy host may keep one of
+// QEMU's threads waiting.
 static void wait_ticks(u64 ticks)
 {
-    ticks *= on_tcg() ? 100 : 1;
+    ticks = on_tcg() ? ticks * 1000 : ticks / 8;
     for (u64 start = rdtsc(); rdtsc() - start < ticks;) {
         relax();
     }
@@ -259,7 +260,9 @@ static u64 do_job(u32 id, u32 job)
     case JOB_CLOCK:
         return clocks_in_step(id);
     case JOB_SLEEP: // deaf to all but NMI and INIT
-        __asm__ volatile("cli; hlt; sti");
+        __asm__ volatile("cli");
+        cpus[id].answer = 1; // ready
+        __asm__ volatile("hlt; sti");
         return 0;
     }
     return 0;
@@ -406,7 +409,7 @@ static void changing_code(void)
         ((volatile u8 *)at)[i] = code[i];
     }
     send_ipi(0, TO_OTHERS | ICR_ASSERT | V_FLUSH);
-    wait_ticks(1000000);
+    wait_ticks(300000);
     for (u32 round = 1; round < 60; round++) {
         *(volatile u8 *)(at + 1) = (u8)round;
         wrong += all_do(JOB_CALL) != round * cpu_count;
@@ -424,14 +427,19 @@ static void nmis(void)
                 relax();
             }
         }
-        give(i, JOB_SLEEP); // an NMI wakes it
-        wait_ticks(300000);
-        send_ipi(i, V_COUNT | ICR_ASSERT); // this does not
+        cpus[i].answer = 0;
+        give(i, JOB_SLEEP);
+        while (!cpus[i].answer) {
+            relax();
+        }
+        send_ipi(i, V_COUNT | ICR_ASSERT); // this does not wake it
         wait_ticks(300000);
         wrong += cpus[i].done == cpus[i].job || cpus[i].counts[V_COUNT] != 0;
-        send_ipi(i, ICR_NMI | ICR_ASSERT);
+        send_ipi(i, ICR_NMI | ICR_ASSERT); // this does
         take(i);
-        wait_ticks(300000);
+        while (!cpus[i].counts[V_COUNT]) {
+            relax();
+        }
         wrong += cpus[i].counts[2] != 4 || cpus[i].counts[V_COUNT] != 1;
     }
     print_line("wrong nmis ", wrong);
@@ -440,7 +448,12 @@ static void nmis(void)
 static u64 received(u32 mask)
 {
     u64 wrong = 0;
-    wait_ticks(1000000);
+    for (u32 i = 0; i < cpu_count; i++) {
+        while ((mask >> i & 1) && !cpus[i].counts[V_COUNT]) {
+            relax();
+        }
+    }
+    wait_ticks(200000);
     for (u32 i = 0; i < cpu_count; i++) {
         wrong += cpus[i].counts[V_COUNT] != (mask >> i & 1);
         cpus[i].counts[V_COUNT] = 0;
@@ -452,7 +465,7 @@ static void destinations(void)
 {
     u32 all = (1u << cpu_count) - 1;
     u64 wrong = 0;
-    received(0);
+    received(0); // forgets what came before
     send_ipi(1, V_COUNT | ICR_ASSERT);
     wrong += received(2);
     send_ipi(0xFF, V_COUNT | ICR_ASSERT);
@@ -471,7 +484,7 @@ static void destinations(void)
     wrong += received(cpu_count == 8 ? 0x80 : 0);
     print_line("wrong destinations ", wrong);
     send_ipi(all, V_COUNT | ICR_ASSERT | ICR_LOGICAL | ICR_LOWEST);
-    wait_ticks(1000000);
+    wait_ticks(300000);
     u64 sum = 0;
     for (u32 i = 0; i < cpu_count; i++) {
         sum += cpus[i].counts[V_COUNT];

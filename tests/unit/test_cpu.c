@@ -324,9 +324,9 @@ static void test_init_and_sipi(void **state)
     f->cpu->waiting_for_sipi = true;
     f->cpu->halted = true;
     assert_int_equal(cpu_run(f->cpu, 10), CPU_EXIT_HALTED);
-    assert_false(cpu_has_work(f->cpu));
+    assert_true(cpu_is_asleep(f->cpu));
     signal.ops->raise_sipi(signal.cpu, 9);
-    assert_true(cpu_has_work(f->cpu));
+    assert_false(cpu_is_asleep(f->cpu));
     physmem_write(f->mem, 0x9000, "\xF4", 1);
     assert_int_equal(cpu_run(f->cpu, 10), CPU_EXIT_HALTED);
     assert_int_equal(f->cpu->seg[CPU_CS].base, 0x9000);
@@ -351,7 +351,7 @@ static void test_nmi_wakes_and_is_blocked(void **state)
     assert_int_equal(cpu_run(f->cpu, 100), CPU_EXIT_HALTED);
     assert_int_equal(f->clock.step, 1);
     signal.ops->raise_nmi(signal.cpu);
-    assert_true(cpu_has_work(f->cpu));
+    assert_false(cpu_is_asleep(f->cpu));
     assert_int_equal(cpu_run(f->cpu, 2), CPU_EXIT_BUDGET); // delivery and one nop
     assert_int_equal(f->cpu->rip, 0x9001);
     assert_true(f->cpu->nmi_blocked);

@@ -414,14 +414,18 @@ static void op_burst(struct game *g)
 
 static void op_rare(struct game *g)
 {
-    u64 what = below(g, 4);
+    u64 what = below(g, 6);
     u32 rpn = (u32)below(g, FRAMES);
+    unsigned cpu = (unsigned)below(g, CPUS);
+    u64 apic_page = chance(g, 60) ? rpn * PAGE_SIZE : UINT64_MAX;
     for (unsigned i = 0; i < MACHINES; i++) {
         struct machine *m = &g->machine[i];
         if (what == 0) {
             mmu_flush_all(m->shared);
         } else if (what == 1) {
             physmem_next_epoch(m->mem);
+        } else if (what < 4) {
+            mmu_set_apic_page(m->mmu[cpu], apic_page);
         } else {
             m->mem->page_flags[rpn] |= PHYSMEM_PAGE_CODE;
             mmu_drop_page_writes(m->shared, rpn);
