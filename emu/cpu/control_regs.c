@@ -92,6 +92,7 @@ static u64 cr4_defined(const struct cpu *cpu)
     bits |= cpu_has(cpu, FEATURE_pge) ? CR4_PGE : 0;
     bits |= cpu_has(cpu, FEATURE_fsgsbase) ? CR4_FSGSBASE : 0;
     bits |= cpu_has(cpu, FEATURE_pcid) ? CR4_PCIDE : 0;
+    bits |= cpu_has(cpu, FEATURE_xsave) ? CR4_OSXSAVE : 0;
     bits |= cpu_has(cpu, FEATURE_smep) ? CR4_SMEP : 0;
     bits |= cpu_has(cpu, FEATURE_smap) ? CR4_SMAP : 0;
     return bits;

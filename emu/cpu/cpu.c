@@ -36,9 +36,16 @@ struct status cpu_create(struct cpu **out, const struct cpu_config *config)
     char bad[32];
     if (!cpu_model_find(config->model, &model, &features, bad)) {
         return status_error(STATUS_USAGE,
-                            "unknown %s '%s' in CPU model '%s'; the only model so far is v2, "
+                            "unknown %s '%s' in CPU model '%s'; the models are v2 and v3, "
                             "features are added and taken away as in v2,-smap",
                             model ? "feature" : "model", bad, config->model);
+    }
+    const char *lacking = cpu_host_lacks(features);
+    if (lacking) {
+        return status_error(STATUS_USAGE,
+                            "CPU model '%s' has %s, which this host's processor lacks; "
+                            "try --cpu v2, or take it away as in %s,-%s",
+                            config->model, lacking, config->model, lacking);
     }
     struct cpu *cpu = aligned_alloc(64, align_up(sizeof(*cpu), 64));
     CHECK(cpu);

@@ -119,9 +119,10 @@ bool cpu_debug_read(const struct cpu *cpu, u64 linear, void *out, u64 size);
 // between runs.
 bool cpu_debug_write(struct cpu *cpu, u64 linear, const void *bytes, u64 size);
 
-// The x87 and SSE registers as FXSAVE64 stores them (SDM 1 table 10-2); cpu_set_fpu takes the low
-// 512 bytes of what FXRSTOR64 would, reserved bits of MXCSR and FCW dropped.
-#define CPU_FPU_BYTES 512
+// The x87 and SSE registers as FXSAVE64 stores them (SDM 1 table 10-2), then the upper halves of
+// YMM0 to YMM15. cpu_set_fpu takes what FXRSTOR64 would, reserved bits of MXCSR and FCW dropped.
+#define CPU_FXSAVE_BYTES 512
+#define CPU_FPU_BYTES (CPU_FXSAVE_BYTES + 16 * 16)
 void cpu_get_fpu(const struct cpu *cpu, u8 image[CPU_FPU_BYTES]);
 void cpu_set_fpu(struct cpu *cpu, const u8 image[CPU_FPU_BYTES]);
 

@@ -2,6 +2,7 @@
 // CPUID as data: models, features, caches, frequencies (SDM 2A, CPUID).
 #include "cpu/state.h"
 
+#include <cpuid.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -19,6 +20,7 @@ struct cpu_model {
 // x86_features.def.
 static const struct cpu_model models[] = {
     {"v2", 2, 6, 0x8F, 8, "viv x86-64-v2 processor", "intel-1"},
+    {"v3", 3, 6, 0x8F, 8, "viv x86-64-v3 processor", "intel-1"},
 };
 
 struct feature_row {
@@ -56,6 +58,25 @@ static int find_feature(const char *name, size_t length)
     return -1;
 }
 
+// Features that mean nothing without another one go with it.
+static cpu_feature_set without_dependents(cpu_feature_set set)
+{
+    static const struct {
+        u8 feature, needs;
+    } rows[] = {
+        {FEATURE_xsaveopt, FEATURE_xsave}, {FEATURE_xsavec, FEATURE_xsave},
+        {FEATURE_xgetbv1, FEATURE_xsave},  {FEATURE_xsaves, FEATURE_xsavec},
+        {FEATURE_avx, FEATURE_xsave},      {FEATURE_avx2, FEATURE_avx},
+        {FEATURE_fma, FEATURE_avx},        {FEATURE_f16c, FEATURE_avx},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (!(set & CPU_FEATURE_BIT(rows[i].needs))) {
+            set &= ~CPU_FEATURE_BIT(rows[i].feature);
+        }
+    }
+    return set;
+}
+
 bool cpu_model_find(const char *text, const struct cpu_model **model, cpu_feature_set *set,
                     char bad[32])
 {
@@ -75,6 +96,7 @@ bool cpu_model_find(const char *text, const struct cpu_model **model, cpu_featur
             *set = *text == '+' ? *set | CPU_FEATURE_BIT(n) : *set & ~CPU_FEATURE_BIT(n);
         }
     }
+    *set = without_dependents(*set);
     snprintf(bad, 32, "%.*s", (int)(length < 31 ? length : 31), text);
     return good;
 }
@@ -170,6 +192,33 @@ static void leaf_b(const struct cpu *cpu, u32 subleaf, u32 out[4])
     out[EDX] = cpu->config.index;
 }
 
+// SDM 1 13.2. Subleaf 1's EAX are features.
+static void leaf_d(const struct cpu *cpu, u32 subleaf, u32 out[4])
+{
+    u64 supported = cpu_xcr0_supported(cpu);
+    if (!cpu_has(cpu, FEATURE_xsave)) {
+        return;
+    }
+    switch (subleaf) {
+    case 0:
+        out[EAX] = (u32)supported;
+        out[EBX] = cpu_xsave_bytes(cpu->xcr0);
+        out[ECX] = cpu_xsave_bytes(supported);
+        break;
+    case 1:
+        out[EBX] = cpu_has(cpu, FEATURE_xsavec) ? cpu_xsave_bytes(cpu->xcr0) : 0;
+        break;
+    case 2:
+        if (supported & XCR0_AVX) {
+            out[EAX] = 256; // bytes
+            out[EBX] = 576; // offset
+        }
+        break;
+    default:
+        break;
+    }
+}
+
 static u64 gcd(u64 a, u64 b)
 {
     while (b) {
@@ -202,6 +251,9 @@ static void basic_leaf(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
         break;
     case 0xB:
         leaf_b(cpu, subleaf, out);
+        break;
+    case 0xD:
+        leaf_d(cpu, subleaf, out);
         break;
     case 0x15: // TSC = crystal * EBX / EAX
         common = gcd(c->tsc_hz, c->crystal_hz);
@@ -265,4 +317,25 @@ void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4])
     } else {
         basic_leaf(cpu, leaf, subleaf, out);
     }
+}
+
+// What the trampolines of vector_unit.c execute on the host.
+const char *cpu_host_lacks(cpu_feature_set set)
+{
+    static const u8 used[] = {FEATURE_sse3,  FEATURE_ssse3, FEATURE_sse4_1,    FEATURE_sse4_2,
+                              FEATURE_avx,   FEATURE_avx2,  FEATURE_fma,       FEATURE_f16c,
+                              FEATURE_aes,   FEATURE_sha,   FEATURE_pclmulqdq};
+    for (size_t i = 0; i < ARRAY_LEN(used); i++) {
+        const struct feature_row *f = &features[used[i]];
+        u32 out[4] = {0};
+        __get_cpuid_count(f->leaf, f->subleaf, &out[EAX], &out[EBX], &out[ECX], &out[EDX]);
+        bool present = out[f->reg] >> f->bit & 1;
+        if (used[i] == FEATURE_avx) {
+            present = present && __builtin_cpu_supports("avx"); // the host's kernel saves it
+        }
+        if ((set & CPU_FEATURE_BIT(used[i])) && !present) {
+            return f->name;
+        }
+    }
+    return NULL;
 }

@@ -15,7 +15,7 @@ struct fxsave_area { // SDM 1 table 10-2
     u8 xmm[16][16];
     u8 unused[96];
 };
-_Static_assert(sizeof(struct fxsave_area) == CPU_FPU_BYTES, "SDM 1 10.5.1");
+_Static_assert(sizeof(struct fxsave_area) == CPU_FXSAVE_BYTES, "SDM 1 10.5.1");
 
 // wide: 64-bit instruction and data pointers, as REX.W forms have them; else 32 bits and a
 // selector. xmm_count: 8 or 16. What the image leaves out is not touched.

@@ -44,6 +44,9 @@ void cpu_get_fpu(const struct cpu *cpu, u8 image[CPU_FPU_BYTES])
     struct fxsave_area area = {0};
     fxsave_store(&cpu->fpu, true, 16, &area);
     memcpy(image, &area, sizeof(area));
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(image + CPU_FXSAVE_BYTES + 16 * i, cpu->fpu.vec[i] + 16, 16);
+    }
 }
 
 void cpu_set_fpu(struct cpu *cpu, const u8 image[CPU_FPU_BYTES])
@@ -54,6 +57,9 @@ void cpu_set_fpu(struct cpu *cpu, const u8 image[CPU_FPU_BYTES])
     u16 fcs = cpu->fpu.fcs, fds = cpu->fpu.fds; // not in the image
     fxsave_load(&cpu->fpu, true, 16, &area);
     cpu->fpu.fcs = fcs, cpu->fpu.fds = fds;
+    for (unsigned i = 0; i < 16; i++) {
+        memcpy(cpu->fpu.vec[i] + 16, image + CPU_FXSAVE_BYTES + 16 * i, 16);
+    }
 }
 
 bool cpu_debug_read(const struct cpu *cpu, u64 linear, void *out, u64 size)

@@ -195,6 +195,17 @@ static bool write_efer(struct cpu *cpu, const struct msr_row *row, u32 msr, u64 
     return true;
 }
 
+// No supervisor state components.
+static u64 read_xss(struct cpu *cpu, const struct msr_row *row, u32 msr)
+{
+    return 0;
+}
+
+static bool write_xss(struct cpu *cpu, const struct msr_row *row, u32 msr, u64 value)
+{
+    return !value;
+}
+
 #define ROW_PLAIN(member_, mask_)                                                                  \
     {                                                                                              \
         .kind = MSR_PLAIN, .offset = offsetof(struct cpu, member_), .mask = (mask_)                \
@@ -243,6 +254,11 @@ static const struct msr_row *msr_find(u32 msr)
     }
 }
 
+static bool msr_present(const struct cpu *cpu, u32 msr)
+{
+    return msr != 0xDA0 || cpu_has(cpu, FEATURE_xsaves);
+}
+
 static bool apic_msr(struct cpu *cpu, u32 msr, u64 *value, bool is_write)
 {
     const struct cpu_apic *apic = cpu->config.apic;
@@ -258,7 +274,7 @@ static bool apic_msr(struct cpu *cpu, u32 msr, u64 *value, bool is_write)
 bool cpu_read_msr(struct cpu *cpu, u32 msr, u64 *value)
 {
     const struct msr_row *row = msr_find(msr);
-    if (!row) {
+    if (!row || !msr_present(cpu, msr)) {
         return raise_gp(cpu, 0);
     }
     switch (row->kind) {
@@ -281,7 +297,7 @@ bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value)
 {
     const struct msr_row *row = msr_find(msr);
     bool valid = false;
-    switch (row ? row->kind : MSR_CONSTANT) {
+    switch (row && msr_present(cpu, msr) ? row->kind : MSR_CONSTANT) {
     case MSR_PLAIN:
         valid = !(value & ~row->mask);
         break;

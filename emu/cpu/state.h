@@ -55,6 +55,11 @@
 #define CR4_SMEP 0x100000u
 #define CR4_SMAP 0x200000u
 
+#define XCR0_X87 0x1u
+#define XCR0_SSE 0x2u
+#define XCR0_AVX 0x4u
+#define XCR0_AVX_SSE (XCR0_AVX | XCR0_SSE)
+
 #define EFER_SCE 0x1u
 #define EFER_LME 0x100u
 #define EFER_LMA 0x400u
@@ -282,6 +287,12 @@ bool cpu_write_msr(struct cpu *cpu, u32 msr, u64 value);
 // away. False: *bad is what is not known.
 bool cpu_model_find(const char *text, const struct cpu_model **model, cpu_feature_set *features,
                     char bad[32]);
+// Name of a feature of the set that the vector unit needs from the host and the host lacks; NULL:
+// there is none.
+const char *cpu_host_lacks(cpu_feature_set features);
+// State components that XCR0 may enable (SDM 1 13.1).
+u64 cpu_xcr0_supported(const struct cpu *cpu);
+unsigned cpu_xsave_bytes(u64 components); // of an XSAVE area in either format
 u32 cpu_model_signature(const struct cpu_model *model); // CPUID 1 EAX; EDX at reset
 u64 cpu_tsc(const struct cpu *cpu);
 void cpu_debug_changed(struct cpu *cpu); // after DR0-3 or DR7: data breakpoints go to the MMU

@@ -235,7 +235,7 @@ void target_get_regs(struct target *t, unsigned cpu, struct cpu_regs *out)
     cpu_get_regs(machine_cpu(t->m, cpu), out);
 }
 
-void target_get_fpu(struct target *t, unsigned cpu, u8 out[512])
+void target_get_fpu(struct target *t, unsigned cpu, u8 out[CPU_FPU_BYTES])
 {
     cpu_get_fpu(machine_cpu(t->m, cpu), out);
 }
@@ -256,7 +256,7 @@ void target_set_regs(struct target *t, unsigned cpu, const struct cpu_regs *regs
     input_log_write_regs(timeline_log(t->timeline), t->m, cpu, regs);
 }
 
-void target_set_fpu(struct target *t, unsigned cpu, const u8 in[512])
+void target_set_fpu(struct target *t, unsigned cpu, const u8 in[CPU_FPU_BYTES])
 {
     branch(t);
     input_log_write_fpu(timeline_log(t->timeline), t->m, cpu, in);

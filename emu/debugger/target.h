@@ -132,10 +132,10 @@ unsigned target_point_list(struct target *t, const struct target_point **out, un
 // --- registers and memory --------------------------------------------------------------------
 void target_get_regs(struct target *t, unsigned cpu, struct cpu_regs *out);
 // The SSE and x87 state as FXSAVE64 stores it (SDM 1 10.5.1).
-void target_get_fpu(struct target *t, unsigned cpu, u8 out[512]);
+void target_get_fpu(struct target *t, unsigned cpu, u8 out[CPU_FPU_BYTES]);
 // Writes make a branch (timeline_branch).
 void target_set_regs(struct target *t, unsigned cpu, const struct cpu_regs *regs);
-void target_set_fpu(struct target *t, unsigned cpu, const u8 in[512]);
+void target_set_fpu(struct target *t, unsigned cpu, const u8 in[CPU_FPU_BYTES]);
 // Bytes read or written up to the first unmapped one; no side effects on the guest.
 u64 target_read(struct target *t, u64 linear, void *out, u64 size);
 u64 target_read_physical(struct target *t, u64 gpa, void *out, u64 size);

@@ -13,6 +13,7 @@ enum register_feature {
     REGISTERS_LINUX,
     REGISTERS_SEGMENTS,
     REGISTERS_VIV,
+    REGISTERS_AVX,
     REGISTERS_FEATURE_COUNT
 };
 
@@ -27,7 +28,7 @@ struct register_row {
 // A CPU's state, or what is known of a task that does not run.
 struct register_file {
     struct cpu_regs regs;
-    u8 fxsave[512]; // as FXSAVE64 stores it (SDM 1 10.5.1)
+    u8 fxsave[CPU_FPU_BYTES]; // as cpu_get_fpu() gives it
     u64 step, orig_rax;
     bool saved_only; // only RIP and what the ABI says a callee preserves (psABI 3.2.1) is known
 };

@@ -155,6 +155,7 @@ static void print_feature(FILE *out, enum register_feature feature)
         [REGISTERS_LINUX] = "org.gnu.gdb.i386.linux",
         [REGISTERS_SEGMENTS] = "org.gnu.gdb.i386.segments",
         [REGISTERS_VIV] = "viv.x86.system",
+        [REGISTERS_AVX] = "org.gnu.gdb.i386.avx",
     };
     fprintf(out, "<feature name=\"%s\">\n", names[feature]);
     print_types(out, feature);

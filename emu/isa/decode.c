@@ -323,6 +323,7 @@ static u64 vector_class(const ZydisDecodedOperand *o)
 {
     switch (operand_class(o)) {
     case ZYDIS_REGCLASS_XMM:
+    case ZYDIS_REGCLASS_YMM:
         return VECTOR_XMM;
     case ZYDIS_REGCLASS_MMX:
         return VECTOR_MMX;
@@ -335,6 +336,9 @@ static u64 vector_class(const ZydisDecodedOperand *o)
 
 static u64 mandatory_prefix(const struct source *s)
 {
+    if (s->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX) {
+        return s->insn.raw.vex.pp;
+    }
     for (unsigned i = 0; i < s->insn.raw.prefix_count; i++) {
         if (s->insn.raw.prefixes[i].type == ZYDIS_PREFIX_TYPE_MANDATORY) {
             u8 value = s->insn.raw.prefixes[i].value;
@@ -352,8 +356,16 @@ static void take_vector_operand(struct insn *out, const ZydisDecodedOperand *o,
     if (o->type == ZYDIS_OPERAND_TYPE_IMMEDIATE) {
         key->has_imm8 = 1;
         key->imm8 = o->imm.value.u & 0xFF;
+    } else if (o->encoding == ZYDIS_OPERAND_ENCODING_NDSNDD) {
+        out->reg |= (u8)(register_number(o->reg.value) << 4);
+        key->has_vvvv = 1;
+        key->vvvv_written = written;
+    } else if (o->encoding == ZYDIS_OPERAND_ENCODING_IS4) {
+        out->rm |= (u8)(register_number(o->reg.value) << 4);
+        key->has_is4 = 1;
+        key->has_imm8 = 1;
     } else if (o->encoding == ZYDIS_OPERAND_ENCODING_MODRM_REG) {
-        out->reg = register_number(o->reg.value);
+        out->reg |= register_number(o->reg.value);
         key->reg_class = vector_class(o) & 3;
         key->reg_written = written;
         key->has_extension = 0;
@@ -364,31 +376,58 @@ static void take_vector_operand(struct insn *out, const ZydisDecodedOperand *o,
         key->rm_written = written;
         key->rm_read = read;
     } else {
-        out->rm = register_number(o->reg.value);
+        out->rm |= register_number(o->reg.value);
         key->rm_class = vector_class(o) & 3;
         key->rm_written = written;
         key->rm_read = read;
     }
 }
 
-// MMX and SSE instructions: the operands, and in imm the key of the operation (vector_key.h).
+// General registers are 32 bits outside 64-bit code, whatever W says.
+static u64 operation_w(const struct source *s, union vector_key key)
+{
+    bool general = key.reg_class == VECTOR_GPR || key.rm_class == VECTOR_GPR || key.string;
+    u64 w = s->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX ? s->insn.raw.vex.W
+                                                               : s->insn.raw.rex.W;
+    return general && s->insn.machine_mode != ZYDIS_MACHINE_MODE_LONG_64 ? 0 : w;
+}
+
+static bool must_be_aligned(const struct insn *out, union vector_key key)
+{
+    u32 attributes = x86_op_info[out->op].attributes;
+    if (key.vex) {
+        return key.memory && (attributes & A_ALIGNED);
+    }
+    return key.memory && key.mem_size == 16 && !(attributes & A_UNALIGNED);
+}
+
+// MMX, SSE and AVX instructions: the operands, and in imm the key of the operation (vector_key.h).
 static void take_vector(struct insn *out, const struct source *s, enum x86_op op)
 {
     union vector_key key = {.bits = 0};
     key.opcode = s->insn.opcode;
     key.map = s->insn.opcode_map & 3;
     key.prefix = mandatory_prefix(s) & 3;
-    key.w = s->insn.raw.rex.W & 1;
+    key.vex = s->insn.encoding == ZYDIS_INSTRUCTION_ENCODING_VEX;
+    key.length = key.vex && s->insn.raw.vex.L;
+    key.string = op >= OP_PCMPESTRM && op <= OP_PCMPISTRI;
+    key.string |= op >= OP_VPCMPESTRM && op <= OP_VPCMPISTRI;
     key.has_extension = 1;
     key.extension = s->insn.raw.modrm.reg & 7;
-    for (unsigned i = 0; i < s->insn.operand_count_visible; i++) {
-        take_vector_operand(out, &s->operands[i], &key);
+    for (unsigned i = 0; i < s->insn.operand_count; i++) {
+        const ZydisDecodedOperand *o = &s->operands[i];
+        if (o->visibility == ZYDIS_OPERAND_VISIBILITY_EXPLICIT) {
+            take_vector_operand(out, o, &key);
+        } else if (operand_class(o) == ZYDIS_REGCLASS_XMM && !key.string) {
+            key.has_xmm0 = 1;
+        }
     }
     if (!key.has_extension) {
         key.extension = 0;
     }
     key.sets_flags = x86_op_info[op].flags_defined != 0;
-    key.aligned = key.memory && key.mem_size == 16 && !(x86_op_info[op].attributes & A_UNALIGNED);
+    key.w = operation_w(s, key) & 1;
+    key.aligned = must_be_aligned(out, key);
     out->form = key.memory ? FORM_RM : FORM_RR;
     out->imm = key.bits;
 }

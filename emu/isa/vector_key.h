@@ -4,7 +4,7 @@
 #ifndef VIV_ISA_VECTOR_KEY_H
 #define VIV_ISA_VECTOR_KEY_H
 
-#include "base/types.h"
+#include "isa/insn.h"
 
 enum vector_class { VECTOR_NONE, VECTOR_XMM, VECTOR_MMX, VECTOR_GPR };
 
@@ -28,10 +28,38 @@ union vector_key {
         u64 has_extension : 1;
         u64 has_imm8 : 1;
         u64 sets_flags : 1;
-        u64 aligned : 1; // a memory operand that is not 16-byte aligned is #GP(0)
+        u64 aligned : 1;  // a memory operand that is not aligned to its size is #GP(0)
+        u64 vex : 1;      // VECTOR_XMM then is the whole register, upper half included
+        u64 length : 1;   // VEX.L
+        u64 has_vvvv : 1; // VEX.vvvv names a vector register
+        u64 vvvv_written : 1;
+        u64 has_is4 : 1;  // imm8[7:4] names a vector register
+        u64 has_xmm0 : 1; // XMM0 is an implicit source
+        u64 string : 1;   // PCMPxSTRx: rAX, rDX, and rCX or XMM0 are implicit
     };
 };
 
 _Static_assert(sizeof(union vector_key) == 8, "fits struct insn's imm");
+
+// Vector instructions keep up to four register numbers in struct insn's reg and rm.
+static inline unsigned vector_reg(const struct insn *insn)
+{
+    return insn->reg & 15;
+}
+
+static inline unsigned vector_rm(const struct insn *insn)
+{
+    return insn->rm & 15;
+}
+
+static inline unsigned vector_vvvv(const struct insn *insn)
+{
+    return insn->reg >> 4;
+}
+
+static inline unsigned vector_is4(const struct insn *insn)
+{
+    return insn->rm >> 4;
+}
 
 #endif

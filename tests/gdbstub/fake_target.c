@@ -15,7 +15,7 @@ struct target {
     void *ctx;
     u64 step, end;
     struct cpu_regs regs;
-    u8 fxsave[512];
+    u8 fxsave[CPU_FPU_BYTES];
     u8 memory[FAKE_MEMORY_SIZE];
     struct target_point points[POINTS_MAX];
     unsigned point_count, writes;
@@ -249,9 +249,9 @@ void target_get_regs(struct target *t, unsigned cpu, struct cpu_regs *out)
     *out = t->regs;
 }
 
-void target_get_fpu(struct target *t, unsigned cpu, u8 out[512])
+void target_get_fpu(struct target *t, unsigned cpu, u8 out[CPU_FPU_BYTES])
 {
-    memcpy(out, t->fxsave, 512);
+    memcpy(out, t->fxsave, sizeof(t->fxsave));
 }
 
 void target_set_regs(struct target *t, unsigned cpu, const struct cpu_regs *regs)
@@ -261,9 +261,9 @@ void target_set_regs(struct target *t, unsigned cpu, const struct cpu_regs *regs
     t->end = t->step;
 }
 
-void target_set_fpu(struct target *t, unsigned cpu, const u8 in[512])
+void target_set_fpu(struct target *t, unsigned cpu, const u8 in[CPU_FPU_BYTES])
 {
-    memcpy(t->fxsave, in, 512);
+    memcpy(t->fxsave, in, sizeof(t->fxsave));
     t->writes++;
     t->end = t->step;
 }

@@ -75,8 +75,7 @@ struct bare *bare_create(enum tlb_geometry geometry)
     make_page_tables(b);
     make_descriptors(b);
     struct cpu_config config = {
-        .model = "v2,+sse4_1,+sse4_2,+bmi1,+lzcnt,+bmi2,+adx,+movbe,+rdrand,+rdseed,+rdpid,"
-                 "+clflushopt,+clwb,+serialize", // all that is implemented
+        .model = "v3", // all that is implemented
         .mmu = b->mmu,
         .mem = b->mem,
         .ports = b->ports,

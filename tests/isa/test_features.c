@@ -84,6 +84,31 @@ static const struct {
     {"\x0F\x18\x0F", 3, CODE_64, NULL},
     {"\xF3\x0F\x1E\xFA", 4, CODE_64, NULL},
     {"\xF3\x90", 2, CODE_64, NULL},
+    {"\xF2\x0F\x7C\xC1", 4, CODE_64, "sse3"},
+    {"\xDD\x0F", 2, CODE_64, "sse3"},
+    {"\x66\x0F\x38\x00\xC1", 5, CODE_64, "ssse3"},
+    {"\x0F\x38\x00\xC1", 4, CODE_64, "ssse3"},
+    {"\x66\x0F\x38\x17\xC1", 5, CODE_64, "sse4_1"},
+    {"\x66\x0F\x3A\x63\xC1\x00", 6, CODE_64, "sse4_2"},
+    {"\x66\x0F\x38\xDC\xC1", 5, CODE_64, "aes"},
+    {"\x66\x0F\x3A\x44\xC1\x00", 6, CODE_64, "pclmulqdq"},
+    {"\x0F\x38\xCB\xC1", 4, CODE_64, "sha"},
+    {"\xC5\xF8\x58\xC1", 4, CODE_64, "avx"},
+    {"\xC5\xF8\x77", 3, CODE_64, "avx"},
+    {"\xC5\xFD\xFE\xC1", 4, CODE_64, "avx2"},
+    {"\xC4\xE2\x71\xDC\xC2", 5, CODE_64, "aes"},
+    {"\xC4\xE3\x71\x44\xC2\x00", 6, CODE_64, "pclmulqdq"},
+    {"\xC4\xE2\x71\x98\xC2", 5, CODE_64, "fma"},
+    {"\xC4\xE2\x79\x13\xC1", 5, CODE_64, "f16c"},
+    {"\xC4\xE2\x69\x90\x0C\x00", 6, CODE_64, "avx2"},
+    {"\x0F\x01\xD0", 3, CODE_64, "xsave"},
+    {"\x0F\x01\xD1", 3, CODE_64, "xsave"},
+    {"\x0F\xAE\x27", 3, CODE_64, "xsave"},
+    {"\x0F\xAE\x2F", 3, CODE_64, "xsave"},
+    {"\x0F\xAE\x37", 3, CODE_64, "xsaveopt"},
+    {"\x0F\xC7\x27", 3, CODE_64, "xsavec"},
+    {"\x48\x0F\xC7\x2F", 4, CODE_64, "xsaves"},
+    {"\x0F\xC7\x1F", 3, CODE_64, "xsaves"},
 };
 
 static struct decoder *decoders[CPU_FEATURE_COUNT + 1]; // the last lacks nothing
@@ -143,14 +168,36 @@ static void test_known(void **state)
 
 static bool seen[X86_OP_COUNT];
 
+static void scan_encoding(enum insn_code_size code, const u8 *bytes)
+{
+    unsigned op = op_of(CPU_FEATURE_COUNT, code, bytes, 15);
+    if (op && !seen[op]) {
+        seen[op] = true;
+        needed(code, bytes, 15); // at most one
+    }
+}
+
 static void scan_opcode(enum insn_code_size code, u8 *bytes, unsigned at)
 {
     for (unsigned modrm = 0; modrm < 256; modrm += modrm < 0xC0 ? 8 : 1) {
         bytes[at] = (u8)modrm;
-        unsigned op = op_of(CPU_FEATURE_COUNT, code, bytes, 15);
-        if (op && !seen[op]) {
-            seen[op] = true;
-            needed(code, bytes, 15); // at most one
+        scan_encoding(code, bytes);
+    }
+}
+
+// C4: maps 1 to 3, W, L and the implied prefix, VEX.vvvv register 0 (also "none"); memory operands
+// by SIB as well, for gathers.
+static void scan_vex(void)
+{
+    for (unsigned n = 0; n < 3 * 16 * 256; n++) {
+        unsigned variant = n / 256 % 16, map = 1 + n / 256 / 16;
+        u8 bytes[15] = {0xC4, (u8)(0xE0 | map), (u8)((variant & 8) << 4 | 0x78 | (variant & 7)),
+                        (u8)n, 0x00, 0x10};
+        scan_opcode(CODE_64, bytes, 4);
+        scan_opcode(CODE_32, bytes, 4);
+        for (unsigned modrm = 0x0C; modrm < 0x40; modrm += 8) {
+            bytes[4] = (u8)modrm;
+            scan_encoding(CODE_64, bytes);
         }
     }
 }
@@ -158,7 +205,7 @@ static void scan_opcode(enum insn_code_size code, u8 *bytes, unsigned at)
 // Every operation of the table is reached by some encoding, whose ISA set is known.
 static void test_every_operation(void **state)
 {
-    static const char *const prefixes[] = {"", "\x66", "\xF2", "\xF3", "\x48", "\xF3\x48", "\x67"};
+    static const char *const prefixes[] = {"", "\x66", "\xF2", "\xF3", "\x48", "\xF3\x48", "\x67", "\x66\x48"};
     static const char *const maps[] = {"", "\x0F", "\x0F\x38", "\x0F\x3A"};
     for (unsigned n = 0; n < ARRAY_LEN(prefixes) * ARRAY_LEN(maps) * 256; n++) {
         const char *prefix = prefixes[n / 256 / 4 % ARRAY_LEN(prefixes)];
@@ -172,13 +219,7 @@ static void test_every_operation(void **state)
         scan_opcode(CODE_64, bytes, at);
         scan_opcode(CODE_32, bytes, at);
     }
-    // Three-byte VEX: map, W, L and the mandatory prefix; vvvv names no other register.
-    for (unsigned n = 0; n < 3 * 16 * 256; n++) {
-        u8 payload = (u8)((n >> 8 & 7) | (n >> 8 & 8) << 4 | 0x78);
-        u8 bytes[15] = {0xC4, (u8)(0xE1 + n / 256 / 16), payload, (u8)n};
-        scan_opcode(CODE_64, bytes, 4);
-        scan_opcode(CODE_32, bytes, 4);
-    }
+    scan_vex();
     for (unsigned op = 1; op < X86_OP_COUNT; op++) {
         if (!seen[op]) {
             fail_msg("no encoding of %s is available", x86_op_info[op].name);

@@ -305,7 +305,7 @@ static void test_shutdown(void **state)
 
 static void test_undefined_is_counted(void **state)
 {
-    START("\xC5\xF0\x58\xC2", 0); // vaddps xmm0, xmm1, xmm2
+    START("\x62\xF1\x74\x48\x58\xC2", 0); // vaddps zmm0, zmm1, zmm2
     cpu_run(b->cpu, 1);
     assert_int_equal(regs().rip, rip_of(6));
     u64 count = 0;
@@ -432,7 +432,7 @@ static void test_transition_events(void **state)
     assert_int_equal(e.vector, 3);
     assert_int_equal(e.cause, TRANSITION_SOFT_INT);
     assert_int_equal(e.address, rip_of(3));
-    START("\xB8\x07\0\0\0\xC5\xF0\x58\xC2", 0); // vaddps
+    START("\xB8\x07\0\0\0\x62\xF1\x74\x48\x58\xC2", 0); // vaddps zmm
     event_at(PROBE_undefined, 5);
 }
 

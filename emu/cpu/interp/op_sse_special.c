@@ -29,7 +29,7 @@ static u32 approximate(double exact)
 
 // RCPPS and RSQRTPS: relative error at most 1.5 * 2^-12, denormal sources are zero, no exceptions
 // (SDM 2 RCPPS).
-static u32 reciprocal(u32 bits)
+u32 vector_reciprocal(u32 bits)
 {
     u32 sign = bits & 0x80000000, magnitude = bits & 0x7FFFFFFF;
     if (magnitude > 0x7F800000) {
@@ -41,7 +41,7 @@ static u32 reciprocal(u32 bits)
     return magnitude < 0x800000 ? sign | 0x7F800000 : approximate(1.0 / (double)bits_float(bits));
 }
 
-static u32 reciprocal_root(u32 bits)
+u32 vector_reciprocal_root(u32 bits)
 {
     u32 sign = bits & 0x80000000, magnitude = bits & 0x7FFFFFFF;
     if (magnitude > 0x7F800000) {
@@ -82,22 +82,22 @@ static bool approximation(struct cpu *cpu, const struct insn *insn, u32 (*functi
 
 static bool op_rcpps(struct cpu *cpu, const struct insn *insn)
 {
-    return approximation(cpu, insn, reciprocal, 4);
+    return approximation(cpu, insn, vector_reciprocal, 4);
 }
 
 static bool op_rcpss(struct cpu *cpu, const struct insn *insn)
 {
-    return approximation(cpu, insn, reciprocal, 1);
+    return approximation(cpu, insn, vector_reciprocal, 1);
 }
 
 static bool op_rsqrtps(struct cpu *cpu, const struct insn *insn)
 {
-    return approximation(cpu, insn, reciprocal_root, 4);
+    return approximation(cpu, insn, vector_reciprocal_root, 4);
 }
 
 static bool op_rsqrtss(struct cpu *cpu, const struct insn *insn)
 {
-    return approximation(cpu, insn, reciprocal_root, 1);
+    return approximation(cpu, insn, vector_reciprocal_root, 1);
 }
 
 insn_fn bind_approximation(const struct insn *insn)
@@ -118,8 +118,10 @@ insn_fn bind_approximation(const struct insn *insn)
 // before any is written.
 static bool op_maskmov(struct cpu *cpu, const struct insn *insn)
 {
-    bool mmx = insn->op == OP_MASKMOVQ;
-    if (!(mmx ? mmx_available(cpu) : vector_available(cpu, true))) {
+    bool mmx = insn->op == OP_MASKMOVQ, vex = insn->op == OP_VMASKMOVDQU;
+    if (!(mmx   ? mmx_available(cpu)
+          : vex ? avx_available(cpu)
+                : vector_available(cpu, true))) {
         return false;
     }
     unsigned size = mmx ? 8 : 16;
@@ -160,10 +162,16 @@ static bool op_emms(struct cpu *cpu, const struct insn *insn)
 
 BIND_ONE(emms, op_emms)
 
+static bool mxcsr_available(struct cpu *cpu, const struct insn *insn)
+{
+    bool vex = insn->op == OP_VLDMXCSR || insn->op == OP_VSTMXCSR;
+    return vex ? avx_available(cpu) : vector_available(cpu, true);
+}
+
 static bool op_ldmxcsr(struct cpu *cpu, const struct insn *insn)
 {
     u32 value;
-    if (!vector_available(cpu, true) || !operand_load(cpu, insn, &value, 4)) {
+    if (!mxcsr_available(cpu, insn) || !operand_load(cpu, insn, &value, 4)) {
         return false;
     }
     if (value & ~MXCSR_WRITABLE) {
@@ -175,12 +183,12 @@ static bool op_ldmxcsr(struct cpu *cpu, const struct insn *insn)
 
 static bool op_stmxcsr(struct cpu *cpu, const struct insn *insn)
 {
-    return vector_available(cpu, true) && operand_store(cpu, insn, &cpu->fpu.mxcsr, 4);
+    return mxcsr_available(cpu, insn) && operand_store(cpu, insn, &cpu->fpu.mxcsr, 4);
 }
 
 insn_fn bind_mxcsr(const struct insn *insn)
 {
-    return insn->op == OP_LDMXCSR ? op_ldmxcsr : op_stmxcsr;
+    return insn->op == OP_LDMXCSR || insn->op == OP_VLDMXCSR ? op_ldmxcsr : op_stmxcsr;
 }
 
 static bool fxsave_address(struct cpu *cpu, const struct insn *insn, bool write, u64 *linear)

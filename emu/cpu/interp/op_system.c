@@ -286,20 +286,6 @@ static bool cpuid(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(cpuid, cpuid)
 
-static bool xgetbv(struct cpu *cpu, const struct insn *insn)
-{
-    if (!(cpu->cr4 & CR4_OSXSAVE)) {
-        return raise_ud(cpu);
-    }
-    if ((u32)cpu->gpr[CPU_RCX]) {
-        return raise_gp(cpu, 0);
-    }
-    cpu->gpr[CPU_RAX] = (u32)cpu->xcr0;
-    cpu->gpr[CPU_RDX] = cpu->xcr0 >> 32;
-    return true;
-}
-BIND_ONE(xgetbv, xgetbv)
-
 // Descriptor tables: a 2-byte limit, then the base (8 bytes in 64-bit code, 4 else; 16-bit
 // operands load 3 of them).
 static bool store_table(struct cpu *cpu, const struct insn *insn, u64 base, u16 limit)

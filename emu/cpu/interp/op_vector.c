@@ -6,9 +6,6 @@
 #include "cpu/interp/operand.h"
 #include "cpu/interp/vector.h"
 
-#define MXCSR_MODE 0xE040u // rounding control, flush to zero, denormals are zero
-#define MXCSR_MASKED 0x1F80u
-#define MXCSR_FLAGS 0x3Fu
 #define MXCSR_BEFORE 0x7u // invalid, denormal, divide by zero: found before the operation
 
 bool vector_available(struct cpu *cpu, bool sse)
@@ -54,18 +51,6 @@ static inline bool available(struct cpu *cpu, union vector_key key)
     return !uses_mmx(key) || mmx_available(cpu);
 }
 
-static u8 *register_bytes(struct cpu *cpu, unsigned class, unsigned n)
-{
-    switch (class) {
-    case VECTOR_XMM:
-        return cpu->fpu.vec[n];
-    case VECTOR_MMX:
-        return cpu->fpu.st[n & 7];
-    default:
-        return (u8 *)&cpu->gpr[n];
-    }
-}
-
 static unsigned register_size(unsigned class)
 {
     return class == VECTOR_XMM ? 16 : 8;
@@ -83,16 +68,6 @@ static void mmx_finish(struct cpu *cpu, const struct insn *insn, union vector_ke
     }
 }
 
-// Address of the memory operand with its alignment checked.
-static bool memory_address(struct cpu *cpu, const struct insn *insn, union vector_key key,
-                           u64 *linear)
-{
-    if (!operand_ea(cpu, insn, key.mem_size, key.rm_written, linear)) {
-        return false;
-    }
-    return !key.aligned || !(*linear & 15) || raise_gp(cpu, 0);
-}
-
 // Operations without floating-point exceptions work on the registers in place.
 static bool op_vector_integer(struct cpu *cpu, const struct insn *insn)
 {
@@ -103,13 +78,13 @@ static bool op_vector_integer(struct cpu *cpu, const struct insn *insn)
     if (!available(cpu, key)) {
         return false;
     }
-    u8 *rm = key.memory ? memory : register_bytes(cpu, key.rm_class, insn->rm);
-    if (key.memory && (!memory_address(cpu, insn, key, &linear) ||
+    u8 *rm = key.memory ? memory : vector_register(cpu, key.rm_class, insn->rm);
+    if (key.memory && (!vector_address(cpu, insn, key, &linear) ||
                        (key.rm_read && !operand_read(cpu, insn, linear, memory, key.mem_size)))) {
         return false;
     }
     u16 flags = cpu->flags;
-    op->code(register_bytes(cpu, key.reg_class, insn->reg), rm, &flags);
+    op->code(vector_register(cpu, key.reg_class, insn->reg), rm, &flags, cpu->fpu.vec[0], NULL);
     if (key.memory && key.rm_written && !operand_write(cpu, insn, linear, memory, key.mem_size)) {
         return false;
     }
@@ -146,18 +121,18 @@ static bool op_vector_fp(struct cpu *cpu, const struct insn *insn)
     if (!available(cpu, key)) {
         return false;
     }
-    u8 *reg = register_bytes(cpu, key.reg_class, insn->reg),
-       *rm = register_bytes(cpu, key.rm_class, insn->rm);
+    u8 *reg = vector_register(cpu, key.reg_class, insn->reg),
+       *rm = vector_register(cpu, key.rm_class, insn->rm);
     memcpy(reg_copy, reg, register_size(key.reg_class));
     if (!key.memory) {
         memcpy(rm_copy, rm, register_size(key.rm_class));
-    } else if (!memory_address(cpu, insn, key, &linear) ||
+    } else if (!vector_address(cpu, insn, key, &linear) ||
                !operand_read(cpu, insn, linear, rm_copy, key.mem_size)) {
         return false;
     }
     u16 flags = cpu->flags;
     _mm_setcsr((cpu->fpu.mxcsr & MXCSR_MODE) | MXCSR_MASKED);
-    op->code(reg_copy, rm_copy, &flags);
+    op->code(reg_copy, rm_copy, &flags, NULL, NULL);
     u32 raised = _mm_getcsr() & MXCSR_FLAGS;
     _mm_setcsr(MXCSR_MASKED);
     if (raised && !vector_exceptions(cpu, raised)) {

@@ -41,7 +41,9 @@ static bool op_load(struct cpu *cpu, const struct insn *insn, enum x87_format fo
     return true;
 }
 
-static bool op_store(struct cpu *cpu, const struct insn *insn, enum x87_format format, bool pops)
+// rounding: bits to add to the control word's.
+static bool store_rounded(struct cpu *cpu, const struct insn *insn, enum x87_format format,
+                          bool pops, u16 rounding)
 {
     struct cpu_fpu *fpu = &cpu->fpu, before = *fpu;
     unsigned size = x87_format_size(format);
@@ -59,7 +61,7 @@ static bool op_store(struct cpu *cpu, const struct insn *insn, enum x87_format f
         x87_constant(X87_INDEFINITE, fpu->fcw, &value);
         x87_store(format, fpu->fcw, &value, bytes);
     } else {
-        u16 status = x87_store(format, fpu->fcw, &value, bytes);
+        u16 status = x87_store(format, fpu->fcw | rounding, &value, bytes);
         store = x87_take_status(fpu, status, X87_C1) && !(status & ~fpu->fcw & (X87_OE | X87_UE));
     }
     if (store) {
@@ -72,6 +74,17 @@ static bool op_store(struct cpu *cpu, const struct insn *insn, enum x87_format f
         }
     }
     return true;
+}
+
+static bool op_store(struct cpu *cpu, const struct insn *insn, enum x87_format format, bool pops)
+{
+    return store_rounded(cpu, insn, format, pops, 0);
+}
+
+// FISTTP: towards zero, whatever the control word says.
+static bool op_store_truncated(struct cpu *cpu, const struct insn *insn, enum x87_format format)
+{
+    return store_rounded(cpu, insn, format, true, 0xC00);
 }
 
 // The full tag word of FNSTENV from the abridged one (SDM 1 8.1.7): 0 valid, 1 zero, 2 special, 3
@@ -205,6 +218,8 @@ bool op_x87_memory(struct cpu *cpu, const struct insn *insn)
         return op_store_word(cpu, insn, cpu->fpu.fcw);
     case 0x30:
         return op_load(cpu, insn, X87_I32);
+    case 0x31:
+        return op_store_truncated(cpu, insn, X87_I32);
     case 0x32:
         return op_store(cpu, insn, X87_I32, false);
     case 0x33:
@@ -215,6 +230,8 @@ bool op_x87_memory(struct cpu *cpu, const struct insn *insn)
         return op_store(cpu, insn, X87_M80, true);
     case 0x50:
         return op_load(cpu, insn, X87_M64);
+    case 0x51:
+        return op_store_truncated(cpu, insn, X87_I64);
     case 0x52:
         return op_store(cpu, insn, X87_M64, false);
     case 0x53:
@@ -227,6 +244,8 @@ bool op_x87_memory(struct cpu *cpu, const struct insn *insn)
         return op_store_word(cpu, insn, cpu->fpu.fsw);
     case 0x70:
         return op_load(cpu, insn, X87_I16);
+    case 0x71:
+        return op_store_truncated(cpu, insn, X87_I16);
     case 0x72:
         return op_store(cpu, insn, X87_I16, false);
     case 0x73:

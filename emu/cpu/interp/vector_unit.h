@@ -8,11 +8,19 @@
 #include "isa/vector_key.h"
 
 struct vector_op {
-    // Runs the operation on *reg and *rm: 16 bytes for an XMM register, 8 for MMX and general ones,
-    // the memory operand (16-byte aligned) otherwise. Written operands are stored back; *flags gets
-    // the arithmetic flags (FLAGS_*) of an instruction that sets them. The host's MXCSR applies.
-    void (*code)(void *reg, void *rm, u16 *flags);
+    // Runs the operation on *reg and *rm: 16 bytes for an XMM register (32 where the encoding is
+    // VEX), 8 for MMX and general ones, the memory operand (32-byte aligned) otherwise. third: the
+    // register of VEX.vvvv, an implicit XMM0, or struct vector_string. is4: the register of
+    // imm8[7:4]. Written operands are stored back; *flags gets the arithmetic flags (FLAGS_*) of an
+    // instruction that sets them. The host's MXCSR applies.
+    void (*code)(void *reg, void *rm, u16 *flags, void *third, void *is4);
     union vector_key key;
+};
+
+// What PCMPESTRI and its like use beside their operands.
+struct vector_string {
+    u64 rax, rdx, rcx, unused;
+    u8 xmm0[16];
 };
 
 struct vector_unit *vector_unit_create(void);

@@ -48,6 +48,7 @@ struct task_struct *task_dup(struct task_struct *orig)
         goto fail_stack;
     if (fpu_alloc(t))
         goto fail_fpu;
+    fpu_copy(t, orig);
     atomic_set(&t->usage,
                2); // one for whoever reaps it, one until it has been switched away for good
     t->state = TASK_NEW;

@@ -95,6 +95,12 @@ void fpu_free(struct task_struct *t)
             cpus[i].fpu_owner = NULL;
 }
 
+static void own(struct cpu *c, struct task_struct *t)
+{
+    c->fpu_owner = t;
+    t->thread.fpu_cpu = c->id;
+}
+
 // Is the CPU's register content current's?
 static bool fpu_live(void)
 {
@@ -106,7 +112,7 @@ void fpu_copy(struct task_struct *dst, struct task_struct *src)
     preempt_disable();
     if (src == current && fpu_live())
         state_save(src->thread.fpu_state);
-    if (src->thread.fpu_state)
+    if (src->thread.fpu_state && dst->thread.fpu_state)
         memcpy(dst->thread.fpu_state, src->thread.fpu_state, fpu_state_size);
     preempt_enable();
 }
@@ -118,7 +124,7 @@ void fpu_reset_current(void)
     preempt_disable();
     state_init(current->thread.fpu_state);
     state_restore(current->thread.fpu_state);
-    this_cpu()->fpu_owner = current;
+    own(this_cpu(), current);
     preempt_enable();
 }
 
@@ -127,11 +133,12 @@ void fpu_switch(struct task_struct *prev, struct task_struct *next)
     struct cpu *c = this_cpu();
     if (prev->thread.fpu_state && !(prev->flags & PF_KTHREAD)) {
         state_save(prev->thread.fpu_state);
-        c->fpu_owner = prev;
+        own(c, prev);
     }
-    if (next->thread.fpu_state && !(next->flags & PF_KTHREAD) && c->fpu_owner != next) {
+    bool there = c->fpu_owner == next && next->thread.fpu_cpu == c->id;
+    if (next->thread.fpu_state && !(next->flags & PF_KTHREAD) && !there) {
         state_restore(next->thread.fpu_state);
-        c->fpu_owner = next;
+        own(c, next);
     }
 }
 
@@ -197,7 +204,7 @@ static int load_user_state(char *state, const void __user *buf, size_t size, boo
         state_save(state); // the live registers replace the half-read image
     else
         state_restore(state);
-    this_cpu()->fpu_owner = current;
+    own(this_cpu(), current);
     preempt_enable();
     return err;
 }

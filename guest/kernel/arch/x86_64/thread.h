@@ -19,6 +19,7 @@ struct thread_struct {
     u64 error_code;
     void *fpu_state; // 64-byte aligned, fpu_state_size bytes
     void *fpu_alloc_base;
+    u32 fpu_cpu; // where its registers were last live: still there if that CPU's fpu_owner says so
 };
 
 // The user frame of a task (top of its kernel stack); valid for user tasks and for kernel threads
