@@ -84,7 +84,7 @@ def run_in_guest(programs, work, extra=()):
     adds = [f"{p}:/t/{p.name}" for p in programs] + [f"{driver}:/driver"]
     subprocess.run([str(TOP / "tools" / "mkrootfs"), str(image), "--size", "256M",
                     *[x for a in adds for x in ("--add", a)]], check=True)
-    result = subprocess.run([str(VIV), "run", "--disk", f"{image},snapshot", "--timeout", "500", *extra,
+    result = subprocess.run([str(VIV), "run", "--disk", f"{image},snapshot", "--timeout", "500", "--cpu", "v3", *extra,
                              "--exec", "/driver"], stdin=subprocess.DEVNULL, capture_output=True)
     outcomes = {}
     parts = re.split(rb"^" + MARK.encode() + rb" (\S+) (\d+)\n", result.stdout, flags=re.M)
