@@ -5,7 +5,8 @@
 A test is a program that meson knows (of build/ and, under the sanitizers, of build-asan/), or a tests/**/test_*.py that meson
 does not run. Its TAP lines, "ok ..." and "not ok ...", are counted; a program that ends badly without a "not ok" counts as one
 failure. Without any such line a program of meson's counts as one by its exit status; a script counts as failed. The level is in
-VIV_TEST_LEVEL.
+VIV_TEST_LEVEL. Level "default" is all of meson's and every script without a "# levels:" line or with "default" in it; "all" runs
+the long ones too; "gate" only the scripts with "gate" in that line: whole systems, that is Debian boots, fern on QEMU, a session.
 """
 import argparse
 import concurrent.futures
@@ -20,7 +21,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 ASAN = TOP / "build-asan"
-TIMEOUT_SECONDS = {"gate": 600, "default": 900, "all": 5400}
+TIMEOUT_SECONDS = {"gate": 1200, "default": 900, "all": 5400}
 
 
 def meson_tests(build, prefix):
@@ -35,7 +36,7 @@ def script_tests(level, known):
             continue
         text = path.read_text()
         levels = re.search(r"^# levels: (.*)$", text, re.M)
-        if levels and level not in levels.group(1).split():
+        if level not in (levels.group(1).split() if levels else ["default", "all"]):
             continue
         exclusive = "# exclusive: yes" in text
         yield str(path.relative_to(TOP / "tests")), ["/usr/bin/python3", str(path)], {}, TOP, exclusive
@@ -43,7 +44,8 @@ def script_tests(level, known):
 
 def run(name, command, env, folder, level):
     started = time.monotonic()
-    full_env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", VIV_TEST_LEVEL=level, VIV_TOP=str(TOP), **env)
+    full_env = dict(os.environ, CMOCKA_MESSAGE_OUTPUT="TAP", UBSAN_OPTIONS="halt_on_error=1:print_stacktrace=1",
+                    VIV_TEST_LEVEL=level, VIV_TOP=str(TOP), **env)
     try:
         result = subprocess.run(command, env=full_env, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                 stderr=subprocess.STDOUT, cwd=folder, timeout=TIMEOUT_SECONDS[level])
@@ -76,7 +78,8 @@ def main():
     parser.add_argument("--only", default="")
     options = parser.parse_args()
     shared, alone = [], []
-    shared.extend([*meson_tests(BUILD, ""), *meson_tests(ASAN, "asan:")])
+    if options.level != "gate":
+        shared.extend([*meson_tests(BUILD, ""), *meson_tests(ASAN, "asan:")])
     known = {os.path.realpath(word) for test in shared for word in test[1] if word.endswith(".py")}
     for *test, exclusive in script_tests(options.level, known):
         (alone if exclusive else shared).append(tuple(test))

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The serial line, polled by nobody: these machines take a byte at any time.
+// The serial line, polled.
 #ifndef CONSOLE_H
 #define CONSOLE_H
 
@@ -17,9 +17,27 @@ static inline void outb(u16 port, u8 value)
     __asm__ volatile("outb %0, %1" : : "a"(value), "Nd"(port));
 }
 
+static inline u8 inb(u16 port)
+{
+    u8 value;
+    __asm__ volatile("inb %1, %0" : "=a"(value) : "Nd"(port));
+    return value;
+}
+
+// 115200 baud, 8 bits.
+static inline void console_begin(void)
+{
+    outb(0x3FB, 0x80);
+    outb(0x3F8, 1);
+    outb(0x3F9, 0);
+    outb(0x3FB, 3);
+}
+
 static inline void print(const char *text)
 {
     while (*text) {
+        while (!(inb(0x3FD) & 0x20)) {
+        }
         outb(0x3F8, (u8)*text++);
     }
 }
@@ -42,6 +60,20 @@ static inline void print_item(const char *name, u64 value)
 {
     print(name);
     print_hex(value);
+}
+
+// Ends the machine: by the debug-exit port (viv, QEMU), or the shutdown port (Bochs).
+__attribute__((noreturn)) static inline void end_of_kernel(void)
+{
+    while (!(inb(0x3FD) & 0x40)) { // the last byte is out
+    }
+    __asm__ volatile("outl %0, %w1" : : "a"(0), "Nd"(0xF4));
+    for (const char *p = "Shutdown"; *p; p++) {
+        outb(0x8900, (u8)*p);
+    }
+    for (;;) {
+        __asm__ volatile("cli; hlt");
+    }
 }
 
 #endif

@@ -52,6 +52,7 @@ long_start:
     xorl %eax, %eax
     movl %eax, %fs
     movl %eax, %gs
+    lldt %ax                    // after reset it is there
     movq $stack_top, %rsp
     call main
 1:  hlt

@@ -36,6 +36,8 @@ struct now {
     bool show_rsp, show_flags;
 };
 extern struct now now; // what is being tested
+// Takes a trap instead of trap(): true: the snippet, or whoever it was, goes on.
+extern bool (*on_trap)(struct trap *t);
 
 static inline u64 rdmsr(u32 msr)
 {

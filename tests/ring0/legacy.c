@@ -139,6 +139,7 @@ static void real_mode(void)
 
 int main(void)
 {
+    console_begin();
     outb(0x21, 0xFF);
     outb(0xA1, 0xFF);
     gates();
@@ -148,8 +149,5 @@ int main(void)
     real_mode();
     bad_stacks();
     print("end\n");
-    __asm__ volatile("outl %0, %w1" : : "a"(0), "Nd"(0xF4));
-    for (;;) {
-        __asm__ volatile("cli; hlt");
-    }
+    end_of_kernel();
 }

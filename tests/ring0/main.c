@@ -448,6 +448,7 @@ static bool on_tcg(void)
 
 int main(void)
 {
+    console_begin();
     outb(0x21, 0xFF);
     outb(0xA1, 0xFF);
     exceptions();
@@ -469,8 +470,5 @@ int main(void)
         registers();
     }
     print("end\n");
-    __asm__ volatile("outl %0, %w1" : : "a"(0), "Nd"(0xF4));
-    for (;;) {
-        __asm__ volatile("cli; hlt");
-    }
+    end_of_kernel();
 }
