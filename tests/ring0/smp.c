@@ -599,8 +599,5 @@ int main(void)
     counting();
     routing();
     print("end\n");
-    __asm__ volatile("outl %0, %w1" : : "a"(0), "Nd"(0xF4));
-    for (;;) {
-        __asm__ volatile("cli; hlt");
-    }
+    end_of_kernel();
 }
