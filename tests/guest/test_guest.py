@@ -3,6 +3,7 @@
 """Programs whose output on the host's Linux and in fern is compared byte for byte.
 
 usage: test_guest.py [NAME...]      each tests/guest/NAME.c, built with musl and with glibc, both static
+place.py says what machine they run on, and how many CPUs it has.
 """
 import os
 import pathlib
@@ -11,9 +12,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import place  # noqa: E402
+
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 HERE = TOP / "tests" / "guest"
-VIV = TOP / "build" / "viv"
 COMPILERS = {"musl": ["musl-gcc"], "glibc": ["gcc"]}
 MARK = "=====viv-guest-test====="
 
@@ -84,8 +87,7 @@ def run_in_guest(programs, work, extra=()):
     adds = [f"{p}:/t/{p.name}" for p in programs] + [f"{driver}:/driver"]
     subprocess.run([str(TOP / "tools" / "mkrootfs"), str(image), "--size", "256M",
                     *[x for a in adds for x in ("--add", a)]], check=True)
-    result = subprocess.run([str(VIV), "run", "--disk", f"{image},snapshot", "--timeout", "500", "--cpu", "v3", *extra,
-                             "--exec", "/driver"], stdin=subprocess.DEVNULL, capture_output=True)
+    result = place.run(image, "/driver", 500, ["--cpu", "v3", *extra])
     outcomes = {}
     parts = re.split(rb"^" + MARK.encode() + rb" (\S+) (\d+)\n", result.stdout, flags=re.M)
     for i in range(1, len(parts) - 2, 3):
@@ -125,7 +127,7 @@ def main():
         if "syscalls" in seen:
             report_coverage(seen["syscalls"][0].decode())
         if "end" not in seen:
-            print(f"# the guest did not finish: viv exit {result.returncode}: {result.stderr.decode(errors='replace')[-2000:]}")
+            print(f"# the guest did not finish: exit {result.returncode}: {result.stderr.decode(errors='replace')[-2000:]}")
     return 1 if bad else 0
 
 

@@ -11,6 +11,9 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guest"))
+import place  # noqa: E402
+
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 HERE = pathlib.Path(__file__).resolve().parent
 LAST = {"gate": 100, "default": 1000, "all": 5000}[os.environ.get("VIV_TEST_LEVEL", "default")]
@@ -42,9 +45,7 @@ def main():
         host = subprocess.run([program, str(first), str(last)], cwd=scratch, stdin=subprocess.DEVNULL, capture_output=True)
         image = os.path.join(folder, "rootfs.img")
         subprocess.run([str(TOP / "tools" / "mkrootfs"), image, "--size", "256M", "--add", f"{program}:/sequences"], check=True)
-        guest = subprocess.run([str(TOP / "build" / "viv"), "run", "--disk", f"{image},snapshot", "--timeout", "800", "--exec",
-                                f"mkdir /var/tmp/s; cd /var/tmp/s; /sequences {first} {last}"],
-                               stdin=subprocess.DEVNULL, capture_output=True)
+        guest = place.run(image, f"mkdir /var/tmp/s; cd /var/tmp/s; /sequences {first} {last}", 800)
     wanted, seen = by_seed(host.stdout.decode()), by_seed(guest.stdout.decode(errors="replace"))
     bad = [s for s in wanted if seen.get(s) != wanted[s] and s not in DIFFERENCES]
     for seed in bad[:20]:
