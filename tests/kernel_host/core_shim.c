@@ -17,7 +17,7 @@ struct cpu cpus[NR_CPUS];
 unsigned nr_cpus_online = 1;
 static struct task_struct shim_task;
 struct task_struct *host_current = &shim_task;
-struct task_struct init_task;
+struct task_struct init_task = {.flags = PF_IDLE};
 struct run_queue runqueues[NR_CPUS];
 char *host_arena;
 struct page *host_frames;

@@ -75,15 +75,15 @@ const void *acpi_table(const char *signature, u32 *length)
     return NULL;
 }
 
-unsigned acpi_cpu_count(void)
+unsigned acpi_cpu_ids(u32 *ids, unsigned max)
 {
     u32 n;
     const u8 *madt = acpi_table("APIC", &n);
     unsigned count = 0;
     for (u32 at = 44; madt && at + 8 <= n && madt[at + 1] >= 2; at += madt[at + 1])
-        if (madt[at] == MADT_LAPIC && (madt[at + 4] & 1))
-            count++;
-    return count ? count : 1;
+        if (madt[at] == MADT_LAPIC && (madt[at + 4] & 1) && count < max)
+            ids[count++] = madt[at + 3];
+    return count;
 }
 
 // One small AML integer: ZeroOp, OneOp or BytePrefix.

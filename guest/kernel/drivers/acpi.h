@@ -10,5 +10,6 @@ struct acpi_sleep {
     u16 sleep_type; // SLP_TYPa of _S5
 };
 bool acpi_s5(struct acpi_sleep *s); // false without FADT or _S5
-unsigned acpi_cpu_count(void);      // enabled processors of the MADT; 1 without one
+// APIC ids of the MADT's enabled processors, in its order; 0 without one.
+unsigned acpi_cpu_ids(u32 *ids, unsigned max);
 const void *acpi_table(const char *signature, u32 *length); // checksum verified; NULL if absent

@@ -3,7 +3,7 @@
 #include "abi/fcntl.h"
 #include "arch/x86_64/apic.h"
 #include "arch/x86_64/paging.h"
-#include "drivers/acpi.h"
+#include "arch/x86_64/smp.h"
 #include "drivers/driver.h"
 #include "fs/block.h"
 #include "fs/file.h"
@@ -171,7 +171,7 @@ void kernel_main(void)
     signal_init();
     futex_init();
     syscall_init();
-    nr_cpus_possible = min(acpi_cpu_count(), (unsigned)NR_CPUS);
+    smp_init();
     pid_t pid = kernel_process(kernel_init, NULL);
     struct task_struct *daemon = kthreadd_create();
     if (IS_ERR(daemon))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The end: registers, backtrace, last log lines, then the debug-exit port and a halt.
 #include "arch/x86_64/irqflags.h"
+#include "arch/x86_64/smp.h"
 #include "arch/x86_64/thread.h"
 #include "drivers/power.h"
 #include "lib/printf.h"
@@ -14,16 +15,13 @@ void backtrace_print(u64 frame, u64 ip); // arch
 u64 backtrace_start(const struct pt_regs *regs);
 void regs_print(const struct pt_regs *regs);
 
-static bool panicking;
+static int panic_cpu = -1; // the CPU that panicked first
 
 static void panic_end(void) __noreturn;
 static void panic_end(void)
 {
     debug_exit(PANIC_EXIT);
-    for (;;) {
-        local_irq_disable();
-        __asm__ volatile("hlt");
-    }
+    cpu_halt();
 }
 
 static void panic_message(const char *fmt, va_list ap)
@@ -32,12 +30,18 @@ static void panic_message(const char *fmt, va_list ap)
     vsnprintf(text, sizeof(text), fmt, ap);
     unsigned count = (unsigned)min(log_next_seq() - log_first_seq(), (u64)LAST_LINES);
     local_irq_disable();
+    int none = -1, me = (int)smp_processor_id();
+    bool first = __atomic_compare_exchange_n(&panic_cpu, &none, me, false, __ATOMIC_SEQ_CST,
+                                             __ATOMIC_SEQ_CST);
+    if (!first && none != me)
+        cpu_halt(); // another CPU is at it
+    if (first)
+        smp_stop_others();
     log_panic_mode();
-    if (panicking) {
+    if (!first) {
         klog(LOG_EMERG, "panic within panic: %s", text);
         panic_end();
     }
-    panicking = true;
     log_repeat_last(count);
     klog(LOG_EMERG, "Kernel panic: %s", text);
     klog(LOG_EMERG, "CPU %u, task %s (pid %d), preempt count %#x", smp_processor_id(),

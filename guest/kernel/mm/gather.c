@@ -11,16 +11,12 @@ void gather_start(struct mmu_gather *g, struct mm_struct *mm)
     g->tables = false;
 }
 
-#define FLUSH_SINGLE_PAGES 16 // above this a full flush is cheaper
-
 void gather_flush(struct mmu_gather *g)
 {
-    if (g->tables || (g->end > g->start && g->end - g->start > FLUSH_SINGLE_PAGES * PAGE_SIZE)) {
+    if (g->tables)
         tlb_flush_mm(g->mm);
-    } else {
-        for (u64 a = g->start; a < g->end; a += PAGE_SIZE)
-            tlb_flush_page(g->mm, a);
-    }
+    else if (g->end > g->start)
+        tlb_flush_range(g->mm, g->start, g->end);
     g->start = ~0UL;
     g->end = 0;
     g->tables = false;

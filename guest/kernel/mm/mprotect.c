@@ -44,14 +44,8 @@ static void change_protection(struct vm_area_struct *vma, u64 start, u64 end)
         }
         addr = table_end;
     }
-    if (!any)
-        return;
-    if (end - start <= 8 * PAGE_SIZE) {
-        for (u64 addr = start; addr < end; addr += PAGE_SIZE)
-            tlb_flush_page(vma->vm_mm, addr);
-    } else {
-        tlb_flush_mm(vma->vm_mm);
-    }
+    if (any)
+        tlb_flush_range(vma->vm_mm, start, end);
 }
 
 // [start, end) lies inside vma. Returns the area that covers it afterwards, or ERR_PTR.

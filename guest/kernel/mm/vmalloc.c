@@ -62,33 +62,48 @@ static struct area *area_reserve(size_t size)
     return NULL;
 }
 
-// Takes the area of exactly this start out of the list; NULL if there is none.
-static struct area *area_take(u64 start)
+// The area of exactly this start; NULL if there is none. Its owner alone may let it go.
+static struct area *area_find(u64 start)
 {
-    struct area *a;
+    struct area *a, *found = NULL;
     spin_lock(&areas_lock);
     list_for_each_entry(a, &areas, entry)
     {
-        if (a->start != start)
-            continue;
-        if (hint == a)
-            hint = a->entry.prev == &areas ? NULL : list_prev_entry(a, entry);
-        list_del(&a->entry);
-        spin_unlock(&areas_lock);
-        return a;
+        if (a->start == start) {
+            found = a;
+            break;
+        }
     }
     spin_unlock(&areas_lock);
-    return NULL;
+    return found;
 }
 
+// The addresses may be given out again: nothing is mapped there, on any CPU.
+static void area_free(struct area *a)
+{
+    spin_lock(&areas_lock);
+    if (hint == a)
+        hint = a->entry.prev == &areas ? NULL : list_prev_entry(a, entry);
+    list_del(&a->entry);
+    spin_unlock(&areas_lock);
+    kfree(a);
+}
+
+// Clears, flushes, frees.
 static void unmap(struct area *a, u64 mapped)
 {
+    LIST_HEAD(frames);
     for (u64 off = 0; off < mapped; off += PAGE_SIZE) {
         phys_addr_t pa = kernel_unmap_page(a->start + off);
-        if (a->owns_frames && pa) {
-            put_page(pfn_to_page(pa >> PAGE_SHIFT));
-            atomic64_dec(a->stack ? &mem_stack_pages : &mem_vmalloc_pages);
-        }
+        if (a->owns_frames && pa)
+            list_add(&pfn_to_page(pa >> PAGE_SHIFT)->lru, &frames);
+    }
+    tlb_flush_kernel(a->start, a->start + mapped);
+    struct page *p, *next;
+    list_for_each_entry_safe(p, next, &frames, lru)
+    {
+        put_page(p);
+        atomic64_dec(a->stack ? &mem_stack_pages : &mem_vmalloc_pages);
     }
 }
 
@@ -107,7 +122,7 @@ static void *map_new(size_t size, bool stack, gfp_t gfp)
             if (p)
                 put_page(p);
             unmap(a, off);
-            vmalloc_release(a->start);
+            area_free(a);
             return NULL;
         }
         atomic64_inc(stack ? &mem_stack_pages : &mem_vmalloc_pages);
@@ -129,10 +144,10 @@ void vfree(const void *p)
 {
     if (!p)
         return;
-    struct area *a = area_take((u64)p);
+    struct area *a = area_find((u64)p);
     BUG_ON(!a);
     unmap(a, a->size);
-    kfree(a);
+    area_free(a);
 }
 
 bool is_vmalloc_addr(const void *p)
@@ -148,12 +163,12 @@ u64 vmalloc_reserve(size_t size)
 
 void vmalloc_release(u64 va)
 {
-    struct area *a = area_take(va);
+    struct area *a = area_find(va);
     if (!a)
         return;
     a->owns_frames = false;
     unmap(a, a->size);
-    kfree(a);
+    area_free(a);
 }
 
 void *kernel_stack_alloc(void)

@@ -2,6 +2,7 @@
 // Scheduler core: run queues, picking, switching, waking, the tick.
 #include "abi/sched.h"
 #include "arch/x86_64/fpu.h"
+#include "arch/x86_64/smp.h"
 #include "lib/printk.h"
 #include "lib/string.h"
 #include "mm/slab.h"
@@ -12,46 +13,34 @@
 
 struct run_queue runqueues[NR_CPUS];
 
-static void update_clock(struct run_queue *rq)
-{
-    rq->clock = ktime_get();
-}
-
-static struct run_queue *lock_task_rq(struct task_struct *t, unsigned long *flags)
-{
-    for (;;) {
-        struct run_queue *rq = task_rq(t);
-        spin_lock_irqsave(&rq->lock, *flags);
-        if (likely(rq == task_rq(t)))
-            return rq;
-        spin_unlock_irqrestore(&rq->lock, *flags);
-    }
-}
-
 void resched_curr(u32 cpu)
 {
-    __atomic_store_n(&cpus[cpu].need_resched, 1, __ATOMIC_RELEASE);
+    if (!__atomic_exchange_n(&cpus[cpu].need_resched, 1, __ATOMIC_SEQ_CST) &&
+        cpu != smp_processor_id())
+        smp_send_reschedule(cpu);
 }
 
-static void activate(struct run_queue *rq, struct task_struct *t, bool wakeup)
-{
-    class_of(t)->enqueue(rq, t, wakeup);
-    t->on_rq = true;
-    rq->nr_running++;
-}
-
-static void deactivate(struct run_queue *rq, struct task_struct *t)
-{
-    class_of(t)->dequeue(rq, t, true);
-    t->on_rq = false;
-    rq->nr_running--;
-}
-
-static void check_preempt(struct run_queue *rq, struct task_struct *woken)
+void check_preempt(struct run_queue *rq, struct task_struct *woken)
 {
     const struct sched_class *mine = class_of(rq->curr), *other = class_of(woken);
     if (other->rank > mine->rank || (other == mine && mine->preempts && mine->preempts(rq, woken)))
         resched_curr(woken->cpu);
+}
+
+// The lock of the queue that a sleeping task is to wake up in, instead of rq's. Asleep and off its
+// queue, nobody but its waker touches it: TASK_WAKING keeps other wakers away in between.
+static __noinline struct run_queue *move_sleeping(struct run_queue *rq, struct task_struct *t)
+{
+    unsigned cpu = select_cpu(t);
+    if (cpu == t->cpu)
+        return rq;
+    __atomic_store_n(&t->state, TASK_WAKING, __ATOMIC_RELAXED);
+    set_task_cpu(t, cpu);
+    spin_unlock_raw(&rq->lock);
+    preempt_enable_no_resched();
+    rq = task_rq(t);
+    spin_lock(&rq->lock);
+    return rq;
 }
 
 bool wake_up_state(struct task_struct *t, unsigned mask)
@@ -63,9 +52,11 @@ bool wake_up_state(struct task_struct *t, unsigned mask)
     if (t->state & mask) {
         woken = true;
         if (!t->on_rq) {
-            update_clock(rq);
             if (t->state & TASK_UNINTERRUPTIBLE)
                 rq->nr_uninterruptible--;
+            if (unlikely(nr_cpus_online > 1))
+                rq = move_sleeping(rq, t);
+            update_clock(rq);
             activate(rq, t, true);
             check_preempt(rq, t);
         }
@@ -78,7 +69,8 @@ bool wake_up_state(struct task_struct *t, unsigned mask)
 void sched_fork(struct task_struct *t)
 {
     t->state = TASK_NEW;
-    t->on_rq = t->on_cpu = false;
+    t->on_rq = OFF_RQ;
+    t->on_cpu = false;
     t->se.on_rq = t->rt.on_rq = false;
     t->se.sum_exec_runtime = t->se.prev_sum_exec = t->se.vruntime = 0;
     t->nvcsw = t->nivcsw = t->utime = t->stime = 0;
@@ -98,6 +90,13 @@ void sched_fork(struct task_struct *t)
 void wake_up_new_task(struct task_struct *t)
 {
     unsigned long flags;
+    if (nr_cpus_online > 1) {
+        preempt_disable();
+        set_task_cpu(t, select_cpu(t)); // nobody else does while it is TASK_NEW
+        if (t->rseq.told_cpu != t->cpu)
+            rseq_preempted(t); // its copy of the area names a CPU that its parent has left
+        preempt_enable();
+    }
     struct run_queue *rq = lock_task_rq(t, &flags);
     update_clock(rq);
     if (class_of(t) == &fair_class)
@@ -142,13 +141,35 @@ static void finish_switch(void)
     struct run_queue *rq = this_rq();
     struct task_struct *prev = rq->prev;
     rq->prev = NULL;
-    prev->on_cpu = false;
-    bool dead = prev->state == TASK_DEAD;
-    spin_unlock_raw(&rq->lock);
+    bool dead = prev->state == TASK_DEAD, moving = prev->on_rq == ON_RQ_MOVING;
+    __atomic_store_n(&prev->on_cpu, false, __ATOMIC_RELEASE);
+    if (unlikely(moving)) {
+        set_task_cpu(prev, select_cpu(prev));
+        spin_unlock_raw(&rq->lock);
+        enqueue_moved(prev);
+    } else {
+        spin_unlock_raw(&rq->lock);
+    }
     local_irq_enable();
     preempt_enable_no_resched(); // the lock's
     if (dead)
         put_task_struct(prev);
+}
+
+// With several CPUs: prev, still runnable, may have to go on elsewhere.
+static __noinline void push_prev(struct run_queue *rq, struct task_struct *prev)
+{
+    deactivate(rq, prev);
+    prev->on_rq = ON_RQ_MOVING; // finish_switch takes it where it may run
+}
+
+// Nothing, or less important things than before, to do here: other CPUs may have more.
+static __noinline void pull_work(struct run_queue *rq, const struct task_struct *prev)
+{
+    if (!rq->nr_running)
+        balance_newly_idle(rq);
+    else if (prev->rt_priority && !rq->rt.nr_running)
+        balance_rt(rq);
 }
 
 static void schedule_locked(bool preempted)
@@ -170,7 +191,12 @@ static void schedule_locked(bool preempted)
                 rq->nr_uninterruptible++;
         }
     }
+    bool many = unlikely(nr_cpus_online > 1);
+    if (many && prev->on_rq == ON_RQ && must_leave(rq, prev))
+        push_prev(rq, prev);
     class_of(prev)->put_prev(rq, prev);
+    if (many)
+        pull_work(rq, prev);
     next = pick_next(rq);
     if (next == prev) {
         spin_unlock_raw(&rq->lock);
@@ -178,6 +204,8 @@ static void schedule_locked(bool preempted)
         preempt_enable_no_resched();
         return;
     }
+    if (many && prev->rt_priority && prev->on_rq == ON_RQ && should_push(rq, prev))
+        push_prev(rq, prev);
     tick_follow(rq, next);
     rq->nr_switches++;
     *(voluntary ? &prev->nvcsw : &prev->nivcsw) += 1;
@@ -186,6 +214,7 @@ static void schedule_locked(bool preempted)
     rq->curr = next;
     rq->prev = prev;
     next->on_cpu = true;
+    lock_debug_release(&rq->lock); // the next one lets it go, on its own list
     switch_to(prev, next);
     finish_switch();
 }
@@ -274,9 +303,11 @@ void sched_tick(bool user)
     struct task_struct *t = rq->curr;
     if (t != rq->idle && class_of(t)->tick)
         class_of(t)->tick(rq, t);
+    account_time(rq, t, user, TICK_NS);
+    if (nr_cpus_online > 1)
+        balance_tick(rq);
     spin_unlock_raw(&rq->lock);
     preempt_enable_no_resched();
-    account_time(t, user, TICK_NS);
     loadavg_update(rq->clock);
 }
 
@@ -286,7 +317,7 @@ static void change_params(struct task_struct *t, int policy, int rt_priority, in
     unsigned long flags;
     struct run_queue *rq = lock_task_rq(t, &flags);
     update_clock(rq);
-    bool queued = t->on_rq, running = rq->curr == t;
+    bool queued = t->on_rq == ON_RQ, running = rq->curr == t;
     if (queued)
         class_of(t)->dequeue(rq, t, false);
     if (running)
@@ -337,15 +368,6 @@ u64 sched_rr_interval_ns(struct task_struct *t)
     if (t->policy == SCHED_FIFO)
         return 0;
     return t->policy == SCHED_RR ? RR_TIMESLICE_NS : SCHED_LATENCY_NS;
-}
-
-int sched_setaffinity(struct task_struct *t, u64 mask)
-{
-    mask &= (1UL << nr_cpus_online) - 1;
-    if (!mask)
-        return -EINVAL;
-    t->cpus_allowed = mask;
-    return 0;
 }
 
 char task_state_char(const struct task_struct *t)
@@ -405,6 +427,16 @@ void rq_init(struct run_queue *rq, struct task_struct *idle)
     rq->cfs.min_vruntime = (u64) - (1L << 20);
     update_clock(rq);
     rq->idle_since = rq->clock;
+}
+
+void sched_init_idle(struct task_struct *idle, unsigned cpu)
+{
+    sched_fork(idle);
+    idle->flags |= PF_IDLE;
+    idle->cpu = cpu;
+    idle->state = TASK_RUNNING;
+    idle->on_cpu = true;
+    rq_init(&runqueues[cpu], idle);
 }
 
 void sched_init(void)

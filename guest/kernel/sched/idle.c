@@ -55,12 +55,29 @@ u64 sched_idle_ns(void)
     return sum;
 }
 
-void account_time(struct task_struct *t, bool user, u64 ns)
+void sched_cpu_times(unsigned cpu, struct cpu_times *out)
 {
-    if (user)
+    struct run_queue *rq = &runqueues[cpu];
+    unsigned long flags;
+    spin_lock_irqsave(&rq->lock, flags);
+    *out = (struct cpu_times){
+        .user = rq->user_ns,
+        .nice = rq->nice_ns,
+        .system = rq->system_ns,
+        .idle = rq->idle_ns + (rq->idle_since ? ktime_get() - rq->idle_since : 0),
+    };
+    spin_unlock_irqrestore(&rq->lock, flags);
+}
+
+void account_time(struct run_queue *rq, struct task_struct *t, bool user, u64 ns)
+{
+    if (user) {
         t->utime += ns;
-    else
+        *(task_nice(t) > 0 ? &rq->nice_ns : &rq->user_ns) += ns;
+    } else {
         t->stime += ns;
+        rq->system_ns += ns;
+    }
 }
 
 // The ticks say how user and system share the exact run time.

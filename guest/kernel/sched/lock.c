@@ -2,17 +2,25 @@
 // Slow path of spinlocks; mutexes and reader-writer semaphores with FIFO hand-off.
 #include "sched/lock.h"
 
+#include "arch/x86_64/smp.h"
 #include "lib/err.h"
 #include "lib/printk.h"
 #include "sched/sched.h"
 #include "sched/wait.h"
 
+// A holder may be waiting for this CPU to answer a call: with interrupts off, it is answered here.
 void spin_lock_slow(spinlock_t *l)
 {
+    u64 since = spin_debug_now();
     do {
-        while (spin_is_locked(l))
+        while (spin_is_locked(l)) {
+            if (irqs_disabled())
+                smp_serve_calls();
             cpu_relax();
+            spin_debug_waiting(l, since);
+        }
     } while (__atomic_exchange_n(&l->locked, 1, __ATOMIC_ACQUIRE));
+    (void)since;
 }
 
 struct lock_waiter {

@@ -55,7 +55,15 @@ void lock_debug_release(const void *lock);
 #define spin_lock_init(l) spin_lock_init_rank(l, 0)
 
 void spin_lock_slow(spinlock_t *l);
+#ifdef FERN_DEBUG_LOCKS
 void spin_lock_debug_check(spinlock_t *l);
+void spin_unlock_debug_check(const spinlock_t *l);
+u64 spin_debug_now(void);
+void spin_debug_waiting(const spinlock_t *l, u64 since); // panics when it takes too long
+#else
+#define spin_debug_now() 0UL
+#define spin_debug_waiting(l, since) ((void)0)
+#endif
 
 static inline void spin_lock(spinlock_t *l)
 {
@@ -87,6 +95,7 @@ static inline bool spin_trylock(spinlock_t *l)
 static inline void spin_unlock_raw(spinlock_t *l)
 {
 #ifdef FERN_DEBUG_LOCKS
+    spin_unlock_debug_check(l);
     l->owner_cpu = 0;
     lock_debug_release(l);
 #endif

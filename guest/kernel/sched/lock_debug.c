@@ -6,6 +6,8 @@
 
 #ifdef FERN_DEBUG_LOCKS
 
+#define SPIN_LIMIT_NS (10 * NSEC_PER_SEC)
+
 bool scheduler_running; // before that, one thread boots with interrupts off
 
 void might_sleep_check(const char *file, int line)
@@ -21,6 +23,25 @@ void spin_lock_debug_check(spinlock_t *l)
 {
     if (l->locked && l->owner_cpu == (int)smp_processor_id() + 1)
         panic("spinlock %s taken twice on CPU %u", l->name ? l->name : "?", smp_processor_id());
+}
+
+void spin_unlock_debug_check(const spinlock_t *l)
+{
+    if (l->owner_cpu != (int)smp_processor_id() + 1)
+        panic("spinlock %s released on CPU %u, taken on CPU %d", l->name ? l->name : "?",
+              smp_processor_id(), l->owner_cpu - 1);
+}
+
+u64 spin_debug_now(void)
+{
+    return ktime_get();
+}
+
+void spin_debug_waiting(const spinlock_t *l, u64 since)
+{
+    if (ktime_get() - since > SPIN_LIMIT_NS)
+        panic("spinlock %s: waited for longer than %lu s, held by CPU %d", l->name ? l->name : "?",
+              SPIN_LIMIT_NS / NSEC_PER_SEC, l->owner_cpu - 1);
 }
 
 // Interrupt handlers start their own order; only task context is tracked. Equal ranks are the

@@ -17,6 +17,7 @@
 #define TASK_TRACED_STATE 0x8
 #define TASK_DEAD 0x80      // never runs again
 #define TASK_WAKEKILL 0x100 // fatal signals wake
+#define TASK_WAKING 0x400 // on its way to the queue of another CPU; no waker's mask has it
 #define TASK_NEW 0x800
 #define TASK_KILLABLE (TASK_WAKEKILL | TASK_UNINTERRUPTIBLE)
 #define TASK_STOPPED (TASK_WAKEKILL | TASK_STOPPED_STATE)
@@ -35,6 +36,7 @@
 #define PF_VFORK_WAIT 0x20u
 #define PF_RESTORE_SIGMASK 0x40u // saved_sigmask is put back if no handler takes it
 #define PF_MEMALLOC_NOFS 0x80u
+#define PF_IDLE 0x100u // a CPU's idle task: on no queue
 
 // task->work: atomic bits, any nonzero bit sends the return to user mode through the slow loop
 #define TW_SIGPENDING 0
@@ -43,6 +45,9 @@
 
 // Scheduling policies: SCHED_NORMAL.. in abi/sched.h.
 #define MAX_RT_PRIO 100
+
+// task->on_rq. Moving: runnable, between the queues of two CPUs.
+enum { OFF_RQ, ON_RQ, ON_RQ_MOVING };
 #define NICE_0_LOAD 1024
 
 struct load_weight {
@@ -131,7 +136,7 @@ struct task_struct {
 
     // scheduling, lock: rq
     u32 cpu;
-    bool on_rq;
+    u8 on_rq; // OFF_RQ...
     bool on_cpu;
     int policy;      // SCHED_*
     int static_prio; // 100 + 20 + nice
@@ -267,17 +272,23 @@ static inline int task_nice(const struct task_struct *t)
 // Priority as field 18 of /proc/PID/stat shows it: 20 + nice, or -1 - rt_priority.
 int task_prio_stat(const struct task_struct *t);
 u64 sched_rr_interval_ns(struct task_struct *t);
-int sched_setaffinity(struct task_struct *t, u64 mask); // -EINVAL if no online CPU in mask
+// -EINVAL if no online CPU in mask. On return t runs nowhere else. Task context.
+int sched_setaffinity(struct task_struct *t, u64 mask);
 u64 task_sched_runtime(struct task_struct *t);          // ns, exact, also of a running task
 unsigned long nr_running(void);
 u64 nr_context_switches(void);
-u64 sched_idle_ns(void);
+u64 sched_idle_ns(void); // sum of all CPUs
+struct cpu_times { // of one CPU, ns; idle is exact, the rest in ticks
+    u64 user, nice, system, idle;
+};
+void sched_cpu_times(unsigned cpu, struct cpu_times *out);
 void sched_loadavg(u64 avg[3]); // 11 fraction bits; sysinfo(2) wants << 5 (16 bits)
 void task_cputime(struct task_struct *t, u64 *utime_ns,
                   u64 *stime_ns);                  // scaled so that the sum is exact
 char task_state_char(const struct task_struct *t); // R S D T t Z X I
 
 void sched_init(void);
+void sched_init_idle(struct task_struct *idle, unsigned cpu); // a fresh task and its CPU's queue
 void sched_tick(bool user); // from the timer, interrupts off
 void cpu_idle_loop(void) __noreturn;
 

@@ -37,6 +37,8 @@ struct run_queue {
     u64 tick_next;  // absolute; KTIME_MAX while the tick is stopped
     u64 idle_since; // 0 while not idle
     u64 idle_ns;
+    u64 user_ns, nice_ns, system_ns; // by ticks
+    unsigned ticks;
 };
 extern struct run_queue runqueues[NR_CPUS];
 
@@ -66,10 +68,9 @@ struct sched_class {
 extern const struct sched_class rt_class, fair_class, idle_class;
 static inline const struct sched_class *class_of(const struct task_struct *t)
 {
-    extern struct task_struct init_task;
     if (t->rt_priority)
         return &rt_class;
-    return t == &init_task ? &idle_class : &fair_class;
+    return t->flags & PF_IDLE ? &idle_class : &fair_class;
 }
 
 void rq_init(struct run_queue *rq, struct task_struct *idle);
@@ -79,4 +80,49 @@ void fair_task_fork(struct run_queue *rq, struct task_struct *t);
 u64 sched_weight_of_nice(int nice);
 void timer_reprogram(void); // this CPU; interrupts off
 void loadavg_update(u64 now);
-void account_time(struct task_struct *t, bool user, u64 ns);
+void account_time(struct run_queue *rq, struct task_struct *t, bool user, u64 ns);
+
+// The lock of the queue that t belongs to, interrupts off.
+static inline struct run_queue *lock_task_rq(struct task_struct *t, unsigned long *flags)
+{
+    for (;;) {
+        struct run_queue *rq = task_rq(t);
+        spin_lock_irqsave(&rq->lock, *flags);
+        if (likely(rq == task_rq(t)))
+            return rq;
+        spin_unlock_irqrestore(&rq->lock, *flags);
+    }
+}
+
+// The clocks of two CPUs may be a few cycles apart; a queue's never goes back.
+static inline void update_clock(struct run_queue *rq)
+{
+    rq->clock = max(rq->clock, ktime_get());
+}
+
+// With the queue's lock.
+static inline void activate(struct run_queue *rq, struct task_struct *t, bool wakeup)
+{
+    class_of(t)->enqueue(rq, t, wakeup);
+    t->on_rq = ON_RQ;
+    rq->nr_running++;
+}
+
+static inline void deactivate(struct run_queue *rq, struct task_struct *t)
+{
+    class_of(t)->dequeue(rq, t, true);
+    t->on_rq = OFF_RQ;
+    rq->nr_running--;
+}
+
+void check_preempt(struct run_queue *rq, struct task_struct *woken);
+
+// balance.c: several CPUs. Unless said otherwise with this CPU's queue locked.
+unsigned select_cpu(const struct task_struct *t); // where t, which does not run, had best run
+void set_task_cpu(struct task_struct *t, unsigned cpu); // lock of t's old queue held; t on no queue
+void balance_newly_idle(struct run_queue *rq);          // pulls one task if there is one
+void balance_rt(struct run_queue *rq);                  // as that, real-time tasks only
+void balance_tick(struct run_queue *rq);
+bool must_leave(const struct run_queue *rq, const struct task_struct *t); // by its affinity
+bool should_push(const struct run_queue *rq, const struct task_struct *t); // another CPU could run it
+void enqueue_moved(struct task_struct *t); // ON_RQ_MOVING ends; no lock held, interrupts off

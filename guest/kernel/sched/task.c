@@ -13,10 +13,10 @@
 // Fields that point to shared parts are filled in by their owners' init functions.
 struct task_struct init_task = {
     .usage = ATOMIC_INIT(2),
-    .flags = PF_KTHREAD,
+    .flags = PF_KTHREAD | PF_IDLE,
     .policy = SCHED_NORMAL,
     .static_prio = 120,
-    .cpus_allowed = 1,
+    .cpus_allowed = ~0UL,
     .comm = "swapper",
     .tasks = LIST_HEAD_INIT(init_task.tasks),
     .children = LIST_HEAD_INIT(init_task.children),
@@ -51,6 +51,7 @@ struct task_struct *task_dup(struct task_struct *orig)
     fpu_copy(t, orig);
     atomic_set(&t->usage,
                2); // one for whoever reaps it, one until it has been switched away for good
+    t->flags &= ~PF_IDLE;
     t->state = TASK_NEW;
     t->exit_state = 0;
     t->work = 0;

@@ -56,7 +56,7 @@ void timer_reprogram(void)
 
 void hrtimer_init(struct hrtimer *t, hrtimer_func_t func, enum hrtimer_base base)
 {
-    *t = (struct hrtimer){.func = func, .base = base};
+    *t = (struct hrtimer){.func = func, .base = base, .cpu = smp_processor_id()};
 }
 
 static struct timer_cpu *lock_timer(struct hrtimer *t, unsigned long *flags)
@@ -102,7 +102,7 @@ void hrtimer_start(struct hrtimer *t, u64 expires)
     t->expires = expires;
     enqueue(c, t);
     if (t->cpu == smp_processor_id())
-        program(c);
+        program(c); // else the end of the callback's interrupt does
     spin_unlock_irqrestore(&c->lock, flags);
 }
 

@@ -7,6 +7,7 @@
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/io.h"
 #include "arch/x86_64/paging.h"
+#include "arch/x86_64/smp.h"
 #include "lib/math.h"
 #include "lib/printk.h"
 #include "mm/slab.h"
@@ -18,6 +19,8 @@
 #define APIC_EOI 0xb0
 #define APIC_SPURIOUS 0xf0
 #define APIC_TPR 0x80
+#define APIC_ICR_LOW 0x300
+#define APIC_ICR_HIGH 0x310
 #define APIC_LVT_TIMER 0x320
 #define APIC_LVT_LINT0 0x350
 #define APIC_LVT_LINT1 0x360
@@ -28,6 +31,12 @@
 #define LVT_MASKED 0x10000u
 #define LVT_TSC_DEADLINE 0x40000u
 #define MSR_TSC_DEADLINE 0x6e0
+#define ICR_NMI 0x400u
+#define ICR_INIT 0x500u
+#define ICR_STARTUP 0x600u
+#define ICR_BUSY 0x1000u
+#define ICR_ASSERT 0x4000u
+#define ICR_ALL_BUT_SELF 0xc0000u
 
 #define IOAPIC_BASE 0xfec00000UL
 #define IOAPIC_MAX_PINS 120
@@ -98,12 +107,8 @@ static void timer_calibrate(void)
     apic_timer_hz = ticks * NSEC_PER_SEC / ns;
 }
 
-void apic_init(void)
+static void local_setup(void)
 {
-    pic_disable();
-    apic = ioremap(APIC_BASE, PAGE_SIZE);
-    if (!apic)
-        panic("no memory for the local APIC mapping");
     apic_write(APIC_SPURIOUS, 0x100 | VECTOR_SPURIOUS);
     apic_write(APIC_TPR, 0);
     apic_write(APIC_LVT_LINT0, LVT_MASKED);
@@ -115,11 +120,56 @@ void apic_init(void)
         apic_write(APIC_LVT_TIMER, LVT_TSC_DEADLINE | VECTOR_TIMER);
         __asm__ volatile("mfence" ::: "memory"); // SDM vol. 3 section 10.5.4.1
     } else {
-        timer_calibrate();
+        if (!apic_timer_hz)
+            timer_calibrate();
         apic_write(APIC_LVT_TIMER, VECTOR_TIMER);
     }
+}
+
+void apic_init(void)
+{
+    pic_disable();
+    apic = ioremap(APIC_BASE, PAGE_SIZE);
+    if (!apic)
+        panic("no memory for the local APIC mapping");
+    local_setup();
     pr_info("apic: timer %s, %lu Hz", cpu_features.tsc_deadline ? "TSC deadline" : "one-shot",
             cpu_features.tsc_deadline ? clock_cycles_per_second() : apic_timer_hz);
+}
+
+void apic_init_cpu(void)
+{
+    local_setup();
+}
+
+static void icr_send(u32 apic_id, u32 command)
+{
+    unsigned long flags = local_irq_save();
+    while (apic_read(APIC_ICR_LOW) & ICR_BUSY)
+        cpu_relax();
+    apic_write(APIC_ICR_HIGH, apic_id << 24);
+    apic_write(APIC_ICR_LOW, command);
+    local_irq_restore(flags);
+}
+
+void apic_send_ipi(u32 apic_id, unsigned vector)
+{
+    icr_send(apic_id, ICR_ASSERT | vector);
+}
+
+void apic_send_nmi_to_others(void)
+{
+    icr_send(0, ICR_ALL_BUT_SELF | ICR_ASSERT | ICR_NMI);
+}
+
+void apic_send_init(u32 apic_id)
+{
+    icr_send(apic_id, ICR_ASSERT | ICR_INIT);
+}
+
+void apic_send_startup(u32 apic_id, u64 page)
+{
+    icr_send(apic_id, ICR_ASSERT | ICR_STARTUP | (u32)(page >> PAGE_SHIFT));
 }
 
 void apic_timer_arm(u64 delta_ns)
@@ -251,17 +301,33 @@ int msi_request(irq_handler_t fn, void *data, const char *name, u64 *msi_addr, u
     return 0;
 }
 
-bool irq_describe(unsigned i, unsigned *number, const char **name, u64 *count)
+// The kernel's own vectors come first.
+static const struct irq_source local_sources[] = {
+    {VECTOR_TIMER, VECTOR_TIMER, NULL, "local timer"},
+    {VECTOR_RESCHEDULE, 0, "RES", "Rescheduling interrupts"},
+    {VECTOR_CALL, 0, "CAL", "Function call interrupts"},
+};
+
+bool irq_describe(unsigned i, struct irq_source *s)
 {
-    unsigned v = i == 0 ? VECTOR_TIMER : FIRST_DEVICE_VECTOR + i - 1;
-    if (i && v >= next_vector)
+    if (i < ARRAY_SIZE(local_sources)) {
+        *s = local_sources[i];
+        return true;
+    }
+    unsigned v = FIRST_DEVICE_VECTOR + i - (unsigned)ARRAY_SIZE(local_sources);
+    if (v >= next_vector)
         return false;
-    *name = i == 0 ? "local timer" : vectors[v].actions->name;
-    *number = i && vectors[v].gsi >= 0 ? (unsigned)vectors[v].gsi : v;
-    *count = 0;
-    for (unsigned c = 0; c < nr_cpus_online; c++)
-        *count += cpus[c].irq_count[v];
+    *s = (struct irq_source){v, vectors[v].gsi >= 0 ? (unsigned)vectors[v].gsi : v, NULL,
+                             vectors[v].actions->name};
     return true;
+}
+
+u64 irq_count(unsigned vector)
+{
+    u64 n = 0;
+    for (unsigned c = 0; c < nr_cpus_online; c++)
+        n += READ_ONCE(cpus[c].irq_count[vector]);
+    return n;
 }
 
 void interrupt_vector(struct pt_regs *regs, unsigned vector)
@@ -271,6 +337,11 @@ void interrupt_vector(struct pt_regs *regs, unsigned vector)
     if (vector == VECTOR_TIMER) {
         apic_eoi();
         timer_interrupt(user_mode(regs));
+    } else if (vector == VECTOR_RESCHEDULE) {
+        apic_eoi(); // the way out looks at need_resched
+    } else if (vector == VECTOR_CALL) {
+        apic_eoi();
+        smp_serve_calls();
     } else if (vector != VECTOR_SPURIOUS) {
         for (struct irq_action *a = smp_load_acquire(&vectors[vector].actions); a; a = a->next)
             a->fn(vectors[vector].gsi >= 0 ? (unsigned)vectors[vector].gsi : vector, a->data);

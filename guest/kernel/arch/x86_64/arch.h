@@ -27,7 +27,7 @@ struct arch_cpu {
 };
 
 struct cpu_features {
-    bool nx, smep, smap, pge, pcid, xsave, tsc_deadline, invariant_tsc, gbpages, arat,
+    bool nx, smep, smap, pge, rdtscp, pcid, xsave, tsc_deadline, invariant_tsc, gbpages, arat,
         genuine_intel;
     u32 max_leaf;
 };
@@ -35,6 +35,7 @@ extern struct cpu_features cpu_features;
 
 void cpu_init_early(void);         // GDT, TSS, IDT, GS base, control registers of CPU 0
 void cpu_enable_protections(void); // SMEP, SMAP, WP; after the final page tables are in
+void cpu_init_ap(struct cpu *c);   // all of that, on another CPU; c is filled in
 void interrupt_vector(struct pt_regs *regs, unsigned vector); // vectors >= 32; interrupts off
 u64 clock_cycles_per_second(void);
 u64 clock_tsc_at(u64 ns); // TSC value at a CLOCK_MONOTONIC time
@@ -47,3 +48,4 @@ void boot_for_each_free(void (*fn)(u64 start, u64 end));
 void boot_memory_init(u32 start_info_phys);
 void boot_reserve(u64 start, u64 size);
 u64 boot_max_ram(void); // one above the last byte of usable RAM
+u64 boot_low_page(void); // a page below 640 KiB that holds nothing; 0 if there is none

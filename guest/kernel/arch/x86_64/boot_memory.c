@@ -11,6 +11,8 @@
 #define FDT_MAGIC_BE 0xedfe0dd0 // as a little-endian load of d0 0d fe ed
 #define MAX_RESERVED 16
 #define LOW_LIMIT 0x100000 // below: firmware data, the SMP trampoline
+#define LOW_PAGES 0x8000 // above what firmware keeps at the bottom
+#define LOW_PAGES_END 0x90000
 #define BOOT_MAPPED (4UL << 30)
 
 struct pvh_start_info {
@@ -85,6 +87,21 @@ u64 boot_alloc(u64 size, u64 align)
         return at;
     }
     panic("no memory for the boot tables (%lu bytes)", size);
+}
+
+u64 boot_low_page(void)
+{
+    for (unsigned i = 0; i < boot_info.map_count; i++) {
+        const struct boot_range *r = &boot_info.map[i];
+        if (r->type != 1)
+            continue;
+        u64 at = PAGE_ALIGN(max(r->start, (u64)LOW_PAGES)),
+            end = min(r->start + r->size, (u64)LOW_PAGES_END);
+        for (; at + PAGE_SIZE <= end; at += PAGE_SIZE)
+            if (overlap(at, at + PAGE_SIZE) < 0)
+                return at;
+    }
+    return 0;
 }
 
 void boot_for_each_free(void (*fn)(u64 start, u64 end))

@@ -70,6 +70,7 @@ static void features_detect(void)
     u32 max_ext = cpuid(0x80000000, 0).eax;
     r = cpuid(0x80000001, 0);
     f->nx = r.edx >> 20 & 1;
+    f->rdtscp = r.edx >> 27 & 1;
     f->gbpages = r.edx >> 26 & 1;
     if (max_ext >= 0x80000007)
         f->invariant_tsc = cpuid(0x80000007, 0).edx >> 8 & 1;
@@ -112,6 +113,13 @@ static void load_tables(struct arch_cpu *a)
     __asm__ volatile("ltr %w0" ::"r"(TSS_SELECTOR));
 }
 
+// RDTSCP and RDPID tell programs their CPU.
+static void tell_cpu_number(const struct cpu *c)
+{
+    if (cpu_features.rdtscp)
+        wrmsr(MSR_TSC_AUX, c->id);
+}
+
 static void syscall_msrs(void)
 {
     wrmsr(MSR_EFER, rdmsr(MSR_EFER) | 1);
@@ -141,6 +149,7 @@ void cpu_init_early(void)
     wrmsr(MSR_GS_BASE, (u64)c);
     wrmsr(MSR_KERNEL_GS_BASE, 0);
     syscall_msrs();
+    tell_cpu_number(c);
     c->kernel_sp = (u64)boot_stack_top;
     c->arch->tss.rsp0 = c->kernel_sp;
 }
@@ -167,16 +176,31 @@ static void smap_patch(void)
     cpuid(0, 0); // serialises
 }
 
-void cpu_enable_protections(void)
+static void control_registers(void)
 {
     unsigned long cr4 = read_cr4();
     if (cpu_features.pge)
         cr4 |= CR4_PGE;
     if (cpu_features.smep)
         cr4 |= CR4_SMEP;
-    if (cpu_features.smap) {
-        smap_patch();
+    if (cpu_features.smap)
         cr4 |= CR4_SMAP;
-    }
     __asm__ volatile("mov %0, %%cr4" ::"r"(cr4) : "memory");
+}
+
+void cpu_enable_protections(void)
+{
+    if (cpu_features.smap)
+        smap_patch();
+    control_registers();
+}
+
+void cpu_init_ap(struct cpu *c)
+{
+    load_tables(c->arch);
+    wrmsr(MSR_GS_BASE, (u64)c);
+    wrmsr(MSR_KERNEL_GS_BASE, 0);
+    syscall_msrs();
+    tell_cpu_number(c);
+    control_registers();
 }

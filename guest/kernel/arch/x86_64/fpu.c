@@ -19,6 +19,8 @@
 #define XSTATE_HEADER 512 // XSTATE_BV of the header that follows the legacy area
 #define SW_RESERVED 464   // bytes of the legacy area that are left to software
 
+#define FPU_NO_CPU (~0u)
+
 unsigned fpu_state_size = FXSAVE_SIZE;
 u64 fpu_xcr0;
 static u32 mxcsr_mask = 0xffbf;
@@ -78,6 +80,7 @@ int fpu_alloc(struct task_struct *t)
         cache = kmem_cache_create("fpu_state", fpu_state_size, 64, 0);
     void *p = cache ? kmem_cache_alloc(cache, GFP_KERNEL) : NULL;
     t->thread.fpu_state = p;
+    t->thread.fpu_cpu = FPU_NO_CPU;
     t->thread.fpu_alloc_base = cache;
     if (!p)
         return -ENOMEM;
@@ -90,11 +93,9 @@ void fpu_free(struct task_struct *t)
     if (t->thread.fpu_state)
         kmem_cache_free(t->thread.fpu_alloc_base, t->thread.fpu_state);
     t->thread.fpu_state = NULL;
-    for (unsigned i = 0; i < nr_cpus_online; i++)
-        if (cpus[i].fpu_owner == t)
-            cpus[i].fpu_owner = NULL;
 }
 
+// This CPU's registers hold t's state, and no other CPU's do any more.
 static void own(struct cpu *c, struct task_struct *t)
 {
     c->fpu_owner = t;
@@ -131,10 +132,8 @@ void fpu_reset_current(void)
 void fpu_switch(struct task_struct *prev, struct task_struct *next)
 {
     struct cpu *c = this_cpu();
-    if (prev->thread.fpu_state && !(prev->flags & PF_KTHREAD)) {
+    if (prev->thread.fpu_state && !(prev->flags & PF_KTHREAD)) // its own: it ran here
         state_save(prev->thread.fpu_state);
-        own(c, prev);
-    }
     bool there = c->fpu_owner == next && next->thread.fpu_cpu == c->id;
     if (next->thread.fpu_state && !(next->flags & PF_KTHREAD) && !there) {
         state_restore(next->thread.fpu_state);

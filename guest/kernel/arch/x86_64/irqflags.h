@@ -33,6 +33,11 @@ static inline bool irqs_disabled(void)
 {
     return !(local_save_flags() & 0x200);
 }
+static inline void __attribute__((noreturn)) cpu_halt(void)
+{
+    for (;;)
+        __asm__ volatile("cli\n hlt" ::: "memory");
+}
 static inline void cpu_relax(void)
 {
     __asm__ volatile("pause" ::: "memory");

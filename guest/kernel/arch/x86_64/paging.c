@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-// Kernel page tables, page-table walks for everybody, TLB maintenance, CR3.
+// Kernel page tables, page-table walks for everybody, the kernel's root.
 #include "arch/x86_64/paging.h"
 
 #include "abi/errno.h"
@@ -49,6 +49,17 @@ static u64 table_new(gfp_t gfp)
     return virt_to_phys(t);
 }
 
+// Somebody else may have been faster: the entry that stands there now.
+static pte_t table_link(pte_t *e, pte_t fresh)
+{
+    pte_t found = 0;
+    if (__atomic_compare_exchange_n(e, &found, fresh, false, __ATOMIC_ACQ_REL, __ATOMIC_ACQUIRE))
+        return fresh;
+    atomic64_dec(&mem_pagetable_pages);
+    free_page(table_of(fresh));
+    return found;
+}
+
 // The entry of `level` for va; tables above are made when `flags` (their entry bits) is not 0.
 // NULL: absent, or no memory.
 static pte_t *walk(pte_t *pgd, u64 va, int level, u64 flags, gfp_t gfp)
@@ -63,8 +74,7 @@ static pte_t *walk(pte_t *pgd, u64 va, int level, u64 flags, gfp_t gfp)
             u64 table = table_new(gfp);
             if (!table)
                 return NULL;
-            v = table | flags;
-            pte_set(e, v);
+            v = table_link(e, table | flags);
         }
         t = table_of(v);
     }
@@ -195,7 +205,6 @@ phys_addr_t kernel_unmap_page(u64 va)
 {
     pte_t *e = walk(kernel_pgd, va, 0, 0, 0);
     pte_t old = e ? pte_get_and_clear(e) : 0;
-    __asm__ volatile("invlpg (%0)" ::"r"(va) : "memory");
     return old & PTE_ADDR_MASK;
 }
 
@@ -217,42 +226,4 @@ volatile void *ioremap(phys_addr_t pa, size_t size)
 void iounmap(volatile void *p)
 {
     vmalloc_release((u64)p & PAGE_MASK);
-}
-
-void tlb_flush_page(struct mm_struct *mm, u64 addr)
-{
-    if (this_cpu_read(active_mm) == mm)
-        __asm__ volatile("invlpg (%0)" ::"r"(addr) : "memory");
-}
-
-void tlb_flush_mm(struct mm_struct *mm)
-{
-    unsigned long flags = local_irq_save();
-    if (this_cpu_read(active_mm) == mm)
-        load_cr3(virt_to_phys(mm->pgd));
-    local_irq_restore(flags);
-}
-
-void tlb_flush_kernel(void)
-{
-    unsigned long flags = local_irq_save(), cr4;
-    if (cpu_features.pge) {
-        __asm__ volatile("mov %%cr4, %0" : "=r"(cr4));
-        __asm__ volatile("mov %0, %%cr4\n mov %1, %%cr4" ::"r"(cr4 & ~0x80UL), "r"(cr4) : "memory");
-    } else {
-        load_cr3(virt_to_phys(this_cpu()->active_mm->pgd));
-    }
-    local_irq_restore(flags);
-}
-
-void mm_switch(struct mm_struct *next)
-{
-    struct cpu *c = this_cpu();
-    if (c->active_mm == next)
-        return;
-    u64 bit = 1UL << c->id;
-    __atomic_and_fetch(&c->active_mm->cpu_bitmap, ~bit, __ATOMIC_SEQ_CST);
-    __atomic_or_fetch(&next->cpu_bitmap, bit, __ATOMIC_SEQ_CST);
-    c->active_mm = next;
-    load_cr3(virt_to_phys(next->pgd));
 }

@@ -105,15 +105,18 @@ pte_t *pte_walk(pte_t *pgd, u64 addr, bool alloc);
 unsigned long pgd_free_user_tables(pte_t *pgd);
 // Kernel mappings (vmalloc, ioremap). 0 or -ENOMEM.
 int kernel_map_page(u64 va, phys_addr_t pa, u64 prot);
-phys_addr_t kernel_unmap_page(u64 va); // returns what was mapped; caller flushes
+phys_addr_t kernel_unmap_page(u64 va); // returns what was mapped; the caller flushes before reuse
 #define PROT_KERNEL_DATA (PTE_PRESENT | PTE_WRITE | PTE_ACCESSED | PTE_DIRTY | PTE_GLOBAL | PTE_NX)
 #define PROT_KERNEL_MMIO (PROT_KERNEL_DATA | PTE_PCD | PTE_PWT)
 // Uncached mapping of device memory; panics never, NULL without memory.
 volatile void *ioremap(phys_addr_t pa, size_t size);
 void iounmap(volatile void *va);
 
-void tlb_flush_page(struct mm_struct *mm, u64 addr); // on every CPU that uses mm
+// On every CPU that has mm loaded; waits for them. Spinlocks may be held that are never taken in
+// interrupts.
+void tlb_flush_page(struct mm_struct *mm, u64 addr);
+void tlb_flush_range(struct mm_struct *mm, u64 start, u64 end); // end 0: everything
 void tlb_flush_mm(struct mm_struct *mm);
-void tlb_flush_kernel(void);
-void mm_switch(struct mm_struct *next); // loads CR3; interrupts off
+void tlb_flush_kernel(u64 start, u64 end); // global entries too, on all CPUs
+void mm_switch(struct mm_struct *next);    // loads CR3; interrupts off
 void paging_init(void);                 // direct map, kernel permissions, all kernel slots

@@ -26,10 +26,11 @@ struct cpu {
     u64 irq_count[256];    // per vector, for /proc/interrupts
     u64 idle_ns;           // time spent in HLT
     struct arch_cpu *arch; // GDT, TSS, IST stacks
-};
+    bool online;           // it has come up
+} __aligned(64);
 
 extern struct cpu cpus[NR_CPUS];
-extern unsigned nr_cpus_online;   // CPUs that run tasks
+extern unsigned nr_cpus_online;   // CPUs that run tasks: 0 .. n-1; grows at boot only
 extern unsigned nr_cpus_possible; // CPUs that the machine has (MADT)
 
 #define this_cpu_read(field)                                                                       \

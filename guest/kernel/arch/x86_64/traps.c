@@ -4,6 +4,7 @@
 #include "abi/signal.h"
 #include "arch/x86_64/arch.h"
 #include "arch/x86_64/paging.h"
+#include "arch/x86_64/smp.h"
 #include "arch/x86_64/thread.h"
 #include "arch/x86_64/uaccess.h"
 #include "lib/printk.h"
@@ -181,6 +182,8 @@ void interrupt_from_kernel(struct pt_regs *regs, unsigned vector)
 
 void interrupt_paranoid(struct pt_regs *regs, unsigned vector)
 {
+    if (vector == 2 && smp_stopping())
+        cpu_halt();
     if (vector == 8 && is_stack_guard(read_cr2()))
         panic_regs(regs, "kernel stack overflow in %s at %#lx", current->comm, read_cr2());
     kernel_fault(regs, vector, regs->orig_ax, read_cr2());

@@ -8,6 +8,8 @@
 #include "arch/x86_64/percpu.h"
 #include "fs/block.h"
 #include "init/init.h"
+#include "lib/math.h"
+#include "lib/printf.h"
 #include "mm/proc_mm.h"
 #include "mm/slab.h"
 #include "syscall/syscall.h"
@@ -52,12 +54,11 @@ static int show_loadavg(struct seq_file *m, void *v)
 
 // User, nice and system time of all processes, dead ones included in their parents' children's time by nobody: the
 // scheduler's idle time is exact, the rest of the time since boot is divided by what the living have used.
-static void cpu_times(u64 *user, u64 *nice, u64 *system, u64 *idle)
+static struct cpu_times times_of_one_cpu(void)
 {
     struct task_struct *p, *t;
     u64 living = 0;
-    *user = *nice = *system = 0;
-    *idle = sched_idle_ns();
+    struct cpu_times sum = {.idle = sched_idle_ns()};
     spin_lock(&tasklist_lock);
     for_each_process(p)
     {
@@ -65,30 +66,66 @@ static void cpu_times(u64 *user, u64 *nice, u64 *system, u64 *idle)
         {
             u64 u, s;
             task_cputime(t, &u, &s);
-            *(task_nice(t) > 0 ? nice : user) += u;
-            *system += s;
+            *(task_nice(t) > 0 ? &sum.nice : &sum.user) += u;
+            sum.system += s;
             living += u + s;
         }
     }
     spin_unlock(&tasklist_lock);
-    u64 busy = ktime_get() > *idle ? ktime_get() - *idle : 0;
-    *system += busy > living ? busy - living : 0;
+    u64 busy = ktime_get() > sum.idle ? ktime_get() - sum.idle : 0;
+    sum.system += busy > living ? busy - living : 0;
+    return sum;
+}
+
+// With several CPUs: each one's ticks say how its time outside idle is shared.
+static struct cpu_times times_of(unsigned cpu)
+{
+    struct cpu_times t;
+    sched_cpu_times(cpu, &t);
+    u64 ticks = t.user + t.nice + t.system, now = ktime_get(), busy = now > t.idle ? now - t.idle : 0;
+    if (!ticks) {
+        t.system = busy;
+        return t;
+    }
+    t.user = mul_div_u64(busy, t.user, ticks);
+    t.nice = mul_div_u64(busy, t.nice, ticks);
+    t.system = busy - t.user - t.nice;
+    return t;
+}
+
+static void put_cpu_line(struct seq_file *m, const char *name, const struct cpu_times *t)
+{
+    seq_printf(m, "%s %llu %llu %llu %llu 0 0 0 0 0 0\n", name, (unsigned long long)(t->user / NS_PER_TICK),
+               (unsigned long long)(t->nice / NS_PER_TICK), (unsigned long long)(t->system / NS_PER_TICK),
+               (unsigned long long)(t->idle / NS_PER_TICK));
+}
+
+static void put_cpu_lines(struct seq_file *m)
+{
+    struct cpu_times each[NR_CPUS], sum = {0};
+    for (unsigned c = 0; c < nr_cpus_online; c++) {
+        each[c] = nr_cpus_online == 1 ? times_of_one_cpu() : times_of(c);
+        sum.user += each[c].user;
+        sum.nice += each[c].nice;
+        sum.system += each[c].system;
+        sum.idle += each[c].idle;
+    }
+    put_cpu_line(m, "cpu ", &sum);
+    for (unsigned c = 0; c < nr_cpus_online; c++) {
+        char name[8];
+        scnprintf(name, sizeof(name), "cpu%u", c);
+        put_cpu_line(m, name, &each[c]);
+    }
 }
 
 static int show_stat(struct seq_file *m, void *v)
 {
-    u64 user, nice, system, idle, interrupts = 0, count, blocked = 0;
-    unsigned number;
-    const char *name;
+    u64 interrupts = 0, blocked = 0;
+    struct irq_source source;
     struct task_struct *p;
-    cpu_times(&user, &nice, &system, &idle);
-    for (int line = 0; line < 2; line++) {
-        seq_printf(m, "%s %llu %llu %llu %llu 0 0 0 0 0 0\n", line ? "cpu0" : "cpu ", (unsigned long long)(user / NS_PER_TICK),
-                   (unsigned long long)(nice / NS_PER_TICK), (unsigned long long)(system / NS_PER_TICK),
-                   (unsigned long long)(idle / NS_PER_TICK));
-    }
-    for (unsigned i = 0; irq_describe(i, &number, &name, &count); i++) {
-        interrupts += count;
+    put_cpu_lines(m);
+    for (unsigned i = 0; irq_describe(i, &source); i++) {
+        interrupts += irq_count(source.vector);
     }
     spin_lock(&tasklist_lock);
     for_each_process(p)
@@ -155,12 +192,24 @@ static int show_cpuinfo(struct seq_file *m, void *v)
 
 static int show_interrupts(struct seq_file *m, void *v)
 {
-    unsigned number;
-    const char *name;
-    u64 count;
-    seq_printf(m, "%11s\n", "CPU0");
-    for (unsigned i = 0; irq_describe(i, &number, &name, &count); i++) {
-        seq_printf(m, "%3u: %10llu   %s\n", number, (unsigned long long)count, name);
+    struct irq_source source;
+    seq_puts(m, "    ");
+    for (unsigned c = 0; c < nr_cpus_online; c++) {
+        char name[8];
+        scnprintf(name, sizeof(name), "CPU%u", c);
+        seq_printf(m, "%s%7s   ", c ? " " : "", name);
+    }
+    seq_puts(m, "\n");
+    for (unsigned i = 0; irq_describe(i, &source); i++) {
+        if (source.label) {
+            seq_printf(m, "%3s:", source.label);
+        } else {
+            seq_printf(m, "%3u:", source.number);
+        }
+        for (unsigned c = 0; c < nr_cpus_online; c++) {
+            seq_printf(m, " %10llu", (unsigned long long)READ_ONCE(cpus[c].irq_count[source.vector]));
+        }
+        seq_printf(m, "   %s\n", source.name);
     }
     return 0;
 }

@@ -2,6 +2,8 @@
 // The files of /proc/PID, formats as proc(5) gives them.
 #include "fs/proc/proc.h"
 
+#include "arch/x86_64/smp.h"
+
 #include "arch/x86_64/regs.h"
 #include "mm/oom.h"
 #include "mm/proc_mm.h"
@@ -152,6 +154,28 @@ static void show_capabilities(struct seq_file *m, struct task_struct *t)
     put_cred(c);
 }
 
+// Ranges, as Linux's bitmaps: "0-2,5".
+static void put_cpu_list(struct seq_file *m, u64 mask)
+{
+    const char *comma = "";
+    for (unsigned first = 0; first < NR_CPUS; first++) {
+        unsigned last = first;
+        if (!(mask >> first & 1)) {
+            continue;
+        }
+        while (mask >> (last + 1) & 1) {
+            last++;
+        }
+        seq_printf(m, "%s%u", comma, first);
+        if (last > first) {
+            seq_printf(m, "-%u", last);
+        }
+        comma = ",";
+        first = last;
+    }
+    seq_putc(m, '\n');
+}
+
 static int show_status(struct seq_file *m, struct task_struct *t)
 {
     struct family f;
@@ -181,8 +205,9 @@ static int show_status(struct seq_file *m, struct task_struct *t)
                (unsigned long long)f.pending.sig, (unsigned long long)f.shared_pending.sig, (unsigned long long)t->blocked.sig,
                (unsigned long long)f.ignored.sig, (unsigned long long)f.caught.sig);
     show_capabilities(m, t);
-    seq_printf(m, "NoNewPrivs:\t%d\nCpus_allowed:\t%llx\nCpus_allowed_list:\t0\n", t->no_new_privs,
-               (unsigned long long)t->cpus_allowed);
+    seq_printf(m, "NoNewPrivs:\t%d\nCpus_allowed:\t%llx\nCpus_allowed_list:\t", t->no_new_privs,
+               (unsigned long long)(t->cpus_allowed & cpu_online_mask()));
+    put_cpu_list(m, t->cpus_allowed & cpu_online_mask());
     seq_printf(m, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n", (unsigned long long)t->nvcsw,
                (unsigned long long)t->nivcsw);
     return 0;
