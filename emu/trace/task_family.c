@@ -81,18 +81,21 @@ void family_name(struct tasks *ts, struct task *t, u64 rsp)
     snprintf(t->name, 16, "%s", slash ? slash + 1 : path); // TASK_COMM_LEN
 }
 
+// One SIGCHLD at a time is pending, and tells of the first child.
 static void tell_parent(struct tasks *ts, const struct task *leader, const struct task_end *end)
 {
     if (leader->parent < 0 || ts->all[leader->parent].born != leader->parent_born) {
         return;
     }
     struct task *parent = &ts->all[leader->parent];
-    if (!parent->ended && !parent->ignores_children && !parent->child_signal.waits) {
-        parent->child_signal = (struct child_signal){.waits = true,
-                                                     .killed = end->killed,
-                                                     .pid = leader->pid,
-                                                     .value = end->value,
-                                                     .uid = leader->uid};
+    struct child_signal *signal =
+        parent->ignores_children ? &parent->handled_child : &parent->child_signal;
+    if (!parent->ended && !parent->child_ignored && !signal->waits) {
+        *signal = (struct child_signal){.waits = true,
+                                        .killed = end->killed,
+                                        .pid = leader->pid,
+                                        .value = end->value,
+                                        .uid = leader->uid};
     }
 }
 
@@ -189,12 +192,21 @@ void family_before_leave(struct tasks *ts, struct task *t)
     }
 }
 
-void family_signal(struct tasks *ts, const struct task_signal *signal)
+void family_signal(struct tasks *ts, struct task *t, struct task_signal *signal,
+                   struct child_signal *child)
 {
     siginfo_t si;
-    if (signal->number == SIGCHLD && tasks_read(ts, signal->siginfo, &si, sizeof(si)) &&
-        si.si_signo == SIGCHLD && (si.si_code == CLD_KILLED || si.si_code == CLD_DUMPED)) {
-        found_dead(ts, si.si_pid, si.si_status);
+    struct task *leader = &ts->all[t->leader];
+    bool filled = tasks_read(ts, signal->siginfo, &si, sizeof(si)) && si.si_signo == signal->number;
+    if (signal->number == SIGCHLD) {
+        *child = leader->handled_child;
+        leader->handled_child.waits = false;
+        signal->child = !filled && child->waits ? child : NULL;
+        if (filled && (si.si_code == CLD_KILLED || si.si_code == CLD_DUMPED)) {
+            found_dead(ts, si.si_pid, si.si_status);
+        }
+    } else if (!filled && leader->sent == signal->number) {
+        signal->sender = leader->sent_by;
     }
 }
 

@@ -379,7 +379,8 @@ static void came_back(struct tasks *ts, const struct probe_event *event)
     if (handler) {
         struct task_signal signal = {.number = (int)regs.gpr[CPU_RDI],
                                      .siginfo = regs.gpr[CPU_RSI]};
-        family_signal(ts, &signal);
+        struct child_signal told;
+        family_signal(ts, t, &signal, &told);
         for (unsigned i = 0; i < ts->listener_count; i++) {
             ts->listeners[i].signal(ts->listeners[i].ctx, t, &signal);
         }

@@ -28,6 +28,7 @@ struct task {
     u32 uid;
     u64 blocked;                      // signal mask, as far as its calls tell
     struct child_signal child_signal; // leader only
+    struct child_signal handled_child; // the same, for a handler that may be told nothing
     int sent, sent_by;                // the last signal that kill() sent it, and who
     char name[32];                    // of its program, "" if not known
     u64 call_steps;                   // the kernel's work for the running call, so far
@@ -51,8 +52,8 @@ enum task_return {
 struct task_signal {
     int number;
     u64 siginfo;                      // address; 0: none was written, or see child
-    const struct child_signal *child; // inferred
-    int sender;                       // of a signal that killed, 0: not known
+    const struct child_signal *child; // inferred, as is the sender
+    int sender;                       // pid, 0: not known
 };
 
 // How a task ended.

@@ -82,7 +82,10 @@ void family_name(struct tasks *ts, struct task *t, u64 rsp); // from a new image
 void family_exits(struct tasks *ts, struct task *t, bool whole_process, int status);
 void family_before_leave(struct tasks *ts, struct task *t);
 void family_after_leave(struct tasks *ts, struct task *t);
-void family_signal(struct tasks *ts, const struct task_signal *signal); // before it is told
+// Before it is told: completes what Linux does not write for handlers without SA_SIGINFO. child
+// holds what the signal then refers to.
+void family_signal(struct tasks *ts, struct task *t, struct task_signal *signal,
+                   struct child_signal *child);
 void family_in_user_mode(struct tasks *ts, struct task *t);
 
 #endif

@@ -4,7 +4,6 @@ is committed."""
 import lzma
 import os
 import pathlib
-import shutil
 import stat
 import struct
 import subprocess
@@ -107,18 +106,39 @@ def _entry(number, name, mode, data=b"", device=(0, 0)):
     return head + b"\0" * (-len(head) % 4) + data + b"\0" * (-len(data) % 4)
 
 
-def initramfs(path, init, files=()):
-    """busybox with its usual names, /init with this text, more files as (name, local path)."""
+NAMES = ("sh", "cat", "echo", "ls", "mount", "poweroff", "uname", "true", "ps", "sleep", "wc", "mkdir")
+
+
+def _rows(init, files):
     rows = [(name, stat.S_IFDIR | 0o755, b"", (0, 0)) for name in ("bin", "dev", "proc", "sys", "root", "tmp")]
     rows.append(("dev/console", stat.S_IFCHR | 0o600, b"", (5, 1)))
     rows.append(("dev/null", stat.S_IFCHR | 0o666, b"", (1, 3)))
     rows.append(("bin/busybox", stat.S_IFREG | 0o755, pathlib.Path(BUSYBOX).read_bytes(), (0, 0)))
     rows.append(("init", stat.S_IFREG | 0o755, init.encode(), (0, 0)))
     rows += [(name, stat.S_IFREG | 0o755, pathlib.Path(local).read_bytes(), (0, 0)) for name, local in files]
-    rows += [(f"bin/{name}", stat.S_IFLNK | 0o777, b"busybox", (0, 0))
-             for name in ("sh", "cat", "echo", "ls", "mount", "poweroff", "uname", "true", "ps", "sleep", "wc", "mkdir")]
-    archive = b"".join(_entry(i + 1, *row) for i, row in enumerate(rows)) + _entry(0, "TRAILER!!!", 0)
-    pathlib.Path(path).write_bytes(archive)
+    return rows + [(f"bin/{name}", stat.S_IFLNK | 0o777, b"busybox", (0, 0)) for name in NAMES]
+
+
+def initramfs(path, init, files=()):
+    """busybox with its usual names, /init with this text, more files as (name, local path)."""
+    archive = b"".join(_entry(i + 1, *row) for i, row in enumerate(_rows(init, files)))
+    pathlib.Path(path).write_bytes(archive + _entry(0, "TRAILER!!!", 0))
+    return path
+
+
+def folder(path, init, files=()):
+    """The same files as a folder, for root's chroot."""
+    for name, mode, data, device in _rows(init, files):
+        target = pathlib.Path(path) / name
+        if stat.S_ISDIR(mode):
+            target.mkdir(parents=True)
+        elif stat.S_ISLNK(mode):
+            target.symlink_to(data.decode())
+        elif stat.S_ISCHR(mode):
+            os.mknod(target, mode, os.makedev(*device))
+        else:
+            target.write_bytes(data)
+            target.chmod(mode & 0o777)
     return path
 
 
