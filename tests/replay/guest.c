@@ -14,6 +14,7 @@
 #define KERNEL_MAX (64 << 20)
 #define LONG_WAIT_NS 30000000 // the guest has done what it was told to
 #define RAM_BYTES (128 << 20)
+#define SMALL_RAM_BYTES (16 << 20) // for kernels of our own
 
 static void must(struct status s)
 {
@@ -133,7 +134,11 @@ void guest_open(struct guest *g, const struct guest_files *files, enum tlb_geome
 {
     *g = (struct guest){.files = files, .text = text, .typing_polls = 3};
     struct tree_changes changes = {
-        .mem_bytes = RAM_BYTES, .exec = exec, .bootargs = exec ? "console=ttyS2" : ""};
+        .mem_bytes = files->cpus ? SMALL_RAM_BYTES : RAM_BYTES,
+        .cpus = files->cpus,
+        .exec = exec,
+        .bootargs = exec ? "console=ttyS2" : "",
+    };
     must(tree_prepare(&g->tree, tree_builtin, tree_builtin_size, "built-in", &changes));
     struct host live = {.serial = {{&line_ops, g}, {&silent_ops, g}, {&silent_ops, g}},
                         .door = {&door_ops, g}};

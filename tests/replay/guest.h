@@ -13,6 +13,7 @@ struct guest_files {
     u8 *kernel;
     size_t kernel_size;
     struct posix_block *image; // NULL: no disk
+    unsigned cpus; // 0: one
 };
 
 struct guest {
