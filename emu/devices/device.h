@@ -38,6 +38,8 @@ struct device_bus {
     u32 isa_irq_claimed;                               // BIT(n): a device drives it
     // Address line 20 of the CPUs: it passes while any gate's pin is high, or if nothing ever drives one.
     struct irq_line a20;
+    struct irq_line isa_gate;       // set by the HPET: it decides what IRQs 0 and 8 (pin) drive
+    struct irq_line ioapic_pin[24]; // set by the IOAPIC: pins that are no ISA interrupts
     // Set by interrupt controllers for each other while the board is built.
     struct irq_line pic_output;                                       // 8259 INTR -> LINT0
     u8 (*pic_acknowledge)(void *pic);                                 // INTA of the 8259 pair
@@ -57,6 +59,9 @@ struct device_bus {
 // Connects isa_irq to isa_to_pic and isa_to_ioapic. The machine calls it on its zeroed device_bus,
 // before any create().
 void device_bus_init(struct device_bus *bus);
+
+// What an ISA interrupt drives, past the gate.
+void isa_irq_drive(struct device_bus *bus, unsigned n, bool level);
 
 struct device_class {
     const char *name;       // for people: "uart16550"

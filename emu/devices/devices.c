@@ -91,11 +91,20 @@ void device_set_a20(const struct device *dev, enum device_a20_gate gate, bool op
     irq_set(&pin, open);
 }
 
-static void isa_irq_set(void *ctx, unsigned pin, bool level)
+void isa_irq_drive(struct device_bus *bus, unsigned n, bool level)
+{
+    irq_set(&bus->isa_to_pic[n], level);
+    irq_set(&bus->isa_to_ioapic[n], level);
+}
+
+static void isa_irq_set(void *ctx, unsigned n, bool level)
 {
     struct device_bus *bus = ctx;
-    irq_set(&bus->isa_to_pic[pin], level);
-    irq_set(&bus->isa_to_ioapic[pin], level);
+    if (bus->isa_gate.set && (n == 0 || n == 8)) {
+        bus->isa_gate.set(bus->isa_gate.ctx, n, level);
+    } else {
+        isa_irq_drive(bus, n, level);
+    }
 }
 
 void device_bus_init(struct device_bus *bus)

@@ -40,6 +40,31 @@ struct host_block {
     const char *serial; // for IDENTIFY
 };
 
+// What a person does. A key is named by its scan code of set 2, those behind an E0 prefix as 0xE000 |
+// code; HOST_KEY_PAUSE has no other name. Repeats of a held key are the host's.
+enum host_input_kind { HOST_INPUT_KEY, HOST_INPUT_MOUSE };
+#define HOST_KEY_PAUSE 0xE114
+
+struct host_input_event {
+    enum host_input_kind kind;
+    u16 key;
+    bool pressed;
+    s16 dx, dy, dz; // right, up, towards the user
+    u8 buttons;     // bits: left, right, middle, fourth, fifth; as they are now
+};
+
+struct host_input_ops {
+    // The next event of a kind. False: there is none now; ready() will be called at a boundary when
+    // there is.
+    bool (*read)(void *ctx, enum host_input_kind kind, struct host_input_event *event);
+    void (*set_ready)(void *ctx, void (*ready)(void *dev), void *dev);
+};
+
+struct host_input {
+    const struct host_input_ops *ops; // NULL: nobody there
+    void *ctx;
+};
+
 #define HOST_IDLE_FOREVER UINT64_MAX
 
 // The door itself: what the outside wants now, and how idle time passes.
@@ -65,6 +90,7 @@ struct host_door {
 struct host {
     struct host_serial serial[4];
     struct host_block disk[4];
+    struct host_input input;
     struct host_door door;
     u64 rtc_base_s; // Unix time at vtime 0
     u64 seed;

@@ -80,7 +80,7 @@ static void pic_level(void **state)
 {
     struct fixture *f = *state;
     pic_initialise(f);
-    assert_int_equal(in(f, 0x4D1, 1), 0x0C); // elcr-reset: IRQ 10 and 11
+    assert_int_equal(in(f, 0x4D1, 1), 0x0E); // elcr-reset: IRQ 9, 10 and 11
     out(f, 0x4D0, 0xFF, 1);
     assert_int_equal(in(f, 0x4D0, 1), 0xF8); // IRQ 0-2 cannot be level
     out(f, 0x4D0, 0x20, 1);

@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: MIT
 // The PCI host bridge: configuration mechanism #1 at CF8/CFC (PCI Local Bus 3.0, 3.2.2.3.2),
 // function 00:00.0, the routing of INTA-INTD to ISA interrupts, and the reset control register that
-// lies between the two at CF9 (ICH9 data sheet, 13.7.5).
+// lies between the two at CF9 (ICH9 data sheet, 13.7.5). Where the tree names a place for it (viv,ecam),
+// configuration space is in memory, too (PCI Express Base 3.0, 7.2.2), of bus 0.
 #include "devices/device.h"
 
 #include <libfdt.h>
 
 #define CONFIG_ENABLE UINT32_C(0x80000000)
+#define ECAM_BYTES (UINT64_C(1) << 20) // 4 KiB for each function of a bus
 enum { RESET_CONTROL = 1, RST_CPU = 1 << 2, RESET_WRITABLE = 0x0E }; // RESET_CONTROL: offset of CF9
 
 struct pci_host {
@@ -68,6 +70,20 @@ static void pci_host_write(void *ctx, u64 offset, u64 value, unsigned size)
                          size);
     }
 }
+
+static u64 ecam_read(void *ctx, u64 offset, unsigned size)
+{
+    struct device *dev = ctx;
+    return pci_config_read(dev->bus->pci, (unsigned)(offset >> 12), offset & 0xFFF, size);
+}
+
+static void ecam_write(void *ctx, u64 offset, u64 value, unsigned size)
+{
+    struct device *dev = ctx;
+    pci_config_write(dev->bus->pci, (unsigned)(offset >> 12), offset & 0xFFF, (u32)value, size);
+}
+
+static const struct io_ops ecam_ops = {ecam_read, ecam_write, 4};
 
 static const struct io_ops pci_host_ops = {pci_host_read, pci_host_write, 4};
 
@@ -131,6 +147,10 @@ static struct status pci_host_create(struct device *dev, const void *fdt, int no
     }
     if (status_ok(&s)) {
         s = io_space_add(dev->bus->ports, base, length, &pci_host_ops, dev, "pci-config");
+    }
+    u32 ecam = device_cell(fdt, node, "viv,ecam", 0);
+    if (status_ok(&s) && ecam) {
+        s = io_space_add(dev->bus->mmio, ecam, ECAM_BYTES, &ecam_ops, dev, "pci-ecam");
     }
     if (status_ok(&s)) {
         s = wires_create(dev, fdt, node);

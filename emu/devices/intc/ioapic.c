@@ -160,6 +160,9 @@ static struct status ioapic_create(struct device *dev, const void *fdt, int node
             dev->bus->isa_to_ioapic[irq] = (struct irq_line){pin_set, dev, irq ? irq : 2};
         }
     }
+    for (unsigned pin = 16; pin < PINS; pin++) {
+        dev->bus->ioapic_pin[pin] = (struct irq_line){pin_set, dev, pin};
+    }
     dev->bus->apic_eoi_broadcast = eoi;
     dev->bus->apic_eoi_ctx = dev;
     u64 base, length;

@@ -1,25 +1,69 @@
 // SPDX-License-Identifier: MIT
-// The ACPI PM1a blocks, the control block named first in the tree, then the event block of status
-// and enable (ACPI 6.5, 4.8.3.1 and 4.8.3.2). Soft-off (_S5) is SLP_TYP 0; the other sleep types do
-// not exist here, and writing them does nothing.
+// The ACPI fixed hardware (ACPI 6.5, 4.8.1 to 4.8.3): the PM1a blocks, the power management timer, the
+// system control interrupt. In the tree: control block, event block of status and enable, and, if there
+// is one, the timer. Soft-off (_S5) is SLP_TYP 0; the other sleep types do not exist here, and writing
+// them does nothing. Buttons and the RTC have no status here: nothing presses them.
 #include "devices/device.h"
+
+#include <libfdt.h>
 
 enum {
     PM1_STATUS = 0, PM1_ENABLE = 2, PM1_CONTROL = 4, // inside here, not in the port space
     CONTROL_SCI_EN = 1, CONTROL_SLP_TYP = 7 << 10, CONTROL_SLP_EN = 1 << 13,
     CONTROL_WRITABLE = 1 << 1 | CONTROL_SLP_TYP, // BM_RLD, SLP_TYP; GBL_RLS and SLP_EN read as 0
-    STATUS_CLEARABLE = 1 << 0 | 1 << 4 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10 | 1 << 15,
+    STATUS_TMR = 1 << 0, ENABLE_TMR = 1 << 0,
     ENABLE_WRITABLE = 1 << 0 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10,
+    TIMER_BITS = 24, // TMR_VAL_EXT is not set
 };
+#define TIMER_HZ 3579545
 
 struct acpi_power {
-    u16 status, enable, control;
+    u16 enable, control;
+    u64 carries_seen; // how often the timer's top bit had changed when TMR_STS was last clear
+    u64 carry_ns;     // when it changes next, while that interrupts
+    // Wiring.
+    struct irq_line sci;
+    unsigned carry_event;
 };
+
+static u64 timer_ticks(const struct device *dev)
+{
+    return vclock_ticks(vclock_ns(dev->bus->clock), TIMER_HZ);
+}
+
+// TMR_STS is set whenever the timer's most significant bit changes (4.8.2.1).
+static u64 timer_carries(const struct device *dev)
+{
+    return timer_ticks(dev) >> (TIMER_BITS - 1);
+}
+
+static u16 status_now(const struct device *dev)
+{
+    const struct acpi_power *a = dev->state;
+    return timer_carries(dev) != a->carries_seen ? STATUS_TMR : 0;
+}
+
+static void interrupt_update(struct device *dev)
+{
+    struct acpi_power *a = dev->state;
+    bool level = status_now(dev) & a->enable & ENABLE_TMR;
+    irq_set(&a->sci, level && (a->control & CONTROL_SCI_EN));
+    u64 next = (timer_carries(dev) + 1) << (TIMER_BITS - 1);
+    bool wanted = (a->enable & ENABLE_TMR) && !level;
+    event_set(dev->bus->events, a->carry_event,
+              wanted ? vclock_ns_of_ticks(next, TIMER_HZ) : EVENT_NEVER);
+}
+
+static void carry_fire(void *ctx, u64 deadline_ns)
+{
+    interrupt_update(ctx);
+}
 
 static u64 acpi_power_read(void *ctx, u64 offset, unsigned size)
 {
-    const struct acpi_power *a = ((struct device *)ctx)->state;
-    const u16 registers[3] = {a->status, a->enable, a->control};
+    const struct device *dev = ctx;
+    const struct acpi_power *a = dev->state;
+    const u16 registers[3] = {status_now(dev), a->enable, a->control};
     u64 value = 0;
     for (unsigned i = 0; i < size && offset + i < 6; i++) {
         u64 at = offset + i;
@@ -52,7 +96,7 @@ static void acpi_power_write(void *ctx, u64 offset, u64 value, unsigned size)
     }
     switch (offset) {
     case PM1_STATUS:
-        a->status &= (u16)~(value & STATUS_CLEARABLE);
+        a->carries_seen = value & STATUS_TMR ? timer_carries(dev) : a->carries_seen;
         break;
     case PM1_ENABLE:
         a->enable = (u16)(value & ENABLE_WRITABLE);
@@ -61,6 +105,7 @@ static void acpi_power_write(void *ctx, u64 offset, u64 value, unsigned size)
         control_write(dev, (u16)value);
         break;
     }
+    interrupt_update(dev);
 }
 
 static u64 control_block_read(void *ctx, u64 offset, unsigned size)
@@ -73,12 +118,26 @@ static void control_block_write(void *ctx, u64 offset, u64 value, unsigned size)
     acpi_power_write(ctx, PM1_CONTROL + offset, value, size);
 }
 
+static u64 timer_read(void *ctx, u64 offset, unsigned size)
+{
+    return (timer_ticks(ctx) & (BIT(TIMER_BITS) - 1)) >> (8 * offset);
+}
+
+static void timer_write(void *ctx, u64 offset, u64 value, unsigned size)
+{
+}
+
 static const struct io_ops event_ops = {acpi_power_read, acpi_power_write, 2};
 static const struct io_ops control_ops = {control_block_read, control_block_write, 2};
+static const struct io_ops timer_ops = {timer_read, timer_write, 4};
 
 static struct status acpi_power_create(struct device *dev, const void *fdt, int node)
 {
+    struct acpi_power *a = dev->state;
     u64 base, length;
+    a->carry_ns = EVENT_NEVER;
+    const struct event carry = {&a->carry_ns, carry_fire, dev, "acpi timer"};
+    a->carry_event = event_add(dev->bus->events, &carry);
     struct status s = device_reg(dev, fdt, node, &base, &length);
     if (status_ok(&s)) {
         s = io_space_add(dev->bus->ports, base, 2, &control_ops, dev, "acpi-pm1a-control");
@@ -89,18 +148,32 @@ static struct status acpi_power_create(struct device *dev, const void *fdt, int 
     if (status_ok(&s)) {
         s = io_space_add(dev->bus->ports, base, 4, &event_ops, dev, "acpi-pm1a-events");
     }
+    if (status_ok(&s)) {
+        struct status timer = device_reg_at(dev, fdt, node, 2, &base, &length);
+        s = status_ok(&timer)
+                ? io_space_add(dev->bus->ports, base, 4, &timer_ops, dev, "acpi-timer")
+                : s;
+    }
+    if (status_ok(&s) && fdt_getprop(fdt, node, "interrupts", NULL)) {
+        s = device_irq(dev, fdt, node, 0, &a->sci);
+    }
     return s;
 }
 
 static void acpi_power_reset(struct device *dev)
 {
-    *(struct acpi_power *)dev->state = (struct acpi_power){.control = CONTROL_SCI_EN};
+    struct acpi_power *a = dev->state;
+    a->enable = 0;
+    a->control = CONTROL_SCI_EN;
+    a->carries_seen = timer_carries(dev);
+    interrupt_update(dev);
 }
 
 static const struct field acpi_power_fields[] = {
-    FIELD(struct acpi_power, status),
     FIELD(struct acpi_power, enable),
     FIELD(struct acpi_power, control),
+    FIELD_AS(struct acpi_power, carries_seen, FIELD_DECIMAL),
+    FIELD_AS(struct acpi_power, carry_ns, FIELD_DECIMAL),
     FIELD_END,
 };
 
