@@ -5,7 +5,7 @@
 #include "base/memory.h"
 #include "frontends/session_internal.h"
 #include "isa/coverage.h"
-#include "machine/boot_elf.h"
+#include "machine/boot.h"
 #include "machine/tree.h"
 
 #include <stdlib.h>
@@ -76,7 +76,7 @@ static struct status load(struct session *s)
         .initrd = {b->initrd, b->initrd_size, b->initrd_path},
         .command_line = tree_bootargs(b->tree),
     };
-    return boot_elf(s->machine, &params);
+    return boot_load(s->machine, &params);
 }
 
 static struct status open_door(struct session *s, const struct run_options *o, struct host *host)

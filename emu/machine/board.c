@@ -3,6 +3,7 @@
 // in tree order.
 #include "base/memory.h"
 #include "machine/machine_internal.h"
+#include "machine/tree.h"
 
 #include <libfdt.h>
 #include <stdlib.h>
@@ -19,12 +20,6 @@ static bool is_structure(const void *tree, int node)
     }
     const char *type = fdt_getprop(tree, node, "device_type", NULL);
     return type && (strcmp(type, "cpu") == 0 || strcmp(type, "memory") == 0);
-}
-
-static bool is_disabled(const void *tree, int node)
-{
-    const char *status = fdt_getprop(tree, node, "status", NULL);
-    return status && strcmp(status, "okay") != 0 && strcmp(status, "ok") != 0;
 }
 
 static struct device *add_device(struct machine *m, const struct device_class *class,
@@ -67,18 +62,9 @@ static struct status create_node(struct machine *m, const void *tree, int node)
 struct status board_create(struct machine *m, const void *tree)
 {
     int depth = 0;
-    int skip_below = 0; // depth of a disabled node whose children are skipped; 0: none
-    for (int node = fdt_next_node(tree, -1, &depth); node >= 0 && depth >= 0;
-         node = fdt_next_node(tree, node, &depth)) {
-        if (skip_below && depth > skip_below) {
-            continue;
-        }
-        skip_below = 0;
-        if (is_disabled(tree, node)) {
-            skip_below = depth;
-            continue;
-        }
-        struct status s = depth ? create_node(m, tree, node) : status_success();
+    for (int node = tree_next_enabled(tree, -1, &depth); node >= 0;
+         node = tree_next_enabled(tree, node, &depth)) {
+        struct status s = create_node(m, tree, node);
         if (!status_ok(&s)) {
             return s;
         }

@@ -251,6 +251,57 @@ u64 tree_seed(const void *tree)
     return seed;
 }
 
+static bool is_disabled(const void *tree, int node)
+{
+    const char *status = fdt_getprop(tree, node, "status", NULL);
+    return status && strcmp(status, "okay") != 0 && strcmp(status, "ok") != 0;
+}
+
+int tree_next_enabled(const void *tree, int node, int *depth)
+{
+    node = fdt_next_node(tree, node, depth);
+    while (node >= 0 && *depth >= 0 && is_disabled(tree, node)) {
+        int disabled = *depth;
+        do {
+            node = fdt_next_node(tree, node, depth);
+        } while (node >= 0 && *depth > disabled);
+    }
+    return *depth < 0 ? -FDT_ERR_NOTFOUND : node;
+}
+
+int tree_find(const void *tree, const char *compatible)
+{
+    int depth = 0;
+    int node = tree_next_enabled(tree, -1, &depth);
+    while (node >= 0 && fdt_node_check_compatible(tree, node, compatible) != 0) {
+        node = tree_next_enabled(tree, node, &depth);
+    }
+    return node;
+}
+
+bool tree_reg(const void *tree, int node, unsigned index, u64 *base, u64 *length)
+{
+    int parent = fdt_parent_offset(tree, node);
+    int ac = parent < 0 ? -1 : fdt_address_cells(tree, parent);
+    int sc = parent < 0 ? -1 : fdt_size_cells(tree, parent);
+    int bytes = 0;
+    const fdt32_t *reg = fdt_getprop(tree, node, "reg", &bytes);
+    if (!reg || ac < 1 || ac > 2 || sc < 0 || sc > 2 || bytes / (4 * (ac + sc)) <= (int)index) {
+        return false;
+    }
+    reg += (ac + sc) * (int)index;
+    *base = cell_value(reg, ac);
+    *length = cell_value(reg + ac, sc);
+    return true;
+}
+
+u32 tree_cell(const void *tree, int node, const char *property, unsigned index, u32 fallback)
+{
+    int bytes = 0;
+    const fdt32_t *cells = node < 0 ? NULL : fdt_getprop(tree, node, property, &bytes);
+    return cells && bytes / 4 > (int)index ? fdt32_to_cpu(cells[index]) : fallback;
+}
+
 const char *tree_bootargs(const void *tree)
 {
     int chosen = fdt_path_offset(tree, "/chosen");

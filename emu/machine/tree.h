@@ -46,6 +46,16 @@ u64 tree_cpu_hz(const void *tree, const char *property, u64 fallback);
 // /chosen/rng-seed, 0 if there is none.
 u64 tree_seed(const void *tree);
 
+// The next node in tree order, those that are disabled and what is below them left out. Starts with
+// node -1 and *depth 0; negative at the end.
+int tree_next_enabled(const void *tree, int node, int *depth);
+// The first such node that is compatible, negative if there is none.
+int tree_find(const void *tree, const char *compatible);
+// The index-th pair of the node's reg. False: it has none.
+bool tree_reg(const void *tree, int node, unsigned index, u64 *base, u64 *length);
+// The index-th cell of a property, or the fallback.
+u32 tree_cell(const void *tree, int node, const char *property, unsigned index, u32 fallback);
+
 // /chosen/bootargs, "" if there are none. Points into the tree.
 const char *tree_bootargs(const void *tree);
 

@@ -3,7 +3,7 @@
 #include "boot.h"
 
 #include "base/memory.h"
-#include "machine/boot_elf.h"
+#include "machine/boot.h"
 #include "machine/tree.h"
 
 #include <stdarg.h>
@@ -93,7 +93,7 @@ void boot_open(struct boot *b, const char *kernel, const char *rootfs, const cha
     struct boot_params params = {.kernel = {bytes, size, kernel},
                                  .tree = {tree, tree_size(tree), "tree"},
                                  .command_line = tree_bootargs(tree)};
-    must(boot_elf(b->m, &params));
+    must(boot_load(b->m, &params));
     free(bytes);
     free(tree);
     b->symbols = symbols_create();

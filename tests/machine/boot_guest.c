@@ -3,7 +3,7 @@
 #include "boot_guest.h"
 
 #include "base/memory.h"
-#include "machine/boot_elf.h"
+#include "machine/boot.h"
 #include "machine/tree.h"
 
 #include <stdio.h>
@@ -92,7 +92,7 @@ void open_guest(struct guest *g, const struct boot_files *f, enum tlb_geometry t
                                  .initrd = {f->initrd.bytes, f->initrd.size, "initrd"},
                                  .tree = {tree, tree_size(tree), "tree"},
                                  .command_line = tree_bootargs(tree)};
-    must(boot_elf(g->m, &params));
+    must(boot_load(g->m, &params));
     free(tree);
 }
 

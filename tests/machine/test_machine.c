@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The machine as a whole: exact stops, determinism, hash, snapshots, errors.
 #include "base/memory.h"
-#include "machine/boot_elf.h"
+#include "machine/boot.h"
 #include "machine/machine.h"
 #include "machine/tree.h"
 
@@ -72,7 +72,7 @@ static void open_machine(struct fixture *f, enum tlb_geometry tlb, bool chaos)
     struct boot_params params = {.kernel = {kernel, kernel_size, "ticker"},
                                  .tree = {tree, tree_size(tree), "tree"},
                                  .command_line = tree_bootargs(tree)};
-    s = boot_elf(f->m, &params);
+    s = boot_load(f->m, &params);
     if (!status_ok(&s)) {
         fail_msg("%s", s.text);
     }
@@ -112,7 +112,7 @@ static void test_boots_again(void **state)
         machine_reset(f.m);
         machine_clear_memory(f.m);
         struct boot_params params = {.kernel = {kernel, kernel_size, "ticker"}, .command_line = ""};
-        struct status s = boot_elf(f.m, &params);
+        struct status s = boot_load(f.m, &params);
         assert_true(status_ok(&s));
     }
     f.used = 0;
@@ -241,7 +241,7 @@ static void test_chaos_differs_and_repeats(void **state)
 static struct status boot_bytes(struct machine *m, const u8 *bytes, size_t size)
 {
     struct boot_params params = {.kernel = {bytes, size, "bad"}, .command_line = ""};
-    return boot_elf(m, &params);
+    return boot_load(m, &params);
 }
 
 // Every cut of the file and a thousand damaged headers: an error or a loaded kernel, never a crash.

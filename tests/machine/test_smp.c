@@ -2,7 +2,7 @@
 // Several CPUs, as a machine: exact stops, the schedule in hash and snapshot, no matter how a run is
 // cut up or what is cached. The guest is tests/ring0/smp.c.
 #include "base/memory.h"
-#include "machine/boot_elf.h"
+#include "machine/boot.h"
 #include "machine/machine.h"
 #include "machine/tree.h"
 
@@ -38,7 +38,7 @@ static struct machine *open_machine(unsigned cpus, enum tlb_geometry tlb, u64 ch
         fail_msg("%s", s.text);
     }
     struct boot_params params = {.kernel = {kernel, kernel_size, "smp"}, .command_line = ""};
-    s = boot_elf(m, &params);
+    s = boot_load(m, &params);
     assert_true(status_ok(&s));
     assert_int_equal(machine_cpu_count(m), cpus);
     free(tree);

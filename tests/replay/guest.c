@@ -4,7 +4,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
-#include "machine/boot_elf.h"
+#include "machine/boot.h"
 #include "machine/tree.h"
 
 #include <stdio.h>
@@ -126,7 +126,7 @@ static struct status boot(void *ctx)
     g->boots++;
     machine_reset(g->m);
     machine_clear_memory(g->m);
-    return boot_elf(g->m, &params);
+    return boot_load(g->m, &params);
 }
 
 void guest_open(struct guest *g, const struct guest_files *files, enum tlb_geometry tlb,
