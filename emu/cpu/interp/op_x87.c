@@ -68,11 +68,13 @@ static void remainder_of(struct cpu_fpu *fpu, enum x87_op op)
 {
     struct x87_value result;
     if (x87_is_empty(fpu, 0) || x87_is_empty(fpu, 1)) {
+        fpu->fsw &= (u16)~X87_C2; // nothing remains to be done
         x87_arithmetic(fpu, 0, op, x87_st(fpu, 0), NULL, true, 0, 0);
         return;
     }
     u16 status = x87_run(op, fpu->fcw, x87_st(fpu, 0), x87_st(fpu, 1), &result);
-    store_with_codes(fpu, status, X87_CC, &result);
+    // Without a quotient there are no bits of it.
+    store_with_codes(fpu, status, x87_is_nan(&result) ? X87_C1 | X87_C2 : X87_CC, &result);
 }
 
 enum trigonometry { SINE, COSINE, SINE_AND_COSINE, TANGENT };

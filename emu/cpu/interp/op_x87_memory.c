@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // x87 instructions with a memory operand: arithmetic, loads, stores, control word and environment.
 #include "cpu/interp/x87_stack.h"
+#include "cpu/segment.h"
 
 static bool memory_operand(struct cpu *cpu, const struct insn *insn, void *bytes, unsigned size,
                            bool write, u64 *linear)
@@ -115,32 +116,72 @@ static void set_tags(struct cpu_fpu *fpu, u16 tags)
     }
 }
 
-// FNSTENV (28 bytes) and FNSAVE (108 bytes), in the 32-bit protected-mode format (SDM 1 figure
-// 8-9).
+// The environment's seven words in the format of operand size and mode (SDM 1 figures 8-9 to 8-12):
+// real and virtual-8086 mode have linear pointers, and the opcode beside them.
+static void get_environment(const struct cpu *cpu, unsigned size, u32 words[7])
+{
+    const struct cpu_fpu *fpu = &cpu->fpu;
+    u32 fip = (u32)fpu->fip, fdp = (u32)fpu->fdp;
+    words[0] = fpu->fcw, words[1] = fpu->fsw, words[2] = full_tags(fpu);
+    words[3] = fip, words[4] = (u32)fpu->fop << 16 | fpu->fcs;
+    words[5] = fdp, words[6] = fpu->fds;
+    if (cpu_paragraphs(cpu)) {
+        words[3] &= 0xFFFF, words[4] = (fip >> 16) << 12 | fpu->fop;
+        words[5] &= 0xFFFF, words[6] = (fdp >> 16) << 12;
+    }
+    for (unsigned i = 0; size == 4 && i < 7; i++) {
+        bool half = i < 3 || (i == 6 && !cpu_paragraphs(cpu));
+        words[i] |= half ? 0xFFFF0000u : 0;
+    }
+}
+
+static void set_environment(struct cpu *cpu, unsigned size, const u32 words[7])
+{
+    struct cpu_fpu *fpu = &cpu->fpu;
+    fpu->fcw = (u16)((words[0] & 0x1F7F) | 0x40), fpu->fsw = (u16)words[1];
+    if (cpu_paragraphs(cpu)) {
+        fpu->fip = (u16)words[3] | (u64)(words[4] >> 12 & 0xFFFF) << 16;
+        fpu->fdp = (u16)words[5] | (u64)(words[6] >> 12 & 0xFFFF) << 16;
+        fpu->fop = words[4] & 0x7FF, fpu->fcs = fpu->fds = 0;
+    } else {
+        fpu->fip = words[3], fpu->fdp = words[5];
+        fpu->fcs = (u16)words[4], fpu->fds = (u16)words[6];
+        fpu->fop = size == 4 ? (words[4] >> 16) & 0x7FF : 0;
+    }
+    set_tags(fpu, (u16)words[2]);
+}
+
+// Operand size of FNSTENV and its like: 4, or 2 for an environment of 14 bytes.
+static unsigned environment_width(const struct insn *insn)
+{
+    return insn->width == 1 ? 2 : 4;
+}
+
+// FNSTENV (14 or 28 bytes) and FNSAVE (80 more).
 static bool op_save_environment(struct cpu *cpu, const struct insn *insn, bool all)
 {
     struct cpu_fpu *fpu = &cpu->fpu;
     u8 image[112] = {0};
-    unsigned size = all ? 108 : 28;
+    unsigned width = environment_width(insn), size = 7 * width + (all ? 80 : 0);
     u64 linear;
-    u32 words[7] = {0xFFFF0000u | fpu->fcw,         0xFFFF0000u | fpu->fsw,
-                    0xFFFF0000u | full_tags(fpu),   (u32)fpu->fip,
-                    (u32)fpu->fop << 16 | fpu->fcs, (u32)fpu->fdp,
-                    0xFFFF0000u | fpu->fds};
+    u32 words[7];
     if (!x87_ready(cpu, false) || !operand_ea(cpu, insn, size, true, &linear)) {
         return false;
     }
-    memcpy(image, words, 28);
-    for (unsigned i = 0; i < 8; i++) {
-        memcpy(image + 28 + i * 10, x87_st(fpu, i), 10);
+    get_environment(cpu, width, words);
+    for (unsigned i = 0; i < 7; i++) {
+        memcpy(image + i * width, &words[i], width);
     }
-    for (unsigned at = 0; at < size; at += 4) {
-        if (!operand_probe_write(cpu, insn, linear + at, 4)) {
+    for (unsigned i = 0; i < 8; i++) {
+        memcpy(image + 7 * width + i * 10, x87_st(fpu, i), 10);
+    }
+    for (unsigned at = 0; at < size; at += width) {
+        if (!operand_probe_write(cpu, insn, linear + at, width)) {
             return false;
         }
     }
-    for (unsigned at = 0; at < size; at += 4) {
-        if (!operand_write(cpu, insn, linear + at, image + at, 4)) {
+    for (unsigned at = 0; at < size; at += width) {
+        if (!operand_write(cpu, insn, linear + at, image + at, width)) {
             return false;
         }
     }
@@ -157,27 +198,27 @@ static bool op_load_environment(struct cpu *cpu, const struct insn *insn, bool a
 {
     struct cpu_fpu *fpu = &cpu->fpu;
     u8 image[112];
-    u32 words[7];
-    unsigned size = all ? 108 : 28;
+    u32 words[7] = {0};
+    unsigned width = environment_width(insn), size = 7 * width + (all ? 80 : 0);
     u64 linear;
     if (!x87_ready(cpu, true) || !operand_ea(cpu, insn, size, false, &linear)) {
         return false;
     }
-    for (unsigned at = 0; at < size; at += 4) {
-        if (!operand_read(cpu, insn, linear + at, image + at, 4)) {
+    for (unsigned at = 0; at < size; at += width) {
+        if (!operand_read(cpu, insn, linear + at, image + at, width)) {
             return false;
         }
     }
-    memcpy(words, image, 28);
-    fpu->fcw = (u16)((words[0] & 0x1F7F) | 0x40), fpu->fsw = (u16)words[1];
-    fpu->fip = words[3], fpu->fcs = (u16)words[4], fpu->fop = (words[4] >> 16) & 0x7FF;
-    fpu->fdp = words[5], fpu->fds = (u16)words[6];
+    for (unsigned i = 0; i < 7; i++) {
+        memcpy(&words[i], image + i * width, width);
+    }
+    fpu->fsw = (u16)words[1]; // with TOP, by which the registers are named
     for (unsigned i = 0; all && i < 8; i++) {
         struct x87_value value = {{0}};
-        memcpy(value.bytes, image + 28 + i * 10, 10);
+        memcpy(value.bytes, image + 7 * width + i * 10, 10);
         x87_set_st(fpu, i, &value);
     }
-    set_tags(fpu, (u16)words[2]);
+    set_environment(cpu, width, words);
     x87_update_summary(fpu);
     return true;
 }

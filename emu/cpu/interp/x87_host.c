@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: MIT
-// The x87 operations whose results the SDM fixes to the bit, on the host's own x87, fully masked.
+// The x87 operations whose results the SDM fixes to the bit, on the host's own x87. Overflow and underflow are unmasked
+// when the guest's are, for their results differ then (SDM 1 8.5.4, 8.5.5); what is pending is cleared before any
+// instruction that would wait for it, so that the host never sees an exception.
 #include "cpu/interp/x87.h"
 
 #include <string.h>
 
 #include "base/check.h"
 
-// Exceptions masked, the guest's precision and rounding control kept.
+// Exceptions masked but those two, the guest's precision and rounding control kept.
 static u16 host_control(u16 guest)
 {
-    return (u16)((guest & 0x0F00) | 0x7F);
+    const u16 kept = 0x0F00 | X87_OE | X87_UE;
+    return (u16)((guest & kept) | (0x7F & ~kept));
 }
 
 // Loads b, then a (so ST0 = a, ST1 = b), runs the bytes, pops the result, leaves the host's x87 as
@@ -146,14 +149,14 @@ u16 x87_load(enum x87_format format, u16 control, const void *memory, struct x87
 
 #define STORE(op)                                                                                  \
     __asm__ volatile(                                                                              \
-        "fninit\n\tfldt %[a]\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfnclex\n\tfldcw %[old]"   \
-        : [m] "=m"(value), [sw] "=m"(sw)                                                           \
-        : [a] "m"(*a), [cw] "m"(cw), [old] "m"(old)                                                \
+        "fninit\n\tfldt %[a]\n\tfldcw %[cw]\n\t" op "\n\tfnstsw %[sw]\n\tfninit"                  \
+        : [m] "+m"(value), [sw] "=m"(sw)                                                           \
+        : [a] "m"(*a), [cw] "m"(cw)                                                                \
         : "st", "st(1)", "st(2)", "st(3)", "st(4)", "st(5)", "st(6)", "st(7)", "memory")
 
 u16 x87_store(enum x87_format format, u16 control, const struct x87_value *a, void *memory)
 {
-    u16 cw = host_control(control), old = 0x37F, sw = 0;
+    u16 cw = host_control(control), sw = 0;
     struct {
         u8 bytes[16];
     } value = {{0}};

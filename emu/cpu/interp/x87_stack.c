@@ -21,7 +21,7 @@ void x87_pop(struct cpu_fpu *fpu)
     x87_rotate(fpu, 1);
 }
 
-static bool is_nan(const struct x87_value *v)
+bool x87_is_nan(const struct x87_value *v)
 {
     u64 significand;
     memcpy(&significand, v->bytes, 8);
@@ -39,6 +39,10 @@ void x87_update_summary(struct cpu_fpu *fpu)
 // unmasked exception that is found before the operation, nothing may be stored.
 bool x87_take_status(struct cpu_fpu *fpu, u16 status, u16 codes)
 {
+    if (status & ~fpu->fcw & (X87_IE | X87_DE | X87_ZE)) {
+        status &= (u16)~(X87_OE | X87_UE | X87_PE); // what was not computed was not rounded
+        status &= status & X87_SF ? 0xFFFF : (u16)~X87_C1;
+    }
     fpu->fsw = (u16)((fpu->fsw & ~codes) | (status & codes) | (status & (X87_EXCEPTIONS | X87_SF)));
     x87_update_summary(fpu);
     return !(status & ~fpu->fcw & (X87_IE | X87_DE | X87_ZE));
@@ -83,8 +87,8 @@ void x87_push(struct cpu_fpu *fpu, const struct x87_value *value, u16 status)
             return;
         }
         x87_constant(X87_INDEFINITE, fpu->fcw, &result);
-    } else if (!x87_take_status(fpu, status, X87_C1)) {
-        return;
+    } else if (!x87_take_status(fpu, status, X87_C1) && (status & ~fpu->fcw & X87_IE)) {
+        return; // a denormal is loaded even if that is not masked
     }
     x87_rotate(fpu, -1);
     x87_set_st(fpu, 0, &result);
@@ -95,7 +99,7 @@ void x87_push(struct cpu_fpu *fpu, const struct x87_value *value, u16 status)
 static u16 without_masked_denormal(u16 status, u16 loading, const struct x87_value *a,
                                    const struct x87_value *b)
 {
-    bool stronger = (status & (X87_IE | X87_ZE)) || is_nan(a) || is_nan(b);
+    bool stronger = (status & (X87_IE | X87_ZE)) || x87_is_nan(a) || x87_is_nan(b);
     return (loading & X87_DE) && stronger ? (u16)(status & ~X87_DE) : status;
 }
 
@@ -151,7 +155,7 @@ void x87_group(struct cpu_fpu *fpu, unsigned reg, const struct x87_value *b, boo
         x87_compare(fpu, b, b_empty, false, loading, reg == 3);
         return;
     }
-    if ((loading & X87_IE) && !x87_is_empty(fpu, 0) && is_nan(x87_st(fpu, 0)) &&
+    if ((loading & X87_IE) && !x87_is_empty(fpu, 0) && x87_is_nan(x87_st(fpu, 0)) &&
         (x87_st(fpu, 0)->bytes[7] & 0x40)) {
         x87_take_status(
             fpu, loading,

@@ -48,6 +48,8 @@ void x87_rotate(struct cpu_fpu *fpu, int by); // TOP += by
 void x87_pop(struct cpu_fpu *fpu);
 void x87_reset(struct cpu_fpu *fpu); // FNINIT
 
+bool x87_is_nan(const struct x87_value *v);
+
 // ES and B follow the unmasked flags.
 void x87_update_summary(struct cpu_fpu *fpu);
 
