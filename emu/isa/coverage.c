@@ -23,7 +23,7 @@ void coverage_end(u64 *counts)
         return;
     }
     char *path = xasprintf("%s/%d.%p", folder ? folder : ".", (int)getpid(), (void *)counts);
-    FILE *f = fopen(path, "w");
+    FILE *f = fopen(path, "a"); // the name may come again
     for (unsigned op = 1; f && op < X86_OP_COUNT; op++) {
         if (counts[op]) {
             fprintf(f, "%s %llu\n", x86_op_info[op].name, (unsigned long long)counts[op]);
