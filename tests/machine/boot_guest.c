@@ -78,7 +78,10 @@ void open_guest(struct guest *g, const struct boot_files *f, enum tlb_geometry t
 {
     memset(g, 0, sizeof(*g));
     void *tree;
-    struct tree_changes changes = {.mem_bytes = 256 << 20, .exec = f->exec, .bootargs = f->append};
+    struct tree_changes changes = {.mem_bytes = 256 << 20,
+                                   .cpus = f->cpus,
+                                   .exec = f->exec,
+                                   .bootargs = f->append};
     must(tree_prepare(&tree, tree_builtin, tree_builtin_size, "built-in", &changes));
     struct host host = {.serial = {{&serial_ops, g}, {&serial_ops, g}, {&serial_ops, g}}};
     if (f->image) {

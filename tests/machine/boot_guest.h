@@ -17,6 +17,7 @@ struct boot_files {
     struct blob kernel, initrd;
     struct posix_block *image; // NULL: no disk
     const char *append, *exec;
+    unsigned cpus; // 0: one
 };
 
 struct guest {

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: MIT
-// test_restore KERNEL DISK|- [INITRD [APPEND]]: record = restore over a boot of a real kernel. At
+// test_restore KERNEL DISK|- [INITRD|- [APPEND [CPUS]]]: record = restore over a boot of a real kernel. At
 // several points a snapshot is taken, the run goes on, and is repeated from the snapshot, in the
 // same machine and in a second one: the state hashes and the output are the same.
 #include "base/check.h"
 #include "boot_guest.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define POINTS 12
@@ -73,9 +74,11 @@ static int repeat(struct guest *a, struct point *p, u64 start, u64 end, u64 hash
 int main(int argc, char **argv)
 {
     CHECK(argc >= 3);
-    boot_files_read(&files, argv[1], argv[2], argc > 3 ? argv[3] : NULL);
+    boot_files_read(&files, argv[1], argv[2], argc > 3 && strcmp(argv[3], "-") ? argv[3] : NULL);
     files.append = argc > 4 ? argv[4] : files.append;
-    files.exec = "ls -lR / | wc -l; sleep 1; ps; true | cat";
+    files.cpus = argc > 5 ? (unsigned)atoi(argv[5]) : 0;
+    files.exec = files.cpus ? "for i in 1 2 3 4; do ls -l /bin | sort | wc -l & done; wait; sleep 1; ps"
+                            : "ls -lR / | wc -l; sleep 1; ps; true | cat";
     struct guest whole;
     open_guest(&whole, &files, TLB_FULL);
     struct machine_result result = machine_run(whole.m, UINT64_MAX);
