@@ -18,22 +18,25 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_CPUS = 8, PAGE = 4096 };
+enum { MAX_CPUS = 8, PAGE = 4096, RUN_MS = 300 };
 static int cpus, bad;
 static char *self;
-
-static void check(int good, const char *what)
-{
-    printf("%s - %s\n", good ? "ok" : "not ok", what);
-    fflush(stdout);
-    bad |= !good;
-}
 
 static double now_ms(clockid_t clock)
 {
     struct timespec t;
     clock_gettime(clock, &t);
     return (double)t.tv_sec * 1e3 + (double)t.tv_nsec / 1e6;
+}
+
+static void check(int good, const char *what)
+{
+    static double last;
+    double now = now_ms(CLOCK_MONOTONIC);
+    printf("%s - %s (%.0f ms)\n", good ? "ok" : "not ok", what, last ? now - last : 0);
+    last = now;
+    fflush(stdout);
+    bad |= !good;
 }
 
 static int pin(pid_t pid, int cpu)
@@ -105,12 +108,12 @@ static void part_parallel(void)
         if (pids[i])
             continue;
         double start = now_ms(CLOCK_MONOTONIC);
-        while (now_ms(CLOCK_MONOTONIC) - start < 1000)
+        while (now_ms(CLOCK_MONOTONIC) - start < RUN_MS)
             ;
         used[i] = now_ms(CLOCK_PROCESS_CPUTIME_ID) / (now_ms(CLOCK_MONOTONIC) - start);
         _exit(0);
     }
-    usleep(500000);
+    usleep(RUN_MS * 500);
     unsigned seen = 0;
     for (int i = 0; i < cpus; i++)
         seen |= 1u << cpu_of(pids[i]);

@@ -1,0 +1,42 @@
+#!/usr/bin/python3
+# SPDX-License-Identifier: MIT
+"""fern with several CPUs on viv: parallel work that checks itself, the same run twice, varied schedules."""
+import pathlib
+import subprocess
+import tempfile
+
+import vivtest as t
+
+SEEDS = range(1, 11) if t.LEVEL == "all" else (1,)
+
+
+def work(*options):
+    with tempfile.TemporaryDirectory() as folder:
+        program = pathlib.Path(folder) / "smp_work"
+        subprocess.run(["musl-gcc", "-static", "-O1", "-Wall", "-Wextra", "-Werror", "-pthread", "-o", str(program),
+                        str(t.TOP / "tests/boot/smp_work.c")], check=True)
+        with t.Image(f"{program}:/t/smp_work") as image:
+            r = t.run_exec("/t/smp_work 4", "--smp", "4", "--disk", f"{image.path},snapshot", "--stats", *options)
+    t.expect(r.returncode == 0 and b"smp_work: passed" in r.stdout, f"{options}: {r.stdout!r} {r.stderr[-1500:]!r}")
+    return r
+
+
+def test_the_same_run_twice():
+    a, b = work(), work()
+    t.expect_equal(b.stdout, a.stdout, "output")
+    t.expect_equal(t.stats(b)["state_hash"], t.stats(a)["state_hash"], "final state")
+
+
+def test_under_other_schedules():
+    """With lock order, owners and sleeping while atomic checked on every lock that the work takes."""
+    for seed in SEEDS:
+        work("--chaos", seed, "--kernel", t.BUILD / "fern-debug")
+
+
+def test_fewer_cpus_asked_for():
+    r = t.run_exec("nproc; grep Cpus_allowed_list /proc/self/status", "--smp", "4", "--append", "maxcpus=3")
+    t.expect_equal(r.stdout.split(), [b"3", b"Cpus_allowed_list:", b"0-2"], "CPUs")
+
+
+if __name__ == "__main__":
+    t.main(globals())
