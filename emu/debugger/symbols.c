@@ -83,13 +83,15 @@ static void read_segments(struct symbol_object *o)
     }
 }
 
+#define RANK_FUNCTION 4
+
 static u8 name_rank(const GElf_Sym *sym)
 {
     u8 rank = GELF_ST_BIND(sym->st_info) == STB_LOCAL ? 0 : 1;
     switch (GELF_ST_TYPE(sym->st_info)) {
     case STT_FUNC:
     case STT_GNU_IFUNC:
-        return rank + 4;
+        return rank + RANK_FUNCTION;
     case STT_OBJECT:
         return rank + 2;
     default:
@@ -555,6 +557,28 @@ void symbols_each_name(struct symbols *s, const char *prefix,
             if (!strncmp(o->names[k].name, prefix, length)) {
                 fn(ctx, o->names[k].name);
             }
+        }
+    }
+}
+
+void symbols_each(struct symbols *s, void (*fn)(void *ctx, const struct symbol_row *row), void *ctx)
+{
+    for (unsigned i = 0; i < s->object_count; i++) {
+        const struct symbol_object *o = s->objects[i];
+        size_t above = 0; // the first name at a higher address
+        for (size_t k = 0; k < o->name_count; k++) {
+            const struct name_row *row = &o->names[k];
+            while (above < o->name_count && o->names[above].start <= row->start) {
+                above++;
+            }
+            struct symbol_row out = {.name = row->name,
+                                     .address = row->start + o->bias,
+                                     .size = row->size,
+                                     .function = row->rank >= RANK_FUNCTION};
+            if (!out.size && above < o->name_count) {
+                out.size = o->names[above].start - row->start;
+            }
+            fn(ctx, &out);
         }
     }
 }

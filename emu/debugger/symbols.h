@@ -73,6 +73,15 @@ u64 symbols_after_prologue(struct symbols *s, u64 function);
 void symbols_each_name(struct symbols *s, const char *prefix,
                        void (*fn)(void *ctx, const char *name), void *ctx);
 
+// Every name with its address, file by file in the order of addresses.
+struct symbol_row {
+    const char *name;
+    u64 address, size; // 0: not known
+    bool function;
+};
+void symbols_each(struct symbols *s, void (*fn)(void *ctx, const struct symbol_row *row),
+                  void *ctx);
+
 // Types, for reading the guest kernel's structures: offset and size of "member" or
 // "member.inner[3]" of "struct name"; false if no file has such a thing. Kernels are asked first.
 struct symbol_member {

@@ -6,6 +6,7 @@
 #include "frontends/cmd_diff.h"
 #include "frontends/cmd_replay.h"
 #include "frontends/cmd_run.h"
+#include "frontends/cmd_symbols.h"
 #include "frontends/cmd_trace.h"
 
 #include <stdio.h>
@@ -22,6 +23,7 @@ static const struct command commands[] = {
     {"debug", cmd_debug, "the debugger: forwards, backwards, on a terminal, for gdb (viv debug --help)"},
     {"diff", cmd_diff, "where two recorded runs part: viv diff A B"},
     {"replay", cmd_replay, "repeat a recorded run exactly (viv replay --help)"},
+    {"symbols", cmd_symbols, "a Linux kernel's names, for gdb: viv symbols bzImage|vmlinux|System.map OUT"},
     {"trace", cmd_trace, "what happened in a recorded run, and assertions about it (viv trace --help)"},
 };
 

@@ -257,14 +257,13 @@ def scenario_monitor():
     expect("no command" in do("monitor nonsense"), "nonsense is accepted")
     to_compete()
     where = step_number()
+    do(f"source {os.environ['VIV_GDB_HOOKS']}")
     do(f"monitor seek {where - 100}")
-    do("maintenance flush register-cache")
     expect(step_number() == where - 100, "the seek is not seen")
     do("stepi")
     expect(step_number() == where - 99, "not going on from there")
     expect("interrupt" in do("monitor transitions"), "no transitions")
     do("monitor seek 1000")  # before there are tasks
-    do("maintenance flush register-cache")
     expect(step_number() == 1000 and number("$cpl") == 0, "not before there are tasks")
     to_compete()
 

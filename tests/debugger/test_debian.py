@@ -182,19 +182,24 @@ def gdb(b, *commands, symbols=()):
 
 def test_gdb_back_from_a_fault():
     with Boot() as b:
-        text = gdb(b, "monitor catch fault if [$rsp] & 4 && $pid > 1", "continue",
+        subprocess.run([str(t.VIV), "symbols", debian.kernel(), b.folder / "names"], check=True)
+        text = gdb(b, "monitor catch fault if ([$rsp] & 0x14) == 4 && $pid > 1", "continue",
                    "printf \"fault %lx ring %d\\n\", $cr2, $cpl", "reverse-stepi", "printf \"cause %lx ring %d\\n\", $rip, $cpl",
                    "x/i $rip", "info threads", "stepi", "printf \"again %lx ring %d\\n\", $cr2, $cpl",
                    "monitor delete", "catch syscall openat", "continue", "printf \"call %d\\n\", $orig_rax", "monitor bt",
-                   "continue", "printf \"gives %d\\n\", $rax", "monitor tasks")
+                   "continue", "printf \"gives %d\\n\", $rax", "delete", "tbreak do_sys_openat2", "continue", "info symbol $rip",
+                   symbols=[f"file {b.folder / 'names'}"])
         fault = re.search(r"fault ([0-9a-f]+) ring 0", text)
         t.expect(fault, text)
         t.expect(re.search(r"cause [0-9a-f]{1,12} ring 3", text), text)
+        t.expect(re.search(r"=> 0x[0-9a-f]+:\t.*\(", text), text)  # an access to memory
         t.expect(f"again {fault[1]} ring 0" in text, text)
         t.expect(re.search(r"Thread .*\(.*kthreadd \(kernel\)", text), text)
         t.expect("(call to syscall openat)" in text and "call 257" in text, text)
         t.expect("(returned from syscall openat)" in text and re.search(r"gives \d+", text), text)
         t.expect(re.search(r"entry_SYSCALL_64.*user mode", text, re.S), text)
+        t.expect(re.search(r"in asm_exc_page_fault \(\)", text) and re.search(r"^do_sys_openat2( \+ \d+)? in section", text, re.M),
+                 text)
 
 
 def host_calls(folder):

@@ -99,6 +99,7 @@ class Client:
 
 def environment(viv, scenario):
     return dict(os.environ, VIV_GDB_SOCKET=viv.socket, VIV_GDB_PROGRAM=str(PROGRAM), VIV_GDB_SCENARIO=scenario,
+                VIV_GDB_HOOKS=str(TOP / "tools" / "gdb" / "viv.gdb"),
                 LC_ALL="C", HOME=str(FOLDER))
 
 
