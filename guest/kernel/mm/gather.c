@@ -11,7 +11,7 @@ void gather_start(struct mmu_gather *g, struct mm_struct *mm)
     g->tables = false;
 }
 
-void gather_flush(struct mmu_gather *g)
+static void flush_tlbs(struct mmu_gather *g)
 {
     if (g->tables)
         tlb_flush_mm(g->mm);
@@ -20,6 +20,11 @@ void gather_flush(struct mmu_gather *g)
     g->start = ~0UL;
     g->end = 0;
     g->tables = false;
+}
+
+void gather_flush(struct mmu_gather *g)
+{
+    flush_tlbs(g);
     if (g->nr) {
         release_pages(g->pages, g->nr);
         g->nr = 0;
@@ -58,7 +63,7 @@ static struct page *zap_present(struct vm_area_struct *vma, pte_t *pte, u64 addr
 static u64 zap_table(struct mmu_gather *g, struct vm_area_struct *vma, pte_t *pte, u64 addr,
                      u64 end, const struct zap_details *details)
 {
-    bool full = false;
+    bool full = false, written = false;
 
     spin_lock(&g->mm->page_table_lock);
     for (; addr < end && !full; addr += PAGE_SIZE, pte++) {
@@ -71,13 +76,19 @@ static u64 zap_table(struct mmu_gather *g, struct vm_area_struct *vma, pte_t *pt
 
             if (pte_read(pte) == 0 && pte_hw_present(e))
                 gather_range(g, addr);
-            if (p)
+            if (p) {
+                written |= pte_hw_present(e) && pte_write(e) && !PageAnon(p);
                 full = gather_add(g, p);
+            }
         } else if (!details) { // a swap entry
             pte_get_and_clear(pte);
             mm_add(g->mm, MM_SWAPENTS, -1);
         }
     }
+    // Another CPU may go on writing through its TLB to a file's page that reverse mapping does not
+    // lead to us any more: write-back would clean the page, and the write be lost.
+    if (written)
+        flush_tlbs(g);
     spin_unlock(&g->mm->page_table_lock);
     return addr;
 }

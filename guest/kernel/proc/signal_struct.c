@@ -131,8 +131,8 @@ void put_sighand(struct sighand_struct *s)
 
 struct sighand_struct *lock_task_sighand(struct task_struct *t, unsigned long *flags)
 {
-    // Interrupts stay off between the read and the lock, so that the deferred free cannot run in
-    // between; exec and release_task change the pointer under the lock.
+    // Interrupts stay off between the read and the lock: defer_free waits for that; exec and
+    // release_task change the pointer under the lock.
     for (;;) {
         unsigned long f = local_irq_save();
         struct sighand_struct *s = __atomic_load_n(&t->sighand, __ATOMIC_ACQUIRE);

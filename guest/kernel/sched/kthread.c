@@ -4,6 +4,7 @@
 #include "sched/kthread.h"
 
 #include "abi/sched.h"
+#include "arch/x86_64/smp.h"
 #include "lib/bitops.h"
 #include "lib/printf.h"
 #include "lib/printk.h"
@@ -138,6 +139,7 @@ void do_exit_kthread(void)
 
 static LIST_HEAD(work_list);
 static LIST_HEAD(deferred_list);
+#define BATCH_NS (2 * NSEC_PER_MSEC)
 static bool deferred_asked;        // the thread was woken for the list
 static DEFINE_SPINLOCK(work_lock); // both lists; interrupts off
 static DECLARE_WAIT_QUEUE_HEAD(work_wait);
@@ -209,6 +211,30 @@ static void run_work(void)
     spin_unlock_irqrestore(&work_lock, flags);
 }
 
+// Those who look at such an object without a reference have preemption or interrupts off. A CPU
+// that was interrupted with neither has let go of all that it had found before.
+static void note_quiet(void *arg)
+{
+    if (!(preempt_count() & (PREEMPT_HARDIRQ - 1)))
+        __atomic_or_fetch((u64 *)arg, BIT(smp_processor_id()), __ATOMIC_SEQ_CST);
+}
+
+static void wait_for_lookups(void)
+{
+    u64 quiet = 0;
+    while (nr_cpus_online > 1) {
+        preempt_disable();
+        quiet |= BIT(smp_processor_id()); // nobody is preempted in a lookup
+        u64 left = cpu_online_mask() & ~quiet;
+        if (left)
+            smp_call_many(left, note_quiet, &quiet);
+        preempt_enable();
+        if (!(cpu_online_mask() & ~READ_ONCE(quiet)))
+            return;
+        msleep(1);
+    }
+}
+
 static void run_deferred(void)
 {
     LIST_HEAD(mine);
@@ -217,6 +243,7 @@ static void run_deferred(void)
     list_splice_init(&deferred_list, &mine);
     deferred_asked = false;
     spin_unlock_irqrestore(&work_lock, flags);
+    wait_for_lookups();
     struct deferred *d, *next;
     list_for_each_entry_safe(d, next, &mine, entry) d->free(d);
 }
@@ -236,6 +263,10 @@ static int deferred_thread(void *unused)
     (void)unused;
     for (;;) {
         wait_event_state(deferred_wait, READ_ONCE(deferred_asked), TASK_INTERRUPTIBLE, 0);
+        if (nr_cpus_online > 1) { // disturb the other CPUs for many at once
+            set_current_state(TASK_INTERRUPTIBLE);
+            schedule_deadline(ktime_get() + BATCH_NS);
+        }
         run_deferred();
     }
     return 0;

@@ -31,8 +31,8 @@ static inline void work_init(struct work_struct *w, void (*fn)(struct work_struc
 bool schedule_work(struct work_struct *w); // any context; false if already queued
 void flush_work(struct work_struct *w);    // waits until it is not queued or running
 
-// Frees later, when no lookup can still hold the pointer (today: from the kdeferred thread). Any
-// context.
+// Frees later, from the kdeferred thread: when every CPU has been seen with preemption and
+// interrupts on, so that a lookup with either off needs no reference. Any context.
 struct deferred {
     struct list_head entry;
     void (*free)(struct deferred *d);
