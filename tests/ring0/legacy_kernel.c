@@ -4,6 +4,8 @@
 
 u32 tss[26];
 const char *name, *start;
+bool quiet;
+u32 outcome;
 
 void print_place(const char *title, u32 value)
 {
@@ -21,6 +23,10 @@ void print_place(const char *title, u32 value)
 
 void trap(struct trap *t)
 {
+    if (quiet) {
+        outcome = t->vector == VECTOR_DONE ? OUTCOME_DONE : t->vector << 16 | (t->error & 0xFFFF);
+        leave();
+    }
     print(name);
     if (t->vector == VECTOR_DONE) {
         print_item(": done eax=", t->eax);

@@ -23,6 +23,9 @@ int main(void);
 
 extern u32 tss[26];
 extern const char *name, *start; // of the test under way
+extern bool quiet;               // nothing is printed: outcome has vector << 16 | error code
+extern u32 outcome;
+#define OUTCOME_DONE 0xFFFFFFFF
 
 static inline void wrmsr(u32 msr, u32 value)
 {
