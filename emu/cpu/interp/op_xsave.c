@@ -273,7 +273,11 @@ static bool op_xgetbv(struct cpu *cpu, const struct insn *insn)
     if (index > (cpu_has(cpu, FEATURE_xgetbv1) ? 1u : 0u)) {
         return raise_gp(cpu, 0);
     }
-    u64 value = index ? cpu->xcr0 & xinuse(cpu, register_count(insn)) : cpu->xcr0;
+    u64 value = cpu->xcr0;
+    if (index) { // MXCSR counts as SSE's here, as for XSAVEC
+        u64 sse = cpu->fpu.mxcsr != MXCSR_INITIAL ? XCR0_SSE : 0;
+        value &= xinuse(cpu, register_count(insn)) | sse;
+    }
     cpu->gpr[CPU_RAX] = (u32)value;
     cpu->gpr[CPU_RDX] = value >> 32;
     return true;
