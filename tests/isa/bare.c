@@ -65,6 +65,11 @@ static void make_descriptors(struct bare *b)
 
 struct bare *bare_create(enum tlb_geometry geometry)
 {
+    return bare_create_model(geometry, "v3");
+}
+
+struct bare *bare_create_model(enum tlb_geometry geometry, const char *model)
+{
     struct bare *b = xcalloc(1, sizeof(*b));
     struct status s = physmem_create(&b->mem, BARE_RAM_BYTES);
     CHECK(status_ok(&s));
@@ -75,7 +80,7 @@ struct bare *bare_create(enum tlb_geometry geometry)
     make_page_tables(b);
     make_descriptors(b);
     struct cpu_config config = {
-        .model = "v3", // all that is implemented
+        .model = model,
         .mmu = b->mmu,
         .mem = b->mem,
         .ports = b->ports,

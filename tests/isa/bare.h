@@ -34,7 +34,8 @@ struct bare {
     struct cpu *cpu;
 };
 
-struct bare *bare_create(enum tlb_geometry geometry);
+struct bare *bare_create(enum tlb_geometry geometry); // with all that is implemented
+struct bare *bare_create_model(enum tlb_geometry geometry, const char *model);
 void bare_destroy(struct bare *b);
 
 // Rights of the page at linear (BARE_USER and above).
