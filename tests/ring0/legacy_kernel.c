@@ -10,7 +10,7 @@ u32 outcome;
 void print_place(const char *title, u32 value)
 {
     print(title);
-    if (value - (u32)start < 256) {
+    if (value - (u32)start < 512) {
         print("+");
         print_hex(value - (u32)start);
     } else if (value - WINDOW < 0x10000) {

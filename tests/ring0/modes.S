@@ -154,5 +154,41 @@ code16_end:
 snippet back
     movl %ebx, %eax
     DONE
+snippet in_low_memory           // what was copied to REAL_BASE
+    ljmp $KERNEL_CS, $REAL_BASE
+
+// Copied to REAL_BASE, for this kernel lies in an odd megabyte: address line 20 closed at port 92 and at the 8042, then
+// opened. EBX: what was read and written through the alias, what that did below, what is left above.
+    .globl a20_begin, a20_end
+    .macro wait_8042
+8:  inb $0x64, %al
+    testb $2, %al
+    jnz 8b
+    .endm
+a20_begin:
+    movl $0xA, WINDOW_FRAME
+    movl $0xB, WINDOW_FRAME + 0x100000
+    inb $0x92, %al
+    andb $0xFC, %al
+    outb %al, $0x92
+    wait_8042
+    movb $0xDD, %al
+    outb %al, $0x64
+    wait_8042
+    movl WINDOW_FRAME + 0x100000, %ebx
+    movl $0xC, WINDOW_FRAME + 0x100000
+    movb $0xDF, %al
+    outb %al, $0x64
+    wait_8042
+    inb $0x92, %al
+    andb $0xFC, %al
+    orb $2, %al
+    outb %al, $0x92
+    shll $4, %ebx
+    orl WINDOW_FRAME, %ebx
+    shll $4, %ebx
+    orl WINDOW_FRAME + 0x100000, %ebx
+    ljmp $KERNEL_CS, $m_back
+a20_end:
 
     .section .note.GNU-stack, "", @progbits

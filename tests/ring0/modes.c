@@ -16,7 +16,7 @@
 #define EFER 0xC0000080u
 #define NX ((u64)1 << 63)
 
-extern char code16_begin[], code16_end[];
+extern char code16_begin[], code16_end[], a20_begin[], a20_end[];
 static u64 modes_gdt[MODES_GDT_BYTES / 8] __attribute__((aligned(8)));
 static u16 tss16[22];
 
@@ -274,12 +274,24 @@ static u32 make_4level(void)
     return (u32)pml4;
 }
 
+static void copy_low(const char *begin, const char *end)
+{
+    for (const char *p = begin; p < end; p++) {
+        ((volatile char *)REAL_BASE)[p - begin] = *p;
+    }
+}
+
+static void address_line_20(void)
+{
+    load_modes_gdt();
+    copy_low(a20_begin, a20_end);
+    in_kernel("a20", M(in_low_memory), 0);
+}
+
 static void long_mode(void)
 {
     load_modes_gdt();
-    for (const char *p = code16_begin; p < code16_end; p++) {
-        ((volatile char *)REAL_BASE)[p - code16_begin] = *p;
-    }
+    copy_low(code16_begin, code16_end);
     in_kernel("to 64-bit code and back", M(long_mode), make_4level());
     load_modes_gdt();
     in_kernel("by 16-bit code", M(long_to_16), make_4level());
@@ -313,6 +325,7 @@ int main(void)
     reset();
     in_kernel("ud2", S(ud2), 0);
     long_mode();
+    address_line_20();
     formats();
     rights_32bit();
     rights_pae();

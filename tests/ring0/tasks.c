@@ -250,6 +250,70 @@ static void bad_tasks(void)
     bad_task("local breakpoints", &b.eax, 0);
 }
 
+// The switch touches both TSSs and both descriptors: what is missing or read-only faults before anything has changed.
+static void print_fault_of_switch(const char *what)
+{
+    in_kernel(what, S(task_jump), TASK_B);
+    print(what);
+    print_item(", types of both: ", (task_gdt[TSS_SELECTOR / 8] >> 40 & 15) << 4 | (task_gdt[TASK_B / 8] >> 40 & 15));
+    print("\n");
+}
+
+static void paged_tasks(void)
+{
+    u32 *pd = (u32 *)TABLES, *pt = pd + 1024;
+    task_reset(S(task_state));
+    for (unsigned i = 0; i < 1024; i++) {
+        pd[i] = i < 4 ? i << 22 | 0x87 : 0;
+        pt[i] = 0;
+    }
+    pd[WINDOW >> 22] = (u32)pt | 7;
+    WRITE_REG("cr3", pd);
+    WRITE_REG("cr4", 0x10);
+    b.cr3 = (u32)pd;
+    task_gdt[TASK_B / 8] = system_descriptor((void *)(WINDOW + 0xFF0), 103, 0x89);
+    WRITE_REG("cr0", 0x80010011);
+    print_fault_of_switch("tss absent");
+    pt[0] = WINDOW_FRAME | 3;
+    WRITE_REG("cr3", pd);
+    print_fault_of_switch("second page of the tss absent");
+    for (unsigned i = 0; i < sizeof(b); i++) { // half in the one page, half in the other
+        ((volatile u8 *)(WINDOW_FRAME + 0xFF0))[i] = ((u8 *)&b)[i];
+    }
+    pt[1] = (WINDOW_FRAME + 0x1000) | 1;
+    WRITE_REG("cr3", pd);
+    print_fault_of_switch("jump to a tss on two pages, one of them read-only");
+    // The old task's TSS: B saves its state to where it cannot be written.
+    task_reset(S(task_back_to_main));
+    WRITE_REG("cr3", pd);
+    WRITE_REG("cr4", 0x10);
+    b.cr3 = (u32)pd;
+    task_gdt[TASK_B / 8] = system_descriptor((void *)(WINDOW + 0xFF0), 103, 0x89);
+    for (unsigned i = 0; i < sizeof(b); i++) {
+        ((volatile u8 *)(WINDOW_FRAME + 0xFF0))[i] = ((u8 *)&b)[i];
+    }
+    WRITE_REG("cr0", 0x80010011);
+    print_fault_of_switch("state saved to a read-only page");
+    // The first instruction of a task is fetched through its own tables.
+    task_reset(S(task_state));
+    WRITE_REG("cr3", pd);
+    WRITE_REG("cr4", 0x10);
+    u32 *other = pt + 1024;
+    for (unsigned i = 0; i < 1024; i++) {
+        other[i] = i < 4 ? i << 22 | 0x87 : 0;
+    }
+    other[WINDOW >> 22] = (u32)pt | 7;
+    pd[WINDOW >> 22] = 0;
+    pt[0] = WINDOW_FRAME | 3;
+    *(volatile u16 *)WINDOW_FRAME = 0xCD | VECTOR_DONE << 8;
+    b.cr3 = (u32)other;
+    b.eip = WINDOW;
+    b.eax = 0x77;
+    WRITE_REG("cr0", 0x80010011);
+    print_fault_of_switch("tables of the task");
+    WRITE_REG("cr0", 0x11);
+}
+
 static void v86(const char *what, const char *code, u32 flags)
 {
     in_kernel(what, S(enter_v86), flags << 16 | (u32)(code - v86_begin));
@@ -316,6 +380,7 @@ int main(void)
     switches();
     refused();
     bad_tasks();
+    paged_tasks();
     vm86();
     print("end\n");
     end_of_kernel();
