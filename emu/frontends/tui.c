@@ -115,6 +115,9 @@ static void draw_status(struct tui *t)
     int x = tui_print(&t->cells, r, 1, 0, TUI_BAR, "step %s ", step);
     x = tui_text(&t->cells, r, x, 0, (t->regs.cpl == 3 ? TUI_USER : TUI_KERNEL) | TUI_REVERSE,
                  t->regs.cpl == 3 ? " ring 3 user " : " ring 0 kernel ");
+    if (machine_cpu_count(target_machine(t->target)) > 1) {
+        x = tui_print(&t->cells, r, x + 1, 0, TUI_BAR, "cpu %u ", target_cpu(t->target));
+    }
     x = tui_print(&t->cells, r, x + 1, 0, TUI_BAR, "%s", *task ? task : "no task");
     x = tui_print(&t->cells, r, x + 2, 0, TUI_BAR, "cr3 %llx", (unsigned long long)t->regs.cr3);
     if (t->running) {

@@ -42,6 +42,7 @@ static const char help[] =
     "b  breakpoint (address, name)   B  bookmark\n"
     "w  who wrote this byte          m  when was this address mapped\n"
     "y  this system call, step by step, as a report\n"
+    "k  the next CPU, where there are several\n"
     "1-9, Tab  panel                 arrows, PgUp, PgDn, Home, End  scroll it\n"
     "In the timeline: up and down select, Enter goes there in time.\n"
     "i  type to the guest            Ctrl-A  ends that\n"
@@ -369,6 +370,14 @@ static void show_help(struct tui *t)
     t->pager.top = 0;
 }
 
+static void next_cpu(struct tui *t)
+{
+    unsigned cpus = machine_cpu_count(target_machine(t->target));
+    target_select_cpu(t->target, (target_cpu(t->target) + 1) % cpus);
+    tui_stopped(t);
+    tui_say(t, cpus > 1 ? "CPU chosen" : "there is one CPU");
+}
+
 // Keys that need the guest to stand still, and those that do not care.
 static void stopped_key(struct tui *t, int key)
 {
@@ -388,6 +397,8 @@ static void stopped_key(struct tui *t, int key)
         start_running(t);
     } else if (key == 'y') {
         tui_run_command(t, "syscall");
+    } else if (key == 'k') {
+        next_cpu(t);
     } else if (key == '\r' || key == '\n') {
         if (t->panel == TUI_PANEL_timeline && t->selected >= 0) {
             t->busy = true;
