@@ -34,8 +34,8 @@ enum machine_exit {
     MACHINE_EXIT_UNTIL,      // the wanted step was reached
     MACHINE_EXIT_POWER_OFF,  // the guest switched itself off
     MACHINE_EXIT_DEBUG_EXIT, // the guest wrote value to the debug-exit port
-    MACHINE_EXIT_RESET,      // the guest asked for a reset
-    MACHINE_EXIT_SHUTDOWN,   // triple fault; text says where
+    MACHINE_EXIT_RESET,      // the guest asked for a reset (a triple fault with an empty IDT is one)
+    MACHINE_EXIT_SHUTDOWN,   // any other triple fault; text says where
     MACHINE_EXIT_STUCK,      // everything halted, and nothing can ever wake it; text says why
     MACHINE_EXIT_HOST,       // the door wants the run to end
     MACHINE_EXIT_STOPPED,    // a watch or machine_stop_soon() (watch.h); takes precedence

@@ -181,8 +181,15 @@ static struct machine_result device_result(struct machine *m)
     return (struct machine_result){.exit = exits[m->stop_why], .value = m->stop_value};
 }
 
+// A chipset answers a CPU's shutdown with a reset. Nearly always the guest has come to grief, and whoever
+// runs it wants to know where; but an IDT without a single vector is how a system asks for it.
 static struct machine_result shutdown_result(const struct cpu *cpu)
 {
+    struct cpu_regs regs;
+    cpu_get_regs(cpu, &regs);
+    if (regs.idtr_limit == 0) {
+        return (struct machine_result){.exit = MACHINE_EXIT_RESET};
+    }
     struct machine_result result = {.exit = MACHINE_EXIT_SHUTDOWN};
     snprintf(result.text, sizeof(result.text), "%s", cpu_shutdown_reason(cpu));
     return result;

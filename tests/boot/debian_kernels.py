@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Debian's kernels and an initramfs for them. Kernels come from the configured mirror by apt-get download and are kept in
-${XDG_CACHE_HOME:-~/.cache}/viv/kernels; nothing of them is in the repository. As a program: debian.py [FLAVOUR]... fetches."""
+${XDG_CACHE_HOME:-~/.cache}/viv/kernels; nothing of them is in the repository. As a program: debian_kernels.py [FLAVOUR]... fetches."""
 import os
 import pathlib
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
