@@ -7,3 +7,11 @@ end
 document hookpost-monitor
 Registers are read again after every monitor command: it may have gone to another time.
 end
+
+define kernel-names
+    symbol-file $arg0
+    eval "symbol-file -o %#lx $arg0", $lstar - (unsigned long)&entry_SYSCALL_64
+end
+document kernel-names
+kernel-names FILE: a Linux kernel's names (viv symbols KERNEL FILE), for where it has put itself. When it is up.
+end
