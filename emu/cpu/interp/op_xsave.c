@@ -83,6 +83,16 @@ enum pass { PASS_PROBE, PASS_WRITE, PASS_READ };
 static bool transfer(struct cpu *cpu, const struct insn *insn, u64 linear, struct xsave_area *area,
                      unsigned at, unsigned size, enum pass pass)
 {
+    const struct tlb_tables *tables = cpu->tables;
+    u8 *host = tlb_lookup(pass == PASS_READ ? &tables->read : &tables->write, linear + at, size);
+    if (LIKELY(host != NULL)) {
+        if (pass == PASS_WRITE) {
+            memcpy(host, (u8 *)area + at, size);
+        } else if (pass == PASS_READ) {
+            memcpy((u8 *)area + at, host, size);
+        }
+        return true;
+    }
     for (unsigned end = at + size; at < end; at += size) {
         u8 *bytes = (u8 *)area + at;
         size = end - at < 32 ? end - at : 32;
