@@ -12,7 +12,7 @@
 
 #define KERNEL_MAX (512u << 20)
 #define TREE_MAX (16u << 20)
-#define CPU_DEFAULT "v2"
+#define CPU_DEFAULT "v3"
 #define LOG_CONSOLE "console=ttyS2"
 #define STATE_HASH_SHIFT 22  // TIME_TRAVEL.md: registers and devices every 2^22 steps,
 #define MEMORY_HASH_SHIFT 26 // memory every 2^26

@@ -87,7 +87,7 @@ def run_in_guest(programs, work, extra=()):
     adds = [f"{p}:/t/{p.name}" for p in programs] + [f"{driver}:/driver"]
     subprocess.run([str(TOP / "tools" / "mkrootfs"), str(image), "--size", "256M",
                     *[x for a in adds for x in ("--add", a)]], check=True)
-    result = place.run(image, "/driver", 500, ["--cpu", "v3", *extra])
+    result = place.run(image, "/driver", 500, extra)
     outcomes = {}
     parts = re.split(rb"^" + MARK.encode() + rb" (\S+) (\d+)\n", result.stdout, flags=re.M)
     for i in range(1, len(parts) - 2, 3):
