@@ -296,6 +296,8 @@ static void take_operands(struct insn *out, const struct source *s)
     out->form = s->insn.operand_count_visible > 3 ? FORM_OTHER : form_of(kinds);
 }
 
+#define STRING_DESTINATION 7 // rDI
+
 // String instructions name their memory by registers; only size, source segment and REP matter.
 static void take_string(struct insn *out, const struct source *s)
 {
@@ -305,7 +307,8 @@ static void take_string(struct insn *out, const struct source *s)
         const ZydisDecodedOperand *o = &s->operands[i];
         if (o->type == ZYDIS_OPERAND_TYPE_MEMORY) {
             out->width = log2_bytes(o->size) & 7;
-            if (o->mem.segment != ZYDIS_REGISTER_ES) {
+            // The destination, at rDI, is always in ES; the other's segment can be overridden.
+            if (ZydisRegisterGetId(o->mem.base) != STRING_DESTINATION) {
                 out->seg = segment_number(o->mem.segment) & 7;
             }
         }

@@ -5,7 +5,10 @@
 
 #include <signal.h>
 #include <string.h>
+#include <asm/ldt.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
+#include <unistd.h>
 #include <ucontext.h>
 
 #include "base/check.h"
@@ -15,6 +18,7 @@ struct context {
     u64 in[16], out[16], in_flags, out_flags, host_rsp, out_rip;
     u32 far_offset; // operand of the far jump to 32-bit code
     u16 far_selector;
+    u16 stack_selector;
 };
 
 #define LINUX_CODE32 0x23 // the kernel's user segments
@@ -22,6 +26,8 @@ struct context {
 #define LINUX_DATA 0x2B
 #define TAIL (HOST_CODE + 0x400)      // where a trapped run resumes: registers popped, return to C
 #define FULL_TAIL (HOST_CODE + 0x440) // the same after 32-bit code: stack and flags first
+
+#define SEGMENT_TAIL (HOST_CODE + 0x480) // where code in other segments ends: registers stored
 
 #define FIELD_ADDRESS(field) ((u32)(HOST_CONTEXT + offsetof(struct context, field)))
 
@@ -143,7 +149,8 @@ static void on_signal(int number, siginfo_t *info, void *ucontext)
     // The tail of the second epilogue restores the host's registers.
     g[REG_RSP] = (greg_t)context()->host_rsp;
     g[REG_RIP] = TAIL;
-    g[REG_CSGSFS] = (g[REG_CSGSFS] & ~(greg_t)0xFFFF) | LINUX_CODE64;
+    g[REG_CSGSFS] = (greg_t)(((u64)g[REG_CSGSFS] & 0x0000FFFFFFFF0000) | LINUX_CODE64 |
+                             (u64)LINUX_DATA << 48);
     g[REG_EFL] &= ~0x40400;
 }
 
@@ -224,6 +231,69 @@ void host_run(const u8 *insn, unsigned size, u64 address, bool code32, struct ho
     memcpy(&entry, &code, sizeof(entry));
     set_data_segments(code32 ? LINUX_DATA : 0);
     entry();
+    set_data_segments(0);
+    memcpy(state->gpr, context()->out, sizeof(state->gpr));
+    state->rflags = context()->out_flags;
+    state->rip = context()->out_rip;
+    state->vector = trap.vector;
+    state->error_code = trap.error_code;
+    state->cr2 = trap.cr2;
+}
+
+bool host_set_segment(unsigned index, const struct host_segment *s)
+{
+    struct user_desc d = {.entry_number = index,
+                          .base_addr = s->base,
+                          .limit = s->limit,
+                          .seg_32bit = s->is_32,
+                          .contents = s->code ? 2 : s->expand_down,
+                          .read_exec_only = s->read_only,
+                          .useable = 1};
+    return syscall(SYS_modify_ldt, 0x11, &d, sizeof(d)) == 0;
+}
+
+static void emit_segment_prologue(struct emitter *e, u32 offset, u16 code, u16 stack)
+{
+    emit(e, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); // push rbx rbp r12-r15
+    emit_mov(e, 0x89, 4, FIELD_ADDRESS(host_rsp));
+    emit_stack(e, 0xFF, 6, FIELD_ADDRESS(in_flags));
+    emit(e, "\x9D", 1); // popfq
+    for (unsigned i = 0; i < 16; i++) {
+        emit_mov(e, 0x8B, i, FIELD_ADDRESS(in) + i * 8);
+    }
+    context()->far_offset = offset;
+    context()->far_selector = code;
+    context()->stack_selector = stack;
+    emit_stack(e, 0x8E, 2, FIELD_ADDRESS(stack_selector)); // mov ss
+    emit_stack(e, 0xFF, 5, FIELD_ADDRESS(far_offset));     // jmp far
+}
+
+void host_run_segments(const u8 *insn, unsigned size, u64 address, const u16 selectors[4], bool is_32,
+                       struct host_state *state)
+{
+    struct emitter e = {(u8 *)(uintptr_t)HOST_CODE};
+    u32 tail = SEGMENT_TAIL, offset = (u32)(address - HOST_CODE);
+    u16 code64 = LINUX_CODE64;
+    memset(context(), 0, sizeof(struct context));
+    emit_segment_prologue(&e, offset, selectors[0], selectors[1]);
+    e.at = (u8 *)(uintptr_t)SEGMENT_TAIL;
+    emit_epilogue(&e, offset + size);
+    e.at = (u8 *)(uintptr_t)address;
+    emit(&e, insn, size);
+    emit(&e, "\x66\xEA" + is_32, 2u - is_32); // jmp far
+    emit(&e, &tail, 4);
+    emit(&e, &code64, 2);
+    memcpy(context()->in, state->gpr, sizeof(state->gpr));
+    context()->in_flags = (state->rflags & 0xCD5) | 0x202;
+    trap.insn = offset;
+    trap.vector = -1;
+    trap.error_code = trap.cr2 = 0;
+    void (*entry)(void);
+    u64 start = HOST_CODE;
+    memcpy(&entry, &start, sizeof(entry));
+    __asm__ volatile("mov %0, %%ds\n\tmov %1, %%es" : : "r"((u32)selectors[2]), "r"((u32)selectors[3]));
+    entry();
+    __asm__ volatile("mov %0, %%ss" : : "r"((u32)LINUX_DATA));
     set_data_segments(0);
     memcpy(state->gpr, context()->out, sizeof(state->gpr));
     state->rflags = context()->out_flags;

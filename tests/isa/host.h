@@ -32,6 +32,19 @@ bool host_init(void);
 // the result there. code32: in 32-bit (compatibility) mode, with eight registers of 32 bits.
 void host_run(const u8 *insn, unsigned size, u64 address, bool code32, struct host_state *state);
 
+// A segment of the process's LDT (SDM 3A 3.4.5). False: this kernel has no modify_ldt.
+struct host_segment {
+    u32 base, limit;
+    bool code, expand_down, read_only, is_32;
+};
+bool host_set_segment(unsigned index, const struct host_segment *segment);
+#define HOST_SELECTOR(index) (u16)((index) << 3 | 7)
+
+// As host_run() outside 64-bit mode, with code at address - HOST_CODE of the code segment, whose base is HOST_CODE.
+// selectors: CS, SS, DS, ES. state->rip is an offset then.
+void host_run_segments(const u8 *insn, unsigned size, u64 address, const u16 selectors[4], bool is_32,
+                       struct host_state *state);
+
 // The writable and read-only data pages, and how to fill them.
 u8 *host_data(void);
 void host_fill_data(const u8 *bytes);
