@@ -39,3 +39,27 @@ void fields_load(const struct field *fields, void *state, const u8 *in)
         in += size;
     }
 }
+
+static bool in_bounds(const struct field *f, const u8 *in, u64 max)
+{
+    for (u32 i = 0; i < f->count; i++, in += f->elem_size) {
+        u64 value = 0;
+        memcpy(&value, in, f->elem_size);
+        if (value > max) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct field *fields_check(const struct field *fields, const u8 *in)
+{
+    for (const struct field *f = fields; f->name; f++) {
+        u64 max = f->format == FIELD_BOOL ? 1 : f->max;
+        if (max && !in_bounds(f, in, max)) {
+            return f;
+        }
+        in += (size_t)f->elem_size * f->count;
+    }
+    return NULL;
+}

@@ -14,6 +14,7 @@ struct field {
     u32 elem_size; // bytes; 1, 2, 4 or 8 for numbers
     u32 count;     // 1, or an array's length
     enum field_format format;
+    u64 max; // the greatest value that any code here expects; 0: all are good
 };
 
 #define FIELD_AS(type, member, fmt)                                                                \
@@ -22,6 +23,9 @@ struct field {
 #define FIELD_ARRAY(type, member)                                                                  \
     {#member, (u32)offsetof(type, member), (u32)sizeof(((type *)0)->member[0]),                    \
      (u32)(sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0])), FIELD_HEX}
+// A number, or an array of them, whose values are bounded: what comes from a file is checked.
+#define FIELD_MAX(type, member, most)                                                              \
+    {#member, (u32)offsetof(type, member), (u32)sizeof(((type *)0)->member), 1, FIELD_HEX, most}
 #define FIELD_END {NULL, 0, 0, 0, FIELD_HEX}
 
 struct hash;
@@ -33,5 +37,8 @@ void fields_hash(struct hash *h, const struct field *fields, const void *state);
 size_t fields_size(const struct field *fields);
 void fields_save(const struct field *fields, const void *state, u8 *out);
 void fields_load(const struct field *fields, void *state, const u8 *in);
+
+// The first field that in gives a value beyond its max (a truth value beyond 1); NULL: there is none.
+const struct field *fields_check(const struct field *fields, const u8 *in);
 
 #endif

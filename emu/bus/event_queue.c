@@ -75,6 +75,11 @@ void event_set(struct event_queue *q, unsigned handle, u64 deadline_ns)
     }
 }
 
+const u64 *event_queue_deadline(const struct event_queue *q, unsigned n)
+{
+    return n < q->count ? q->events[n].deadline_ns : NULL;
+}
+
 u64 event_queue_next(const struct event_queue *q)
 {
     return q->next_ns;

@@ -29,6 +29,9 @@ unsigned event_add(struct event_queue *q, const struct event *e);
 // called, so that a running CPU leaves after the current instruction.
 void event_set(struct event_queue *q, unsigned handle, u64 deadline_ns);
 
+// Where the n-th registered event's deadline is kept; NULL: there are no more.
+const u64 *event_queue_deadline(const struct event_queue *q, unsigned n);
+
 // Earliest deadline, EVENT_NEVER if none.
 u64 event_queue_next(const struct event_queue *q);
 

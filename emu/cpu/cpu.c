@@ -241,6 +241,7 @@ void cpu_set_regs(struct cpu *cpu, const struct cpu_regs *r)
 #define F(member) FIELD(struct cpu, member)
 #define A(member) FIELD_ARRAY(struct cpu, member)
 #define B(member) FIELD_AS(struct cpu, member, FIELD_BOOL)
+#define M(member, max) FIELD_MAX(struct cpu, member, max)
 #define SEGMENT(member) F(member.selector), F(member.attributes), F(member.limit), F(member.base)
 
 // clang-format off
@@ -248,7 +249,7 @@ static const struct field fields[] = {
     {"gpr", offsetof(struct cpu, gpr), 8, 16, FIELD_HEX},
     F(rip),
     F(rflags), // with the arithmetic flags in it
-    F(cpl),
+    M(cpl, 3),
     SEGMENT(seg[CPU_ES]), SEGMENT(seg[CPU_CS]), SEGMENT(seg[CPU_SS]),
     SEGMENT(seg[CPU_DS]), SEGMENT(seg[CPU_FS]), SEGMENT(seg[CPU_GS]),
     SEGMENT(ldtr), SEGMENT(tr),
@@ -262,7 +263,7 @@ static const struct field fields[] = {
     F(fpu.fcw), F(fpu.fsw), F(fpu.fop), F(fpu.ftw), F(fpu.fip), F(fpu.fdp), F(fpu.fcs), F(fpu.fds),
     F(fpu.mxcsr),
     B(halted), B(intr), B(nmi_blocked), B(shutdown), B(waiting_for_sipi),
-    F(pending), F(sipi_vector), F(shadow), F(pending_dr6), B(tf_armed),
+    M(pending, 15), F(sipi_vector), M(shadow, SHADOW_MOV_SS), F(pending_dr6), B(tf_armed),
     F(random_state),
     FIELD_END
 };
@@ -271,6 +272,7 @@ static const struct field fields[] = {
 #undef F
 #undef A
 #undef B
+#undef M
 #undef SEGMENT
 
 const struct field *cpu_fields(void)

@@ -75,6 +75,9 @@ struct device_class {
     // after a snapshot load; may be NULL: rebuild what is derived
     void (*loaded)(struct device *dev);
     const struct field *fields;                 // all hashed state, deadlines included
+    // Whether fields from a file, each within its max, go together; state has no wiring. May be
+    // NULL: any do.
+    bool (*sound)(const void *state);
     // Whether, with every CPU halted and closed to maskable interrupts, it may yet wake one (by
     // NMI, INIT or a start-up message) or has a transfer to end. NULL: never.
     bool (*may_act)(const struct device *dev);

@@ -79,6 +79,9 @@ size_t machine_state_size(const struct machine *m);
 u64 machine_state_layout(const struct machine *m); // a hash of what stands where in it
 void machine_state_save(const struct machine *m, u8 *out);
 void machine_state_load(struct machine *m, const u8 *in);
+// Whether a state that comes from a file is one that machine_state_load() can take: STATUS_BAD_INPUT
+// names what holds a value that no machine has. What such a guest then does is its own affair.
+struct status machine_state_check(const struct machine *m, const u8 *in);
 
 // Sums over all CPUs of what is counted but no state.
 struct cpu_counters machine_counters(const struct machine *m);

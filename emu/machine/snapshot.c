@@ -118,6 +118,81 @@ void machine_state_load(struct machine *m, const u8 *in)
     event_queue_rebuild(m->events);
 }
 
+// Beyond this, sums of steps and deadlines could overflow; it is 146 years.
+#define TIME_MAX (UINT64_C(1) << 62)
+
+static bool time_is_sound(const struct machine *m, const struct time_state *time)
+{
+    return time->step <= TIME_MAX && time->idle_ns <= TIME_MAX &&
+           time->step_ps == m->clock.step_ps && time->current < m->cpu_count &&
+           time->quantum_left && time->quantum_left <= 2 * MACHINE_QUANTUM_STEPS;
+}
+
+static struct status unsound(const char *part, const char *field)
+{
+    return status_error(STATUS_BAD_INPUT, "%s: %s has a value that cannot be", part, field);
+}
+
+// What is due fires at once (--chaos: a little later), so that nothing has been due for long: of
+// that, a timer would have to make up tick by tick.
+#define OVERDUE_MAX_NS 1000000
+
+static bool deadlines_are_sound(const struct device *dev, const u8 *state, u64 now_ns)
+{
+    const u64 *at;
+    for (unsigned n = 0; (at = event_queue_deadline(dev->bus->events, n)); n++) {
+        u64 offset = (u64)((const u8 *)at - (const u8 *)dev->state), deadline_ns;
+        if ((const u8 *)at < (const u8 *)dev->state || offset >= dev->class->state_size) {
+            continue;
+        }
+        memcpy(&deadline_ns, state + offset, sizeof(deadline_ns));
+        if (deadline_ns < now_ns && now_ns - deadline_ns > OVERDUE_MAX_NS) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static struct status check_device(const struct device *dev, const u8 *in, u64 now_ns)
+{
+    const struct device_class *class = dev->class;
+    const struct field *bad = fields_check(class->fields, in);
+    if (bad) {
+        return unsound(dev->path, bad->name);
+    }
+    void *state = xcalloc(1, class->state_size);
+    fields_load(class->fields, state, in);
+    bool sound = deadlines_are_sound(dev, state, now_ns) && (!class->sound || class->sound(state));
+    free(state);
+    return sound ? status_success() : unsound(dev->path, "its state");
+}
+
+struct status machine_state_check(const struct machine *m, const u8 *in)
+{
+    struct time_state time;
+    memcpy(&time, in, sizeof(time));
+    if (!time_is_sound(m, &time)) {
+        return unsound("time", "the schedule or the clock");
+    }
+    u64 now_ns = vclock_ns(&(struct vclock){time.step, time.idle_ns, time.step_ps});
+    in += sizeof(time);
+    for (unsigned i = 0; i < m->cpu_count; i++) {
+        const struct field *bad = fields_check(cpu_fields(), in);
+        if (bad) {
+            return unsound("cpu", bad->name);
+        }
+        in += cpu_state_size(m->cpus[i]);
+    }
+    for (unsigned i = 0; i < m->device_count; i++) {
+        struct status s = check_device(m->devices[i], in, now_ns);
+        if (!status_ok(&s)) {
+            return s;
+        }
+        in += fields_size(m->devices[i]->class->fields);
+    }
+    return status_success();
+}
+
 static bool page_is_zero(const u8 *page)
 {
     return !page[0] && memcmp(page, page + 1, PAGE_SIZE - 1) == 0;

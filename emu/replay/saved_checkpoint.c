@@ -222,6 +222,10 @@ struct status checkpoint_apply(const struct checkpoint_parts *parts, const u8 *b
     if (!state) {
         return malformed("its state");
     }
+    s = machine_state_check(parts->machine, state);
+    if (!status_ok(&s)) {
+        return malformed(s.text);
+    }
     s = get_pages(parts, &in, head.complete);
     if (status_ok(&s) && bytes_get_varint(&in) != parts->disk_count) {
         s = malformed("another number of disks");

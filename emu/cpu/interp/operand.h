@@ -18,7 +18,8 @@
 #include "isa/x86_ops.def"
 #undef OP
 
-// RIP of the instruction and of the one after it, wrapped to the code size.
+// RIP of the instruction and of the one after it. 16-bit code beyond 64 KiB goes on there: only
+// branches with a 16-bit operand wrap, and the segment's limit ends it.
 static inline u64 insn_rip(const struct cpu *cpu, const struct insn *insn)
 {
     u64 rip = cpu->gpr[SLOT_CODE] + insn->offset;
@@ -28,7 +29,7 @@ static inline u64 insn_rip(const struct cpu *cpu, const struct insn *insn)
 static inline u64 insn_next_rip(const struct cpu *cpu, const struct insn *insn)
 {
     u64 rip = cpu->gpr[SLOT_CODE] + insn->offset + insn->length;
-    return LIKELY(insn->code == CODE_64) ? rip : insn->code == CODE_32 ? (u32)rip : (u16)rip;
+    return LIKELY(insn->code == CODE_64) ? rip : (u32)rip;
 }
 
 static inline bool raise_gp(struct cpu *cpu, u32 error)

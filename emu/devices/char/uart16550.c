@@ -152,7 +152,7 @@ static void timeout_restart(struct device *dev)
 static void fifo_push(struct device *dev, u8 byte)
 {
     struct uart *u = dev->state;
-    if (u->fifo_count == capacity(u)) {
+    if (u->fifo_count >= capacity(u)) {
         u->lsr |= LSR_OVERRUN; // only in loopback: the line waits for room
         if (!fifos_on(u)) {
             u->fifo[u->fifo_head] = byte;
@@ -417,8 +417,8 @@ static const struct field uart_fields[] = {
     FIELD(struct uart, scratch),
     FIELD(struct uart, divisor),
     FIELD_ARRAY(struct uart, fifo),
-    FIELD(struct uart, fifo_head),
-    FIELD(struct uart, fifo_count),
+    FIELD_MAX(struct uart, fifo_head, FIFO_BYTES - 1),
+    FIELD_MAX(struct uart, fifo_count, FIFO_BYTES),
     FIELD(struct uart, thre_pending),
     FIELD(struct uart, timeout_pending),
     FIELD(struct uart, starved),

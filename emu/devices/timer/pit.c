@@ -430,6 +430,20 @@ static const struct field pit_fields[] = {
     FIELD_END,
 };
 
+static bool pit_sound(const void *state)
+{
+    const struct pit *p = state;
+    for (unsigned i = 0; i < CHANNELS; i++) {
+        const struct pit_channel *c = &p->channel[i];
+        bool loaded = c->period && c->period <= 65536;
+        if (c->mode > 5 || c->count > 65536 || (c->counting && !loaded) ||
+            (c->reload && !c->count)) {
+            return false;
+        }
+    }
+    return true;
+}
+
 const struct device_class pit_class = {
     .name = "pit",
     .compatible = "intel,i8254",
@@ -437,4 +451,5 @@ const struct device_class pit_class = {
     .create = pit_create,
     .reset = pit_reset,
     .fields = pit_fields,
+    .sound = pit_sound,
 };
