@@ -6,7 +6,7 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "host/posix_block.h"
-#include "machine/boot_elf.h"
+#include "machine/boot.h"
 #include "machine/tree.h"
 #include "tests/fuzz/fuzz_machine.h"
 
@@ -31,16 +31,23 @@ static void try_kernel(const u8 *file, size_t size)
     machine_clear_memory(machine->m);
     struct boot_params params = {
         .kernel = {file, size, "kernel"},
-        .tree = {file, size < 64 ? size : 64, "tree"},
+        .tree = {tree_builtin, tree_builtin_size, "tree"},
         .initrd = {file + size / 2, size - size / 2, "initrd"},
         .command_line = "console=ttyS0",
     };
-    struct status s = boot_elf(machine->m, &params);
+    struct status s = boot_load(machine->m, &params);
     CHECK(status_ok(&s) || s.text[0]);
     if (status_ok(&s)) {
         fuzz_machine_run(machine, STEPS);
     }
 }
+
+// A multiboot kernel of three instructions, so that ACPI tables are made of the tree.
+static const u8 small_kernel[] = {
+    0x02, 0xB0, 0xAD, 0x1B, 0x00, 0x00, 0x01, 0x00, 0xFE, 0x4F, 0x51, 0xE4, // magic, flags, checksum
+    0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x10, 0x00, 0x00, 0x00, 0x00, 0x00, // header, load, load_end
+    0x00, 0x00, 0x00, 0x00, 0x20, 0x00, 0x10, 0x00, 0xFA, 0xF4, 0xEB, 0xFD, // bss_end, entry; code
+};
 
 static void try_machine(const void *tree)
 {
@@ -50,6 +57,13 @@ static void try_machine(const void *tree)
     struct status s = machine_create(&m, &config);
     CHECK(status_ok(&s) ? m != NULL : s.text[0] != 0);
     if (m) {
+        struct boot_params params = {
+            .kernel = {small_kernel, sizeof(small_kernel), "kernel"},
+            .tree = {tree, tree_size(tree), "tree"},
+            .command_line = "",
+        };
+        s = boot_load(m, &params);
+        CHECK(status_ok(&s) || s.text[0]);
         machine_run(m, STEPS);
         machine_hash(m);
         machine_destroy(m);
