@@ -10,6 +10,7 @@
 
 #define BTF_MAGIC 0xEB9Fu
 #define TYPES_MAX (1u << 22)
+#define MEMBERS_MAX 65536u
 #define NESTING_MAX 32 // of modifiers, typedefs and anonymous members
 
 // Kinds (Documentation/bpf/btf.rst, 2.2).
@@ -224,17 +225,25 @@ struct found {
     u32 field_bits; // 0: no bit-field
 };
 
+struct search {
+    const struct btf *b;
+    const char *name;
+    u64 length;
+    unsigned members_left; // to be looked at: structures may hold each other in a malformed table
+};
+
 // A member of a structure, inside anonymous members too; adds to the offset.
-static bool find_member(const struct btf *b, u32 id, const char *name, u64 length, unsigned nesting,
-                        struct found *out)
+static bool search_member(struct search *s, u32 id, unsigned nesting, struct found *out)
 {
+    const struct btf *b = s->b;
     if (nesting > NESTING_MAX || !resolve(b, &id)) {
         return false;
     }
     struct btf_type t = type_at(b, id);
     bool has_fields = t.info >> 31; // offsets hold the bit-field's size as well
-    for (u32 i = 0; is_composite(&t) && i < elements_of(&t); i++) {
+    for (u32 i = 0; is_composite(&t) && i < elements_of(&t) && s->members_left; i++) {
         const u8 *member = details(b, id) + 12 * i;
+        s->members_left--;
         const char *own = name_at(b, get32(member));
         u32 offset = get32(member + 8);
         struct found found = {.type = get32(member + 4),
@@ -242,16 +251,23 @@ static bool find_member(const struct btf *b, u32 id, const char *name, u64 lengt
                                   out->offset_bits + (has_fields ? offset & 0xFFFFFF : offset),
                               .field_bits = has_fields ? offset >> 24 : 0};
         if (!*own) {
-            if (find_member(b, found.type, name, length, nesting + 1, &found)) {
+            if (search_member(s, found.type, nesting + 1, &found)) {
                 *out = found;
                 return true;
             }
-        } else if (!strncmp(own, name, length) && !own[length]) {
+        } else if (!strncmp(own, s->name, s->length) && !own[s->length]) {
             *out = found;
             return true;
         }
     }
     return false;
+}
+
+static bool find_member(const struct btf *b, u32 id, const char *name, u64 length,
+                        struct found *out)
+{
+    struct search s = {b, name, length, MEMBERS_MAX};
+    return search_member(&s, id, 0, out);
 }
 
 // "[3]" behind an array's name.
@@ -287,7 +303,7 @@ bool btf_member(const struct btf *b, const char *structure, const char *path,
             continue;
         }
         u64 length = strcspn(path, ".[");
-        if (!length || !find_member(b, at.type, path, length, 0, &at)) {
+        if (!length || !find_member(b, at.type, path, length, &at)) {
             return false;
         }
         path += length;

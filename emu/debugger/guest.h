@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What the memory of fern, or of Linux, says about its tasks, address spaces, files and run queues,
-// by its debug information (for Linux, BTF). Reads only; works at any moment, also in mid-update: every list is bounded.
+// by its debug information (for Linux, BTF). Reads only; works at any moment, also in mid-update:
+// every list is bounded.
 #ifndef VIV_DEBUGGER_GUEST_H
 #define VIV_DEBUGGER_GUEST_H
 

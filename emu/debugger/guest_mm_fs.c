@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The guest kernel's address spaces and open files, read from its memory: what /proc/PID/maps and /proc/PID/fd
-// would say.
+// The guest kernel's address spaces and open files, read from its memory: what /proc/PID/maps and
+// /proc/PID/fd would say.
 #include "debugger/guest_internal.h"
 
 #include "base/bits.h"
@@ -11,7 +11,8 @@
 #define NAME_MAX_BYTES 255
 #define AREAS_FOLLOWED 64u
 
-// Bits of vm_area_struct.vm_flags (guest/kernel/mm/mm.h, as Linux's include/linux/mm.h), macros there.
+// Bits of vm_area_struct.vm_flags (guest/kernel/mm/mm.h, as Linux's include/linux/mm.h), macros
+// there.
 enum { AREA_READ = 1, AREA_WRITE = 2, AREA_EXEC = 4, AREA_MAYSHARE = 0x80 };
 // Kinds of Linux's maple tree nodes (include/linux/maple_tree.h).
 enum { MAPLE_LEAF_64 = 1, MAPLE_RANGE_64 = 2, MAPLE_ARANGE_64 = 3 };
