@@ -6,7 +6,7 @@ import stat
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "boot"))
-import debian  # noqa: E402
+import debian_kernels as debian  # noqa: E402
 
 APPEND = "console=ttyS0 quiet"
 NAMES = ("sh", "cat", "echo", "ls", "mount", "poweroff", "uname", "true", "ps", "sleep", "wc", "mkdir")
