@@ -47,6 +47,32 @@ def test_kernels():
             refused(65, "run", "--kernel", bad, mention=[str(bad)])
 
 
+def test_kernels_of_others():
+    with t.Image() as image:
+        kernel = image.folder / "kernel"
+        linux = bytearray(8192)
+        struct.pack_into("<B", linux, 0x1F1, 1)
+        struct.pack_into("<H", linux, 0x1FE, 0xAA55)
+        linux[0x202:0x206] = b"HdrS"
+        struct.pack_into("<H", linux, 0x206, 0x0204)
+        kernel.write_bytes(linux)
+        refused(65, "run", "--kernel", kernel, mention=[str(kernel), "2.04"])
+        elf = bytearray(t.FERN.read_bytes())
+        elf[18:20] = b"\xb7\0"
+        kernel.write_bytes(elf)
+        refused(65, "run", "--kernel", kernel, mention=[str(kernel), "another machine"])
+        kernel.write_bytes(b"\x1f\x8b" + bytes(100))
+        refused(65, "run", "--kernel", kernel, mention=[str(kernel), "compressed"])
+
+
+def test_an_initrd_larger_than_memory():
+    with t.Image() as image:
+        initrd = image.folder / "initrd"
+        with open(initrd, "wb") as file:
+            file.truncate(40 << 20)
+        refused(65, "run", "--kernel", t.FERN, "--initrd", initrd, "--mem", "32M", mention=[str(initrd), "--mem"])
+
+
 def test_absurd_elf_headers():
     fern = t.FERN.read_bytes()
     phoff = struct.unpack_from("<Q", fern, 32)[0]

@@ -108,6 +108,37 @@ static bool disk_flush(void *ctx)
 
 static const struct host_block_ops disk_ops = {disk_read, disk_write, disk_flush};
 
+static bool input_read(void *ctx, enum host_input_kind kind, struct host_input_event *event)
+{
+    struct fake_input *input = ctx;
+    if (input->taken == input->count || input->events[input->taken].kind != kind) {
+        return false;
+    }
+    *event = input->events[input->taken++];
+    return true;
+}
+
+static void input_set_ready(void *ctx, void (*ready)(void *dev), void *dev)
+{
+    struct fake_input *input = ctx;
+    input->ready = ready;
+    input->ready_dev = dev;
+}
+
+static const struct host_input_ops input_ops = {input_read, input_set_ready};
+
+void input_add(struct fixture *f, struct host_input_event event)
+{
+    assert_true(f->input.count < ARRAY_LEN(f->input.events));
+    f->input.events[f->input.count++] = event;
+    f->input.ready(f->input.ready_dev);
+}
+
+static void set_a20(void *ctx, unsigned gate, bool open)
+{
+    ((struct fixture *)ctx)->a20[gate] = open;
+}
+
 static void stop(void *machine, enum machine_stop why, u32 value)
 {
     struct fixture *f = machine;
@@ -143,6 +174,7 @@ static void outside_create(struct fixture *f)
     for (unsigned i = 0; i < 3; i++) {
         f->host.serial[i] = (struct host_serial){&serial_ops, &f->serial[i]};
     }
+    f->host.input = (struct host_input){&input_ops, &f->input};
     f->disk.bytes = xcalloc(1, FIXTURE_DISK_BYTES);
     for (u64 i = 0; i < FIXTURE_DISK_BYTES; i++) {
         f->disk.bytes[i] = (u8)(i * 7 + (i >> 9));
@@ -171,6 +203,7 @@ static void bus_create(struct fixture *f)
     }
     bus->cpu_signals = f->signals;
     bus->cpu_apics = f->apics;
+    bus->a20 = (struct irq_line){set_a20, f, 0};
     bus->stop = stop;
     bus->machine = f;
     event_queue_set_kick(bus->events, queue_kick, f);

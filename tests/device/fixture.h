@@ -45,6 +45,14 @@ struct fake_disk {
     unsigned reads, writes, flushes;
 };
 
+// A person's hands: events wait until the device takes them.
+struct fake_input {
+    struct host_input_event events[64];
+    unsigned count, taken;
+    void (*ready)(void *dev);
+    void *ready_dev;
+};
+
 struct fixture {
     struct device_bus bus;
     struct vclock clock;
@@ -55,6 +63,8 @@ struct fixture {
     struct cpu_apic apics[FIXTURE_CPUS];
     struct fake_serial serial[4];
     struct fake_disk disk;
+    struct fake_input input;
+    bool a20[2]; // by gate
     unsigned stops;
     enum machine_stop stop_why;
     u32 stop_value;
@@ -94,6 +104,7 @@ void ioapic_put(struct fixture *f, unsigned pin, u64 entry);
 u64 ioapic_get(struct fixture *f, unsigned pin);
 // Level of ISA interrupt n.
 void isa_set(struct fixture *f, unsigned n, bool level);
+void input_add(struct fixture *f, struct host_input_event event);
 void serial_type(struct fixture *f, unsigned port, const char *text);
 
 #endif

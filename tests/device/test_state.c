@@ -46,6 +46,14 @@ static void busy(struct fixture *f)
     pci_config_write(f->bus.pci, 0x10, 0x04, 6, 2);
     mmio_write(f, 0xE0000100, 0x100000);
     mmio_write(f, 0xE0000118, 0x11);
+    mmio_write(f, 0xFED00100, 0x4C | 20 << 9); // the HPET: periodic
+    mmio_write(f, 0xFED00108, 3000);
+    mmio_write(f, 0xFED00010, 1);
+    out(f, 0x602, 1, 2); // the ACPI timer's interrupt
+    out(f, 0x64, 0xD4, 1);
+    out(f, 0x60, 0xF4, 1); // the mouse reports
+    input_add(f, (struct host_input_event){.kind = HOST_INPUT_MOUSE, .dx = 600});
+    input_add(f, (struct host_input_event){.kind = HOST_INPUT_KEY, .key = 0xE075, .pressed = true});
     fixture_advance(f, 1234567);
 }
 
