@@ -21,7 +21,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent
 BUILD = TOP / "build"
 ASAN = TOP / "build-asan"
-TIMEOUT_SECONDS = {"gate": 1200, "default": 900, "all": 5400}
+TIMEOUT_SECONDS = {"gate": 1500, "default": 900, "all": 5400}
 
 
 def meson_tests(build, prefix):

@@ -40,6 +40,17 @@ install_packages() {
     rm -f "$log"
 }
 
+# Debian's kernels into their cache. A machine whose package lists are missing or old is given new ones first.
+fetch_kernels() {
+    local fetch=(/usr/bin/python3 "$TOP/tests/boot/debian_kernels.py") sudo=()
+    if "${fetch[@]}" >/dev/null 2>&1; then
+        return 0
+    fi
+    [ "$(id -u)" = 0 ] || sudo=(sudo -n)
+    "${sudo[@]}" apt-get update >/dev/null 2>&1 || true
+    "${fetch[@]}" >&2 || die "the gate boots Debian's kernels and cannot have them: apt-get download failed (above)"
+}
+
 # build DIR [meson options]: configures once, then builds BUILD_TARGETS (all); quiet unless it fails.
 build() {
     local dir=$TOP/$1 log
