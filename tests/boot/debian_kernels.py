@@ -1,9 +1,11 @@
 # SPDX-License-Identifier: MIT
 """Debian's kernels and an initramfs for them. Kernels come from the configured mirror by apt-get download and are kept in
 ${XDG_CACHE_HOME:-~/.cache}/viv/kernels; nothing of them is in the repository. As a program: debian_kernels.py [FLAVOUR]... fetches."""
+import lzma
 import os
 import pathlib
 import re
+import struct
 import subprocess
 import sys
 import tempfile
@@ -73,6 +75,65 @@ def unpack(deb, folder):
     tar.wait()
     if not list(folder.glob("boot/vmlinuz-*")):
         raise FileNotFoundError(f"{deb.name} has no kernel image")
+
+
+def _lz4_block(data):
+    """One block of LZ4 (lz4_Block_format.md)."""
+    out, at = bytearray(), 0
+    while True:
+        token = data[at]
+        at += 1
+        literals = token >> 4
+        if literals == 15:
+            while True:
+                literals += data[at]
+                at += 1
+                if data[at - 1] != 255:
+                    break
+        out += data[at:at + literals]
+        at += literals
+        if at >= len(data):
+            return out
+        distance = data[at] | data[at + 1] << 8
+        at += 2
+        length = (token & 15) + 4
+        if length == 19:
+            while True:
+                length += data[at]
+                at += 1
+                if data[at - 1] != 255:
+                    break
+        begin = len(out) - distance
+        while length > 0:
+            part = out[begin:begin + length]
+            out += part
+            length -= len(part)
+
+
+def unpack_payload(data):
+    """The kernel in a bzImage's payload: xz, or LZ4's legacy frame of blocks with their sizes before them."""
+    if data[:4] != b"\x02\x21\x4c\x18":
+        return lzma.LZMADecompressor().decompress(data)
+    out, at = b"", 4
+    while at + 8 < len(data):
+        size, = struct.unpack_from("<I", data, at)
+        out += _lz4_block(data[at + 4:at + 4 + size])
+        at += 4 + size
+    return out
+
+
+def vmlinux(flavour):
+    """The ELF file in the bzImage, which boots by PVH; unpacked once."""
+    kernel = fetch(flavour)
+    path = CACHE / f"{package_name(flavour)}.vmlinux"
+    if not path.exists():
+        data = kernel.image.read_bytes()
+        offset, length = struct.unpack_from("<II", data, 0x248)
+        begin = (data[0x1F1] + 1) * 512 + offset
+        partial = path.with_suffix(f".{os.getpid()}")
+        partial.write_bytes(unpack_payload(data[begin:begin + length]))
+        partial.rename(path)
+    return path
 
 
 def cpio(entries):

@@ -14,9 +14,6 @@ import tempfile
 import debian_kernels
 import vivtest as t
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "debugger"))
-import debian  # noqa: E402
-
 APPEND = "console=ttyS0 console_msg_format=syslog ignore_loglevel"
 SHOW = "echo the banner of init\nuname -a\ncat /proc/cpuinfo /proc/interrupts\n"
 DISK_MODULES = ("crc32c_generic", "ahci", "sd_mod", "ext4")
@@ -105,7 +102,7 @@ def test_pvh():
     """The same kernel, unpacked, by its PVH entry."""
     with Folder() as folder:
         debian_kernels.initramfs(folder / "initramfs", SHOW)
-        elf = debian.vmlinux("cloud-amd64")
+        elf = debian_kernels.vmlinux("cloud-amd64")
         result = t.viv("run", "--kernel", elf, "--initrd", folder / "initramfs", "--append", APPEND, timeout=400)
         t.expect_equal(result.returncode, 0, result.stderr[-500:])
         t.expect(b"the banner of init" in result.stdout, result.stdout[-3000:])
