@@ -19,6 +19,7 @@ struct context {
     u32 far_offset; // operand of the far jump to 32-bit code
     u16 far_selector;
     u16 stack_selector;
+    u16 out_selectors[4]; // SS, DS, ES
 };
 
 #define LINUX_CODE32 0x23 // the kernel's user segments
@@ -134,7 +135,7 @@ static void on_signal(int number, siginfo_t *info, void *ucontext)
                                      REG_R12, REG_R13, REG_R14, REG_R15};
     ucontext_t *u = ucontext;
     greg_t *g = u->uc_mcontext.gregs;
-    if ((u64)g[REG_RIP] != trap.insn && (u64)g[REG_RIP] - HOST_CODE >= 0x3000) {
+    if ((u64)g[REG_RIP] - trap.insn >= 16 && (u64)g[REG_RIP] - HOST_CODE >= 0x3000) {
         signal(number, SIG_DFL); // not ours
         return;
     }
@@ -252,6 +253,11 @@ bool host_set_segment(unsigned index, const struct host_segment *s)
     return syscall(SYS_modify_ldt, 0x11, &d, sizeof(d)) == 0;
 }
 
+void host_last_selectors(u16 selectors[3])
+{
+    memcpy(selectors, context()->out_selectors, 3 * sizeof(u16));
+}
+
 static void emit_segment_prologue(struct emitter *e, u32 offset, u16 code, u16 stack)
 {
     emit(e, "\x53\x55\x41\x54\x41\x55\x41\x56\x41\x57", 10); // push rbx rbp r12-r15
@@ -277,10 +283,13 @@ void host_run_segments(const u8 *insn, unsigned size, u64 address, const u16 sel
     memset(context(), 0, sizeof(struct context));
     emit_segment_prologue(&e, offset, selectors[0], selectors[1]);
     e.at = (u8 *)(uintptr_t)SEGMENT_TAIL;
+    emit_stack(&e, 0x8C, 2, FIELD_ADDRESS(out_selectors[0])); // mov selector, of SS, DS, ES
+    emit_stack(&e, 0x8C, 3, FIELD_ADDRESS(out_selectors[1]));
+    emit_stack(&e, 0x8C, 0, FIELD_ADDRESS(out_selectors[2]));
     emit_epilogue(&e, offset + size);
     e.at = (u8 *)(uintptr_t)address;
     emit(&e, insn, size);
-    emit(&e, "\x66\xEA" + is_32, 2u - is_32); // jmp far
+    emit(&e, &"\x66\xEA"[is_32], 2u - is_32); // jmp far
     emit(&e, &tail, 4);
     emit(&e, &code64, 2);
     memcpy(context()->in, state->gpr, sizeof(state->gpr));

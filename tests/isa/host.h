@@ -45,6 +45,9 @@ bool host_set_segment(unsigned index, const struct host_segment *segment);
 void host_run_segments(const u8 *insn, unsigned size, u64 address, const u16 selectors[4], bool is_32,
                        struct host_state *state);
 
+// SS, DS and ES as the last of these left them, if it did not fault.
+void host_last_selectors(u16 selectors[3]);
+
 // The writable and read-only data pages, and how to fill them.
 u8 *host_data(void);
 void host_fill_data(const u8 *bytes);

@@ -10,7 +10,9 @@
 #include "tests/isa/bare.h"
 #include "tests/isa/generate.h"
 
-enum { CODE_16_SEGMENT, CODE_32_SEGMENT, DATA, READ_ONLY_DATA, DOWN_16, DOWN_32, STACK_16, STACK_32, SEGMENTS };
+enum { CODE_16_SEGMENT, CODE_32_SEGMENT, DATA, READ_ONLY_DATA, DOWN_16, DOWN_32, STACK_16, STACK_32, EXECUTE_ONLY, SEGMENTS };
+
+#define GUEST_LDT 0x4000 // below user memory, of SEGMENTS descriptors
 
 // What the tests' LDT holds. Expand-down segments begin behind their limit.
 static const struct host_segment segments[SEGMENTS] = {
@@ -22,6 +24,7 @@ static const struct host_segment segments[SEGMENTS] = {
     [DOWN_32] = {.base = HOST_DATA - 0x800, .limit = 0x7FF, .expand_down = true, .is_32 = true},
     [STACK_16] = {.base = HOST_DATA, .limit = 0x1FFF},
     [STACK_32] = {.base = HOST_DATA, .limit = 0x1FFF, .is_32 = true},
+    [EXECUTE_ONLY] = {.base = HOST_DATA, .limit = 0x1FFF, .code = true, .read_only = true},
 };
 
 // An instruction: opcode bytes, what follows, and the flags that are not to be compared.
@@ -101,8 +104,28 @@ static void add_modrm(struct random *r, struct attempt *a, const struct shape *s
     }
 }
 
+// Loads of DS, ES and SS, and questions about selectors: of the LDT, null, beyond it. ECX: the selector.
+static void make_selector_use(struct random *r, struct attempt *a)
+{
+    static const char *const codes[] = {"\x8E\xD9", "\x8E\xC1", "\x8E\xD1", "\x0F\x02\xC1", "\x0F\x03\xC1",
+                                        "\x0F\x00\xE1", "\x0F\x00\xE9", "\x51\x1F", "\x51\x07", "\x8E\xC9"};
+    const char *code = codes[random_below(r, ARRAY_LEN(codes))];
+    if (random_below(r, 3) == 0 && code[0] != '\x51') {
+        add(a, 0x66);
+    }
+    a->opcode = a->size;
+    for (unsigned i = 0; code[i] || i < 2; i++) {
+        add(a, (u8)code[i]);
+    }
+    a->before.gpr[1] = random_below(r, 6) ? random_below(r, SEGMENTS + 3) << 3 | 4 | random_below(r, 4) : random_below(r, 4);
+}
+
 static void make_instruction(struct random *r, struct attempt *a)
 {
+    if (random_below(r, 10) == 0) {
+        make_selector_use(r, a);
+        return;
+    }
     static const u8 overrides[] = {0x26, 0x36, 0x3E};
     const struct shape *s = &shapes[random_below(r, ARRAY_LEN(shapes))];
     bool operand_32 = a->is_32, address_32 = a->is_32;
@@ -168,11 +191,22 @@ static struct cpu_segment hidden(u16 selector)
     if (!selector) {
         return (struct cpu_segment){0};
     }
-    u16 type = s->code ? 0xFB : (u16)(0xF1 | !s->read_only << 1 | s->expand_down << 2);
+    u16 type = (u16)(0xF1 | s->code << 3 | !s->read_only << 1 | s->expand_down << 2);
     return (struct cpu_segment){selector, (u16)(type | s->is_32 << 14), s->limit, s->base};
 }
 
-static void run_guest(struct bare *b, const struct attempt *a, struct host_state *state)
+// As Linux makes them: accessed, AVL set.
+static void make_guest_ldt(struct bare *b)
+{
+    for (unsigned i = 0; i < SEGMENTS; i++) {
+        struct cpu_segment s = hidden(HOST_SELECTOR(i));
+        u64 d = (s.limit & 0xFFFF) | (s.base & 0xFFFFFF) << 16 | (u64)(s.attributes & 0xFF) << 40 |
+                (u64)(s.attributes >> 8 & 0xF0) << 48 | UINT64_C(1) << 52 | (s.base >> 24) << 56;
+        physmem_write(b->mem, GUEST_LDT + 8 * i, &d, 8);
+    }
+}
+
+static void run_guest(struct bare *b, const struct attempt *a, struct host_state *state, u16 selectors[3])
 {
     static const u8 stop[2] = {0xEB, 0xFE};
     static const u8 which[] = {CPU_CS, CPU_SS, CPU_DS, CPU_ES};
@@ -185,11 +219,14 @@ static void run_guest(struct bare *b, const struct attempt *a, struct host_state
     for (unsigned i = 0; i < ARRAY_LEN(which); i++) {
         r.seg[which[i]] = hidden(a->selectors[i]);
     }
+    r.ldtr = (struct cpu_segment){0x28, 0x82, SEGMENTS * 8 - 1, GUEST_LDT};
     cpu_set_regs(b->cpu, &r);
-    for (unsigned i = 0; i < 200 && r.rip == offset && r.cpl == 3; i++) {
+    for (unsigned i = 0; i < 200 && r.rip != offset + a->size && r.cpl == 3; i++) {
         cpu_run(b->cpu, 1);
         cpu_get_regs(b->cpu, &r);
     }
+    selectors[0] = r.seg[CPU_SS].selector, selectors[1] = r.seg[CPU_DS].selector;
+    selectors[2] = r.seg[CPU_ES].selector;
     struct bare_exception e = bare_exception(b);
     memcpy(state->gpr, r.gpr, sizeof(r.gpr));
     state->vector = e.vector;
@@ -259,6 +296,7 @@ int main(int argc, char **argv)
     for (u64 page = HOST_CODE + 0x3000; page < HOST_DATA; page += PAGE_SIZE) {
         bare_set_page(b, page, BARE_PAGE_ABSENT);
     }
+    make_guest_ldt(b);
     for (unsigned i = 0; i < trials && failed < 20; i++) {
         struct attempt a;
         make_attempt(&r, &a);
@@ -267,8 +305,15 @@ int main(int argc, char **argv)
         memcpy(b->mem->ram + HOST_DATA, fill, sizeof(fill));
         host_run_segments(a.bytes, a.size, HOST_INSN, a.selectors, a.is_32, &want);
         want.gpr[4] = (u32)want.gpr[4]; // Linux's espfix leaves something above, if an interrupt comes
-        run_guest(b, &a, &got);
+        u16 host_selectors[3], guest_selectors[3];
+        host_last_selectors(host_selectors);
+        run_guest(b, &a, &got, guest_selectors);
         faults += want.vector >= 0;
+        if (want.vector < 0 && memcmp(host_selectors, guest_selectors, sizeof(host_selectors)) != 0) {
+            printf("SS, DS, ES: host %x %x %x, viv %x %x %x\n", host_selectors[0], host_selectors[1], host_selectors[2],
+                   guest_selectors[0], guest_selectors[1], guest_selectors[2]);
+            got.vector = 255;
+        }
         bool memory = memcmp(host_data(), b->mem->ram + HOST_DATA, HOST_DATA_BYTES) == 0;
         if (!equal(&a, &want, &got, memory)) {
             failed++;
