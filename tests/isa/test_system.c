@@ -273,6 +273,67 @@ static void test_string_ports(void **state)
     assert_int_equal(written, UINT64_C(0x422111111));
 }
 
+static void osxsave(struct cpu_regs *r)
+{
+    r->cr4 |= 0x40000;
+    r->gpr[CPU_RDI] = DATA + 0x800;
+}
+
+static u32 memory32(u64 at)
+{
+    return (u32)memory(at);
+}
+
+static void test_mxcsr(void **state)
+{
+    // movl $0x1FA0, 0x400(%rbx); ldmxcsr 0x400(%rbx); stmxcsr 0x404(%rbx)
+    RUN(RING3, "\xC7\x83\x00\x04\x00\x00\xA0\x1F\x00\x00\x0F\xAE\x93\x00\x04\x00\x00\x0F\xAE\x9B\x04\x04\x00\x00", NULL);
+    assert_int_equal(memory32(DATA + 0x404), 0x1FA0);
+    // the same with a reserved bit
+    RAISES(RING3, "\xC7\x83\x00\x04\x00\x00\xA0\x1F\x01\x00\x0F\xAE\x93\x00\x04\x00\x00", NULL, 13);
+    // xor ecx, ecx; xor edx, edx; mov eax, 7; xsetbv; vldmxcsr 0x404(%rbx); vstmxcsr 0x408(%rbx)
+    RUN(RING0, "\x31\xC9\x31\xD2\xB8\x07\x00\x00\x00\x0F\x01\xD1\xC5\xF8\xAE\x93\x04\x04\x00\x00"
+        "\xC5\xF8\xAE\x9B\x08\x04\x00\x00", osxsave);
+    assert_int_equal(memory32(DATA + 0x408), 0x1FA0);
+}
+
+static void test_fxsave(void **state)
+{
+    // fninit; movd %eax, %mm0; fxsave (%rbx); emms; fxsave64 0x200(%rbx); fxrstor (%rbx); fxsave 0x400(%rbx);
+    // fxrstor64 0x200(%rbx); fxsave 0x600(%rbx)
+    RUN(RING3, "\xDB\xE3\x0F\x6E\xC0\x0F\xAE\x03\x0F\x77\x48\x0F\xAE\x83\x00\x02\x00\x00\x0F\xAE\x0B"
+        "\x0F\xAE\x83\x00\x04\x00\x00\x48\x0F\xAE\x8B\x00\x02\x00\x00\x0F\xAE\x83\x00\x06\x00\x00", NULL);
+    assert_int_equal(memory32(DATA), 0x37F);
+    assert_int_equal(memory(DATA + 24) & 0xFFFFFFFF, 0x1F80);
+    assert_int_equal(memory(DATA + 4) & 0xFF, 0xFF); // MMX: all registers in use
+    assert_int_equal(memory(DATA + 0x204) & 0xFF, 0);
+    assert_int_equal(memory(DATA + 0x404) & 0xFF, 0xFF);
+    assert_int_equal(memory(DATA + 0x604) & 0xFF, 0);
+    RAISES(RING3, "\x0F\xAE\x43\x08", NULL, 13); // not aligned
+}
+
+static void test_masked_stores(void **state)
+{
+    // mov $0x80, %eax; movd %eax, %xmm1; pcmpeqd %xmm0, %xmm0; maskmovdqu %xmm1, %xmm0
+    RUN(RING3, "\xB8\x80\x00\x00\x00\x66\x0F\x6E\xC8\x66\x0F\x76\xC0\x66\x0F\xF7\xC1", osxsave);
+    assert_int_equal(memory(DATA + 0x800), 0xFF);
+    // the same with MMX, the mask 0x8000
+    RUN(RING3, "\xB8\x00\x80\x00\x00\x0F\x6E\xC8\x0F\x76\xC0\x0F\xF7\xC1", osxsave);
+    assert_int_equal(memory(DATA + 0x800), 0xFFFF);
+    // xsetbv as above; mov $0x800000, %eax; vmovd %eax, %xmm1; vpcmpeqd %xmm0, %xmm0, %xmm0; vmaskmovdqu %xmm1, %xmm0
+    RUN(RING0, "\x31\xC9\x31\xD2\xB8\x07\x00\x00\x00\x0F\x01\xD1\xB8\x00\x00\x80\x00\xC5\xF9\x6E\xC8"
+        "\xC5\xF9\x76\xC0\xC5\xF9\xF7\xC1", osxsave);
+    assert_int_equal(memory(DATA + 0x800), 0xFFFFFF);
+}
+
+static void test_xsaves(void **state)
+{
+    // mov $3, %eax; xor %edx, %edx; xsaves (%rbx); xrstors (%rbx)
+    RUN(RING0, "\xB8\x03\x00\x00\x00\x31\xD2\x0F\xC7\x2B\x0F\xC7\x1B", osxsave);
+    assert_int_equal(memory(DATA + 520) >> 63, 1); // compacted
+    RAISES(RING3, "\xB8\x03\x00\x00\x00\x31\xD2\x0F\xC7\x2B", osxsave, 13);
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)
@@ -283,6 +344,8 @@ int main(void)
         TEST(test_mwait),        TEST(test_bases),
         TEST(test_processor_id), TEST(test_tables),
         TEST(test_table_operand_size),
+        TEST(test_mxcsr),        TEST(test_fxsave),
+        TEST(test_masked_stores), TEST(test_xsaves),
         TEST(test_far_pointers), TEST(test_string_ports),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
