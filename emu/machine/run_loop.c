@@ -181,9 +181,10 @@ static struct machine_result device_result(struct machine *m)
     return (struct machine_result){.exit = exits[m->stop_why], .value = m->stop_value};
 }
 
-// A chipset answers a CPU's shutdown with a reset. Nearly always the guest has come to grief, and whoever
-// runs it wants to know where; but an IDT without a single vector is how a system asks for it.
-static struct machine_result shutdown_result(const struct cpu *cpu)
+// A chipset answers a CPU's shutdown with a reset. Nearly always the guest has come to grief, and
+// whoever runs it wants to know where; but an IDT without a single vector is how a system asks for
+// it.
+static struct machine_result shutdown_result(const struct machine *m, const struct cpu *cpu)
 {
     struct cpu_regs regs;
     cpu_get_regs(cpu, &regs);
@@ -191,7 +192,13 @@ static struct machine_result shutdown_result(const struct cpu *cpu)
         return (struct machine_result){.exit = MACHINE_EXIT_RESET};
     }
     struct machine_result result = {.exit = MACHINE_EXIT_SHUTDOWN};
-    snprintf(result.text, sizeof(result.text), "%s", cpu_shutdown_reason(cpu));
+    char which[24] = "";
+    for (unsigned i = 0; i < m->cpu_count && m->cpu_count > 1; i++) {
+        if (m->cpus[i] == cpu) {
+            snprintf(which, sizeof(which), "CPU %u: ", i);
+        }
+    }
+    snprintf(result.text, sizeof(result.text), "%s%.170s", which, cpu_shutdown_reason(cpu));
     return result;
 }
 
@@ -240,7 +247,7 @@ static struct machine_result run(struct machine *m, u64 until_step)
         }
         u64 budget = run_budget(m, until_step);
         if (budget && run_cpu(m, cpu, budget) == CPU_EXIT_SHUTDOWN && !m->stop_soon) {
-            return shutdown_result(cpu);
+            return shutdown_result(m, cpu);
         }
     }
 }
