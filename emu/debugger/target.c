@@ -36,7 +36,7 @@ void target_destroy(struct target *t)
         return;
     }
     if (t->installed_count) {
-        machine_set_watch(t->m, NULL, 0, NULL, NULL);
+        machine_set_watch(t->m, NULL, 0, NULL, t);
     }
     *machine_probes(t->m) = t->outer;
     events_destroy(t->events);

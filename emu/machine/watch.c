@@ -9,14 +9,34 @@
 #include <stdlib.h>
 #include <string.h>
 
-struct watches {
+struct watcher {
     watch_fn fn;
     void *ctx;
-    u64 *executed; // sorted
+    struct watch_range *ranges;
+    unsigned count;
+};
+
+struct watches {
+    struct watcher list[WATCHERS_MAX];
+    unsigned watcher_count;
+    u64 *executed; // everybody's, sorted
     struct mmu_observed *accessed;
     struct watch_range *physical;
     unsigned executed_count, accessed_count, physical_count;
 };
+
+static bool concerns(const struct watcher *w, const struct watch_hit *hit)
+{
+    u64 last = hit->address + (hit->size - 1);
+    for (unsigned i = 0; i < w->count; i++) {
+        const struct watch_range *r = &w->ranges[i];
+        if ((r->kinds & hit->kind) && r->first <= last &&
+            hit->address <= r->first + (r->size - 1)) {
+            return true;
+        }
+    }
+    return false;
+}
 
 // Fills in when and where, and asks.
 static void tell(struct machine *m, struct watch_hit *hit, const void *bytes, u32 size)
@@ -34,8 +54,12 @@ static void tell(struct machine *m, struct watch_hit *hit, const void *bytes, u3
     if (bytes) {
         memcpy(hit->bytes, bytes, size < sizeof(hit->bytes) ? size : sizeof(hit->bytes));
     }
-    if (m->watches->fn(m->watches->ctx, hit)) {
-        machine_stop_soon(m);
+    const struct watches *all = m->watches;
+    for (unsigned i = 0; i < all->watcher_count; i++) {
+        const struct watcher *w = &all->list[i];
+        if ((all->watcher_count == 1 || concerns(w, hit)) && w->fn(w->ctx, hit)) {
+            machine_stop_soon(m);
+        }
     }
 }
 
@@ -113,13 +137,11 @@ static int compare_u64(const void *a, const void *b)
     return x < y ? -1 : x > y;
 }
 
-static void sort_out(struct watches *w, const struct watch_range *ranges, unsigned count)
+// Adds a watcher's ranges to everybody's.
+static void sort_out(struct watches *w, const struct watcher *watcher)
 {
-    w->executed = xcalloc(count + 1, sizeof(*w->executed));
-    w->accessed = xcalloc(count + 1, sizeof(*w->accessed));
-    w->physical = xcalloc(count + 1, sizeof(*w->physical));
-    for (unsigned i = 0; i < count; i++) {
-        const struct watch_range *r = &ranges[i];
+    for (unsigned i = 0; i < watcher->count; i++) {
+        const struct watch_range *r = &watcher->ranges[i];
         u64 last = r->first + (r->size - 1);
         CHECK(r->size && last >= r->first);
         if (r->kinds == WATCH_EXECUTE) {
@@ -132,11 +154,38 @@ static void sort_out(struct watches *w, const struct watch_range *ranges, unsign
                 r->first, last, r->kinds & WATCH_READ, r->kinds & WATCH_WRITE};
         }
     }
+}
+
+static void add_watcher(struct watches *w, const struct watch_range *ranges, unsigned count,
+                        watch_fn fn, void *ctx)
+{
+    CHECK(w->watcher_count < WATCHERS_MAX);
+    struct watcher *added = &w->list[w->watcher_count++];
+    *added = (struct watcher){.fn = fn, .ctx = ctx, .count = count};
+    added->ranges = xcalloc(count, sizeof(*ranges));
+    memcpy(added->ranges, ranges, count * sizeof(*ranges));
+}
+
+static void sort_out_all(struct watches *w)
+{
+    unsigned count = 1;
+    for (unsigned i = 0; i < w->watcher_count; i++) {
+        count += w->list[i].count;
+    }
+    w->executed = xcalloc(count, sizeof(*w->executed));
+    w->accessed = xcalloc(count, sizeof(*w->accessed));
+    w->physical = xcalloc(count, sizeof(*w->physical));
+    for (unsigned i = 0; i < w->watcher_count; i++) {
+        sort_out(w, &w->list[i]);
+    }
     qsort(w->executed, w->executed_count, sizeof(u64), compare_u64);
 }
 
 void watches_free(struct watches *w)
 {
+    for (unsigned i = 0; w && i < w->watcher_count; i++) {
+        free(w->list[i].ranges);
+    }
     if (w) {
         free(w->executed);
         free(w->accessed);
@@ -172,10 +221,21 @@ void machine_set_watch(struct machine *m, const struct watch_range *ranges, unsi
                        watch_fn fn, void *ctx)
 {
     struct watches *old = m->watches, *w = xcalloc(1, sizeof(*w));
-    CHECK(!m->in_run);
-    w->fn = fn;
-    w->ctx = ctx;
-    sort_out(w, ranges, count);
+    bool replaced = false;
+    CHECK(!m->in_run && (!count || ctx));
+    for (unsigned i = 0; ctx && old && i < old->watcher_count; i++) {
+        const struct watcher *other = &old->list[i];
+        if (other->ctx != ctx) {
+            add_watcher(w, other->ranges, other->count, other->fn, other->ctx);
+        } else if (count) {
+            add_watcher(w, ranges, count, fn, ctx);
+            replaced = true;
+        }
+    }
+    if (count && !replaced) {
+        add_watcher(w, ranges, count, fn, ctx);
+    }
+    sort_out_all(w);
     m->watches = w;
     if (old) {
         connect(m, old, false);

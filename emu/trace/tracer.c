@@ -23,6 +23,7 @@ struct tracer {
     struct strace *strace;
     struct sink_perfetto *perfetto;
     bool watches;
+    u64 woken_steps; // wake-ups before this state have been told
     struct check *checks[TRACER_CHECKS_MAX];
     unsigned check_count;
 };
@@ -171,7 +172,7 @@ void tracer_destroy(struct tracer *t)
     }
     machine_probes(t->m)->enabled = 0;
     if (t->watches) {
-        machine_set_watch(t->m, NULL, 0, NULL, NULL);
+        machine_set_watch(t->m, NULL, 0, NULL, t);
     }
     fault_watch_destroy(t->faults);
     sink_text_destroy(t->text);
@@ -232,6 +233,10 @@ static bool on_wake(void *ctx, const struct watch_hit *hit)
 {
     struct tracer *t = ctx;
     struct cpu_regs regs;
+    if (hit->step < t->woken_steps) {
+        return false; // a debugger runs history again
+    }
+    t->woken_steps = hit->step + 1;
     cpu_get_regs(machine_cpu(t->m, hit->cpu), &regs);
     sink_perfetto_wakes(t->perfetto, hit->cpu, regs.gpr[CPU_RDI], hit->step,
                         vclock_ns(machine_clock(t->m)));

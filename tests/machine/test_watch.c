@@ -296,6 +296,66 @@ static void watch_late(const struct reference *ref, u64 seed)
     close_guest(&g);
 }
 
+// One of two that watch different things: how much each hears, and nothing of the other's.
+struct half {
+    struct watch_range ranges[RANGES];
+    unsigned count;
+    u64 hits;
+};
+
+static bool on_half(void *ctx, const struct watch_hit *hit)
+{
+    struct half *h = ctx;
+    bool own = false;
+    for (unsigned i = 0; i < h->count; i++) {
+        const struct watch_range *r = &h->ranges[i];
+        own |= (r->kinds & hit->kind) && r->first < hit->address + hit->size &&
+               hit->address < r->first + r->size;
+    }
+    check(own, "a watcher hears of what another one watches", hit->step);
+    h->hits++;
+    return false;
+}
+
+// Bit i of who: that half watches.
+static void run_halves(const struct reference *ref, struct half halves[2], unsigned who)
+{
+    struct guest g;
+    open_guest(&g, &files, TLB_FULL);
+    for (unsigned part = 0; part < 4; part++) {
+        for (unsigned i = 0; i < 2; i++) {
+            if (who & BIT(i)) { // set anew, and given up for a while, beside the other
+                bool off = part == 2 && i == 0;
+                machine_set_watch(g.m, halves[i].ranges, off ? 0 : halves[i].count, on_half,
+                                  &halves[i]);
+            }
+        }
+        machine_watch_first(g.m);
+        machine_run(g.m, part == 3 ? UINT64_MAX : ref->steps / 4 * (part + 1));
+    }
+    check(machine_hash(g.m) == ref->hash, "two watchers changed something", 0);
+    close_guest(&g);
+}
+
+static void two_watchers(const struct reference *ref)
+{
+    struct half halves[2] = {0};
+    u64 alone[2];
+    for (unsigned i = 0; i < RANGES; i++) {
+        struct half *h = &halves[i % 2];
+        h->ranges[h->count++] = ref->ranges[i];
+    }
+    for (unsigned i = 0; i < 2; i++) {
+        run_halves(ref, halves, 1u << i);
+        alone[i] = halves[i].hits;
+        halves[i].hits = 0;
+    }
+    run_halves(ref, halves, 3);
+    for (unsigned i = 0; i < 2; i++) {
+        check(halves[i].hits == alone[i] && alone[i], "a second watcher changes what is heard", i);
+    }
+}
+
 static void try_seed(u64 seed)
 {
     static const struct {
@@ -325,6 +385,7 @@ static void try_seed(u64 seed)
         }
     }
     watch_late(&ref, seed);
+    two_watchers(&ref);
     unsigned kinds[WATCH_PHYSICAL + 1] = {0}, stops = stop_at_hits(&ref, seed, first.hits, kinds);
     printf("# %u stops: %u executions, %u reads, %u writes, %u physical\n", stops,
            kinds[WATCH_EXECUTE], kinds[WATCH_READ], kinds[WATCH_WRITE], kinds[WATCH_PHYSICAL]);
