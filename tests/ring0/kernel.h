@@ -51,6 +51,14 @@ static inline void wrmsr(u32 msr, u64 value)
     __asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)));
 }
 
+// QEMU's translator: some things it does not survive (paging without protection, PCIDs).
+static inline bool on_tcg(void)
+{
+    u32 eax = 0x40000000, ebx, ecx = 0, edx;
+    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
+    return ebx == 0x54474354; // "TCGT"
+}
+
 #define READ_REG(reg)                                                                              \
     ({                                                                                             \
         u64 value_;                                                                                \

@@ -438,14 +438,6 @@ static void interrupts(void)
     in_kernel("rep after sti", S(self_ipi_rep), (u64)gdt);
 }
 
-// QEMU's translator: it does not survive paging without protection.
-static bool on_tcg(void)
-{
-    u32 eax = 0x40000000, ebx, ecx = 0, edx;
-    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    return ebx == 0x54474354; // "TCGT"
-}
-
 int main(void)
 {
     console_begin();

@@ -564,6 +564,52 @@ static void msr(const char *name, u32 number, u64 value)
     in_kernel(name, S(wrmsr_words), (u64)words);
 }
 
+// Argument: the type, then the descriptor.
+__asm__(".pushsection .text\n.balign 16\n.globl s_invpcid_words\ns_invpcid_words:\n"
+        "movq (%rdi), %rax\ninvpcid 8(%rdi), %rax\nxorl %eax, %eax\nint $0x80\n.popsection");
+
+static void invpcid(const char *name, bool user, u64 type, u64 pcid, u64 address)
+{
+    static u64 words[3];
+    words[0] = type, words[1] = pcid, words[2] = address;
+    if (user) {
+        in_user(name, S(invpcid_words), (u64)words + USER_ALIAS);
+    } else {
+        in_kernel(name, S(invpcid_words), (u64)words);
+    }
+}
+
+#define CR4_PCIDE 0x20000u
+
+static void pcids(void)
+{
+    test("");
+    in_kernel("cr3 bit 63 without pcide", S(set_cr3), (u64)pml4 | (u64)1 << 63);
+    invpcid("invpcid 0 without pcide", false, 0, 0, 0);
+    invpcid("invpcid 0, pcid without pcide", false, 0, 1, 0);
+    invpcid("invpcid 1, pcid without pcide", false, 1, 1, 0);
+    invpcid("invpcid 2, pcid without pcide", false, 2, 1, 0);
+    invpcid("invpcid user", true, 2, 0, 0);
+    WRITE_REG("cr3", (u64)pml4 | 8);
+    in_kernel("pcide with bits in cr3", S(set_cr4), CR4_BASE | CR4_PCIDE);
+    WRITE_REG("cr3", (u64)pml4);
+    in_kernel("pcide", S(set_cr4), CR4_BASE | CR4_PCIDE);
+    WRITE_REG("cr4", CR4_BASE | CR4_PCIDE);
+    u64 low = (u64)pml4 & 0xFFF; // none
+    in_kernel("cr3 with a pcid", S(set_cr3), (u64)pml4 | 5);
+    show("cr3 keeps the pcid", (READ_REG("cr3") & 0xFFF) - low);
+    in_kernel("cr3 bit 63 with pcide", S(set_cr3), (u64)pml4 | 6 | (u64)1 << 63);
+    show("cr3 drops bit 63", READ_REG("cr3") >> 63);
+    in_kernel("cr3 bit 62 with pcide", S(set_cr3), (u64)pml4 | (u64)1 << 62);
+    for (u64 type = 0; type < 5; type++) {
+        invpcid("invpcid, by type", false, type, 5, 0);
+    }
+    invpcid("invpcid, not canonical", false, 0, 5, (u64)1 << 47);
+    invpcid("invpcid 1 looks at no address", false, 1, 5, (u64)1 << 47);
+    invpcid("invpcid, reserved bits", false, 1, 0x1000, 0);
+    WRITE_REG("cr3", (u64)pml4);
+}
+
 static void msrs(void)
 {
     const u64 bad = (u64)1 << 47;
@@ -629,6 +675,9 @@ int main(void)
     rtc();
     on_trap = NULL;
     msrs();
+    if (!on_tcg()) {
+        pcids();
+    }
     print("end\n");
     end_of_kernel();
 }

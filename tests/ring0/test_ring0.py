@@ -12,6 +12,7 @@ import tempfile
 
 import bochs
 
+NOT_ON_QEMU = ("cr0 pg without pe", "cr3 bit 63 without pcide")
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -75,7 +76,7 @@ def test_qemu(kernel, name, want, folder):
     text = "\n".join(lines_of(out))
     got = text[text.index(want[0].rsplit(": ", 1)[0] + ": "):].splitlines()  # firmware talks first
     # QEMU leaves out what it does not survive, at the end.
-    last = next((i for i, line in enumerate(want) if line.startswith("cr0 pg without pe")), len(want))
+    last = next((i for i, line in enumerate(want) if line.startswith(NOT_ON_QEMU)), len(want))
     good = len(got) >= last
     if not good:
         print(f"QEMU stopped after {len(got)} lines")
