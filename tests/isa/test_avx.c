@@ -336,6 +336,60 @@ static void test_supervisor_save(void **state)
     assert_int_equal(step(&r), -1);
 }
 
+// Both widths of instruction pointers, both ways; eight registers outside 64-bit code.
+static void test_fxsave(void **state)
+{
+    static const char *const saves[] = {"\x0F\xAE\x06", "\x48\x0F\xAE\x06"}, *const loads[] = {"\x0F\xAE\x0E", "\x48\x0F\xAE\x0E"};
+    for (unsigned wide = 0; wide < 2; wide++) {
+        struct cpu_regs r = start(saves[wide], 3 + wide, 3);
+        r.gpr[CPU_RSI] = DATA;
+        cpu_set_regs(b->cpu, &r);
+        get_fpu();
+        for (unsigned i = 0; i < 16; i++) {
+            memset(xmm(i), (int)(0x10 + i), 16);
+        }
+        memset(fpu + 32, 0x42, 10); // ST0
+        set_mxcsr(0x1FA0);
+        cpu_set_fpu(b->cpu, fpu);
+        assert_int_equal(step(&r), -1);
+        get_fpu();
+        u8 saved[CPU_FPU_BYTES], image[512];
+        memcpy(saved, fpu, sizeof(saved));
+        physmem_read(b->mem, DATA, image, sizeof(image));
+        assert_memory_equal(image + 24, saved + 24, 392);
+        memset(fpu + 24, 0, 4), memset(fpu + 32, 0, 384);
+        cpu_set_fpu(b->cpu, fpu);
+        r = start(loads[wide], 3 + wide, 3);
+        r.gpr[CPU_RSI] = DATA;
+        assert_int_equal(step(&r), -1);
+        get_fpu();
+        assert_memory_equal(fpu, saved, sizeof(saved));
+        r = start(loads[wide], 3 + wide, 3);
+        r.gpr[CPU_RSI] = DATA + 8;
+        assert_int_equal(step(&r), 13);
+    }
+}
+
+// The forms without REX.W.
+static void test_supervisor_save_narrow(void **state)
+{
+    xsetbv(7, 0);
+    struct cpu_regs r = REGS("\x0F\xC7\x2E", 0); // xsaves [rsi]
+    r.gpr[CPU_RSI] = DATA, r.gpr[CPU_RAX] = 7, r.gpr[CPU_RDX] = 0;
+    cpu_set_regs(b->cpu, &r);
+    get_fpu();
+    memset(ymm_high(15), 0x66, 16);
+    cpu_set_fpu(b->cpu, fpu);
+    assert_int_equal(step(&r), -1);
+    memset(ymm_high(15), 0, 16);
+    cpu_set_fpu(b->cpu, fpu);
+    r = REGS("\x0F\xC7\x1E", 0); // xrstors [rsi]
+    r.gpr[CPU_RSI] = DATA, r.gpr[CPU_RAX] = 7, r.gpr[CPU_RDX] = 0;
+    assert_int_equal(step(&r), -1);
+    get_fpu();
+    assert_int_equal(ymm_high(15)[9], 0x66);
+}
+
 // Eight registers, and the upper ones are left alone.
 static void test_compatibility_mode(void **state)
 {
@@ -395,7 +449,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(test_availability),      T(test_xsetbv),          T(test_unmasked),        T(test_masked_moves),
         T(test_gather_goes_on),    T(test_faulting_stores), T(test_supervisor_save), T(test_compatibility_mode),
-        T(test_models),
+        T(test_models),            T(test_fxsave),          T(test_supervisor_save_narrow),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
