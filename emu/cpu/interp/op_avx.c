@@ -83,10 +83,15 @@ static bool op_avx_fp(struct cpu *cpu, const struct insn *insn)
         return false;
     }
     u16 flags = cpu->flags;
-    _mm_setcsr((cpu->fpu.mxcsr & MXCSR_MODE) | MXCSR_MASKED);
+    _mm_setcsr(vector_host_mxcsr(cpu));
     op->code(reg_copy, rm_copy, &flags, cpu->fpu.vec[vector_vvvv(insn)], NULL);
     u32 raised = _mm_getcsr() & MXCSR_FLAGS;
     _mm_setcsr(MXCSR_MASKED);
+    if (UNLIKELY(!(cpu->fpu.mxcsr & MXCSR_UM))) {
+        // VCVTPS2PH is the one whose result is not in ModRM.reg.
+        raised |= vector_exact_underflow(insn, key.reg_written ? reg_copy : rm_copy,
+                                         key.reg_written ? 16u << key.length : 8u << key.length);
+    }
     if (raised && !vector_exceptions(cpu, raised)) {
         return false;
     }

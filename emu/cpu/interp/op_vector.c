@@ -110,6 +110,31 @@ bool vector_exceptions(struct cpu *cpu, u32 raised)
     return raise_fault(cpu, (cpu->cr4 & CR4_OSXMMEXCPT) ? EXC_XM : EXC_UD);
 }
 
+static bool is_denormal(const u8 *element, unsigned size)
+{
+    static const u8 fraction_bits[] = {[2] = 10, [4] = 23, [8] = 52};
+    u64 bits = 0;
+    memcpy(&bits, element, size);
+    u64 magnitude = bits & (BIT(8 * size - 1) - 1);
+    return magnitude && !(magnitude >> fraction_bits[size]);
+}
+
+u32 vector_exact_underflow(const struct insn *insn, const u8 *result, unsigned bytes)
+{
+    const char *name = x86_op_info[insn->op].name;
+    if (!(x86_op_info[insn->op].attributes & A_TINY)) {
+        return 0;
+    }
+    const char *type = name + strlen(name) - 2; // PS PD PH SS SD
+    unsigned size = type[1] == 'H' ? 2 : type[1] == 'S' ? 4 : 8;
+    for (unsigned at = 0; at < (type[0] == 'S' ? size : bytes); at += size) {
+        if (is_denormal(result + at, size)) {
+            return MXCSR_UE;
+        }
+    }
+    return 0;
+}
+
 // The host's unit runs fully masked; what it raised is judged by the guest's masks before anything
 // is committed.
 static bool op_vector_fp(struct cpu *cpu, const struct insn *insn)
@@ -131,10 +156,13 @@ static bool op_vector_fp(struct cpu *cpu, const struct insn *insn)
         return false;
     }
     u16 flags = cpu->flags;
-    _mm_setcsr((cpu->fpu.mxcsr & MXCSR_MODE) | MXCSR_MASKED);
+    _mm_setcsr(vector_host_mxcsr(cpu));
     op->code(reg_copy, rm_copy, &flags, NULL, NULL);
     u32 raised = _mm_getcsr() & MXCSR_FLAGS;
     _mm_setcsr(MXCSR_MASKED);
+    if (UNLIKELY(!(cpu->fpu.mxcsr & MXCSR_UM))) {
+        raised |= vector_exact_underflow(insn, reg_copy, 16);
+    }
     if (raised && !vector_exceptions(cpu, raised)) {
         return false;
     }

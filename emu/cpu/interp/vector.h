@@ -11,6 +11,9 @@
 #define MXCSR_MODE 0xE040u // rounding control, flush to zero, denormals are zero
 #define MXCSR_MASKED 0x1F80u
 #define MXCSR_FLAGS 0x3Fu
+#define MXCSR_FTZ 0x8000u
+#define MXCSR_UM 0x800u
+#define MXCSR_UE 0x10u
 #define MXCSR_WRITABLE 0xFFFFu // SDM 1 11.6.6: MXCSR_MASK of FXSAVE
 
 // #UD, #NM by CR0.EM, CR0.TS and (sse) CR4.OSFXSR (SDM 2 table 2-21 and 2-22). False: raised.
@@ -55,6 +58,18 @@ static inline bool vector_address(struct cpu *cpu, const struct insn *insn, unio
     }
     return !key.aligned || !(*linear & (key.mem_size - 1u)) || raise_gp(cpu, 0);
 }
+
+// The host's MXCSR for an operation: all masked. With underflow unmasked nothing is flushed to zero
+// (SDM 1 10.2.3.3).
+static inline u32 vector_host_mxcsr(const struct cpu *cpu)
+{
+    u32 mxcsr = cpu->fpu.mxcsr, mode = mxcsr & MXCSR_MODE;
+    return (mxcsr & MXCSR_UM ? mode : mode & ~MXCSR_FTZ) | MXCSR_MASKED;
+}
+
+// Unmasked underflow is about tiny results, masked underflow about tiny inexact ones (SDM 1
+// 4.9.1.5): what the host, masked, did not report. bytes: of the result's register.
+u32 vector_exact_underflow(const struct insn *insn, const u8 *result, unsigned bytes);
 
 // Reciprocals that are ours: vendors differ (op_sse_special.c).
 u32 vector_reciprocal(u32 bits);
