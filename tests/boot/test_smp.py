@@ -38,5 +38,15 @@ def test_fewer_cpus_asked_for():
     t.expect_equal(r.stdout.split(), [b"3", b"Cpus_allowed_list:", b"0-2"], "CPUs")
 
 
+def test_the_lock_checks_check():
+    """Each broken rule ends in its own panic."""
+    for rule, message in (("twice", "taken twice on CPU"), ("sleep", "scheduling while atomic"),
+                          ("order", "which elsewhere is taken under it"), ("irq", "and elsewhere with interrupts on")):
+        with tempfile.TemporaryDirectory() as folder:
+            log = pathlib.Path(folder) / "log"
+            r = t.run_exec("true", "--kernel", t.BUILD / "fern-debug", "--append", f"selftest={rule}", "--log", log)
+            t.expect(r.returncode == 125 and message in log.read_text(), f"{rule}: {log.read_text()[-1500:]}")
+
+
 if __name__ == "__main__":
     t.main(globals())

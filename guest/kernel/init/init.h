@@ -50,7 +50,7 @@ void random_mix(const void *buf, size_t n);
 void console_early_init(void); // from the command line; before that the log only goes to the ring
 void dt_build(void);           // makes dt_root from the blob, once, after slab_init
 void kernel_main(void) __noreturn;
-void kthread_selftest(void); // powers off
+void kthread_selftest(const char *which); // powers off
 
 // Steps of kernel_init that have no other header.
 void chardev_init(void); // drivers/misc_chardev.c

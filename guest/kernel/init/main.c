@@ -130,7 +130,7 @@ static int kernel_init(void *unused)
     char value[8];
     kthread_init();
     if (cmdline_get("selftest", value, sizeof(value)))
-        kthread_selftest();
+        kthread_selftest(value);
     fs_init();
     block_init();
     tty_init();

@@ -4,6 +4,7 @@
 #include "drivers/power.h"
 #include "init/init.h"
 #include "lib/printk.h"
+#include "lib/string.h"
 #include "sched/kthread.h"
 #include "sched/wait.h"
 
@@ -25,8 +26,50 @@ static int player(void *arg)
     }
 }
 
-void kthread_selftest(void)
+#ifdef FERN_DEBUG_LOCKS
+// Each breaks one rule that debug builds check: the panic is the expected end.
+static DEFINE_SPINLOCK(first);
+static DEFINE_SPINLOCK(second);
+
+static enum hrtimer_restart take_in_interrupt(struct hrtimer *t)
 {
+    (void)t;
+    spin_lock(&first);
+    spin_unlock(&first);
+    return HRTIMER_NORESTART;
+}
+
+static void break_a_rule(const char *which)
+{
+    struct hrtimer timer;
+    spin_lock(&first);
+    if (!strcmp(which, "twice"))
+        spin_lock(&first);
+    if (!strcmp(which, "sleep"))
+        msleep(1);
+    if (!strcmp(which, "order"))
+        spin_lock(&second);
+    if (!strcmp(which, "order"))
+        spin_unlock(&second);
+    spin_unlock(&first);
+    if (!strcmp(which, "order")) {
+        spin_lock(&second);
+        spin_lock(&first);
+    }
+    if (!strcmp(which, "irq")) {
+        hrtimer_init(&timer, take_in_interrupt, HRTIMER_MONOTONIC);
+        hrtimer_start(&timer, ktime_get());
+        msleep(1);
+    }
+}
+#endif
+
+void kthread_selftest(const char *which)
+{
+#ifdef FERN_DEBUG_LOCKS
+    break_a_rule(which);
+#endif
+    (void)which;
     u64 start = ktime_get();
     msleep(10);
     pr_info("selftest: msleep(10) took %lu us", (ktime_get() - start) / 1000);

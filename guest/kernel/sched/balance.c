@@ -128,12 +128,15 @@ static struct task_struct *waiting_fair(const struct run_queue *rq, unsigned cpu
 }
 
 // Takes up to nr waiting tasks from `from`; this queue's lock is held, the other is only tried for:
-// so there is no order to keep. Returns how many came.
-static unsigned pull(struct run_queue *rq, struct run_queue *from, unsigned nr, bool rt_only)
+// so there is no order to keep. Returns how many came, -1 if the lock was taken.
+static int pull(struct run_queue *rq, struct run_queue *from, int nr, bool rt_only)
 {
-    unsigned cpu = (unsigned)(rq - runqueues), n = 0;
-    if (!spin_trylock(&from->lock))
-        return 0;
+    unsigned cpu = (unsigned)(rq - runqueues);
+    int n = 0;
+    if (!spin_trylock(&from->lock)) {
+        cpu_relax();
+        return -1;
+    }
     update_clock(from);
     while (n < nr) {
         struct task_struct *t = waiting_rt(from, cpu);
@@ -168,38 +171,47 @@ static struct run_queue *longest_queue(const struct run_queue *rq)
 void balance_newly_idle(struct run_queue *rq)
 {
     struct run_queue *from = longest_queue(rq);
-    if (from && pull(rq, from, 1, false))
-        return;
-    // The longest may have nothing for us, or be busy.
-    for (unsigned c = 0; from && c < nr_cpus_online; c++)
-        if (&runqueues[c] != rq && &runqueues[c] != from &&
-            READ_ONCE(runqueues[c].nr_running) > 1 && pull(rq, &runqueues[c], 1, false))
-            return;
+    int came = from ? pull(rq, from, 1, false) : 0;
+    bool taken = came < 0;
+    // The longest may have nothing for us.
+    for (unsigned c = 0; from && came <= 0 && c < nr_cpus_online; c++) {
+        struct run_queue *other = &runqueues[c];
+        if (other == rq || other == from || READ_ONCE(other->nr_running) <= 1)
+            continue;
+        came = pull(rq, other, 1, false);
+        taken |= came < 0;
+    }
+    if (came <= 0 && taken)
+        this_cpu_write(need_resched, 1); // the idle loop tries again
 }
 
 void balance_rt(struct run_queue *rq)
 {
     for (unsigned c = 0; c < nr_cpus_online; c++)
         if (&runqueues[c] != rq && READ_ONCE(runqueues[c].rt.nr_running) > 1 &&
-            pull(rq, &runqueues[c], 1, true))
+            pull(rq, &runqueues[c], 1, true) > 0)
             return;
+}
+
+void wake_idle_cpu(const struct run_queue *rq)
+{
+    if (READ_ONCE(rq->nr_running) < 2)
+        return;
+    for (unsigned c = 0; c < nr_cpus_online; c++)
+        if (cpu_idle(c)) {
+            resched_curr(c);
+            return;
+        }
 }
 
 void balance_tick(struct run_queue *rq)
 {
-    if (rq->nr_running > 1) {
-        for (unsigned c = 0; c < nr_cpus_online; c++)
-            if (cpu_idle(c)) {
-                resched_curr(c); // it pulls
-                break;
-            }
-    }
     if (++rq->ticks % BALANCE_TICKS)
         return;
     struct run_queue *from = longest_queue(rq);
     unsigned longer = from ? READ_ONCE(from->nr_running) : 0;
     if (longer > rq->nr_running + 1)
-        pull(rq, from, (longer - rq->nr_running) / 2, false);
+        pull(rq, from, (int)(longer - rq->nr_running) / 2, false);
 }
 
 bool must_leave(const struct run_queue *rq, const struct task_struct *t)

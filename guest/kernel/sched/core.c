@@ -308,6 +308,8 @@ void sched_tick(bool user)
         balance_tick(rq);
     spin_unlock_raw(&rq->lock);
     preempt_enable_no_resched();
+    if (nr_cpus_online > 1)
+        wake_idle_cpu(rq);
     loadavg_update(rq->clock);
 }
 

@@ -40,18 +40,22 @@ typedef struct spinlock {
     {                                                                                              \
         .rank = (r), .name = (n)                                                                   \
     }
+// A class of locks is what one place in the source initialises.
+#define LOCK_CLASS(text) __FILE__ ": " text
 void lock_debug_acquire(const void *lock, int rank, const char *name);
+void spin_debug_acquire(spinlock_t *l); // as that, with the class's order and context
 void lock_debug_release(const void *lock);
 #else
 #define SPIN_LOCK_INIT_RANK(n, r)                                                                  \
     {                                                                                              \
         .rank = (r)                                                                                \
     }
+#define LOCK_CLASS(text) text
 #define lock_debug_acquire(l, r, n) ((void)0)
 #define lock_debug_release(l) ((void)0)
 #endif
-#define DEFINE_SPINLOCK(x) spinlock_t x = SPIN_LOCK_INIT_RANK(#x, 0)
-#define spin_lock_init_rank(l, r) (*(l) = (spinlock_t)SPIN_LOCK_INIT_RANK(#l, r))
+#define DEFINE_SPINLOCK(x) spinlock_t x = SPIN_LOCK_INIT_RANK(LOCK_CLASS(#x), 0)
+#define spin_lock_init_rank(l, r) (*(l) = (spinlock_t)SPIN_LOCK_INIT_RANK(LOCK_CLASS(#l), r))
 #define spin_lock_init(l) spin_lock_init_rank(l, 0)
 
 void spin_lock_slow(spinlock_t *l);
@@ -75,7 +79,7 @@ static inline void spin_lock(spinlock_t *l)
         spin_lock_slow(l);
 #ifdef FERN_DEBUG_LOCKS
     l->owner_cpu = (int)smp_processor_id() + 1;
-    lock_debug_acquire(l, l->rank, l->name);
+    spin_debug_acquire(l);
 #endif
 }
 static inline bool spin_trylock(spinlock_t *l)

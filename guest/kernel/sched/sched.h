@@ -218,6 +218,7 @@ struct task_struct {
         const void *lock;
         int rank;
         const char *name;
+        int cls; // lock_debug.c
     } held[24];
     int held_count;
 #endif
