@@ -15,6 +15,7 @@ import time
 
 import linux_boot
 import test_strace_host as host
+import test_tui
 import vivtest as t
 
 INIT = """#!/bin/sh
@@ -221,20 +222,43 @@ def mask(line):
     return line
 
 
+def check_strace(b, wanted, *options):
+    out = b.folder / "guest"
+    t.viv("run", *options, *b.machine, "-f", "-o", out, timeout=300)
+    lines = next(iter(host.streams(out.read_text()).values()))
+    init = [mask(line) for line in lines if not re.match(r"(time|gettimeofday|clock_gettime)\(", line)]
+    for i, (a, w) in enumerate(zip(init, wanted)):
+        t.expect(a == w, f"{options} line {i}:\n guest {a}\n host  {w}")
+    t.expect(len(init) >= CALLS, f"only {len(init)} calls")
+
+
 def test_strace_of_init():
+    """The first calls are those that the host's strace shows for the same script, with one CPU and with four."""
     if os.geteuid() != 0:
         print("# needs root for a chroot")
         return
     with Boot(CALLS_INIT) as b:
         theirs = host.family(host_calls(b.folder), r'execve\("/init", ')
-        out = b.folder / "guest"
-        t.viv("run", *b.machine, "-f", "-o", out, timeout=300)
-        mine = list(host.streams(out.read_text()).values())
-        mine = [[line for line in lines if not re.match(r"(time|gettimeofday|clock_gettime)\(", line)] for lines in mine]
-        init, wanted = ([mask(line) for line in lines[0]][:CALLS] for lines in (mine, theirs))
+        wanted = [mask(line) for line in theirs[0]][:CALLS]
         t.expect(len(wanted) == CALLS, f"only {len(wanted)} calls")
-        for i, (a, w) in enumerate(zip(init, wanted)):
-            t.expect(a == w, f"line {i}:\n guest {a}\n host  {w}")
+        check_strace(b, wanted)
+        check_strace(b, wanted, "--smp", "4")
+
+
+def test_terminal():
+    """The terminal debugger's panels know the system, too."""
+    with Boot() as b:
+        options = " ".join(f"'{word}'" for word in b.machine)
+        with test_tui.Session(options, 140, 40) as s:
+            s.wait("at the beginning")
+            s.keys("c")
+            t.expect(s.wait("switched itself off", 90), s.screen())
+            s.command("back syscall")
+            t.expect(s.wait("back: system call at entry_SYSCALL_64", 60), s.screen())
+            s.keys("1")  # closes the command's output
+            t.expect(re.search(r"ring 0 kernel +\d+ poweroff", s.screen()) and s.wait("3→0  syscall reboot"), s.screen())
+            s.keys("9")
+            t.expect(s.wait(r" 16 +16 +2 S +- +0 fifo "), s.screen())
 
 
 if __name__ == "__main__":

@@ -6,9 +6,11 @@ import os
 import pathlib
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "boot"))
@@ -215,6 +217,46 @@ def test_difference_of_states():
     expect("rip " in out[7] and "cpu0" in out[7] and "pages: 0x" in out[7], out[7])
     expect("the same state" in out[8], out[8])
     expect("pages" not in out[12] and "rip " in out[12], out[12])
+
+
+def verified(path):
+    """How many hashes of a recording are right, and what else viv says of it."""
+    result = subprocess.run([VIV, "replay", path, "--verify"], capture_output=True, text=True, timeout=120)
+    expect_equal(result.returncode, 0, result.stderr)
+    return int(re.search(r": (\d+) hashes are right", result.stderr)[1]), result.stderr
+
+
+def test_recorded_script_has_hashes():
+    path = FOLDER / "scripted"
+    busy = ["--exec", "i=0; while [ $i -lt 3000 ]; do i=$((i+1)); done"]
+    script("c", "back syscall 4", "set $rbx = 1", "c", options=[*busy, "--record", path])
+    count, _ = verified(path)
+    expect(count > 4, f"{count} hashes")
+
+
+def test_recorded_script_survives_a_kill():
+    path = FOLDER / "killed"
+    partial = FOLDER / "killed.incomplete"
+    process = subprocess.Popen([VIV, "debug", "--exec", "while :; do echo x; done", "--record", path, "--script", "-"],
+                               stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    process.stdin.write(b"c\n")
+    process.stdin.close()
+    sizes, end = set(), time.monotonic() + 60
+    while len(sizes) < 4 and time.monotonic() < end:
+        time.sleep(0.05)
+        sizes |= {partial.stat().st_size} if partial.exists() else set()
+    process.kill()
+    process.wait()
+    count, said = verified(partial)
+    expect(count > 0 and "was cut off" in said, said)
+
+
+def test_a_view_ends_with_its_reader():
+    view = subprocess.Popen([VIV, "trace", TRACE, "transitions"], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    view.stdout.readline()
+    view.stdout.close()
+    expect_equal(view.stderr.read(), b"", "what it says")
+    expect_equal(view.wait(), -signal.SIGPIPE, "how it ends")
 
 
 def test_everything_can_be_shown():
