@@ -161,6 +161,8 @@ bool cmd_cpu(struct target *t, const char *args, FILE *out)
 
 bool cmd_cpus(struct target *t, const char *args, FILE *out)
 {
+    u64 left;
+    unsigned turn = machine_turn(t->m, &left);
     for (unsigned i = 0; i < machine_cpu_count(t->m); i++) {
         struct cpu_regs regs;
         struct guest_task task;
@@ -171,6 +173,9 @@ bool cmd_cpus(struct target *t, const char *args, FILE *out)
                 regs.halted ? "  halted" : "", where);
         if (t->guest && guest_current(t->guest, i, &task)) {
             fprintf(out, "  pid %d (%s)", task.pid, task.comm);
+        }
+        if (i == turn && machine_cpu_count(t->m) > 1) {
+            fprintf(out, "  has the turn, %llu steps left", (unsigned long long)left);
         }
         fputc('\n', out);
     }

@@ -259,6 +259,12 @@ unsigned machine_cpu_count(const struct machine *m)
     return m->cpu_count;
 }
 
+unsigned machine_turn(const struct machine *m, u64 *steps_left)
+{
+    *steps_left = m->schedule.quantum_left;
+    return m->schedule.current;
+}
+
 struct cpu *machine_cpu(const struct machine *m, unsigned index)
 {
     return m->cpus[index];

@@ -96,6 +96,8 @@ const struct vclock *machine_clock(const struct machine *m);
 struct physmem *machine_memory(const struct machine *m);
 struct probes *machine_probes(struct machine *m);
 unsigned machine_cpu_count(const struct machine *m);
+// Whose turn it is where there are several CPUs, and how many steps are left of it.
+unsigned machine_turn(const struct machine *m, u64 *steps_left);
 struct cpu *machine_cpu(const struct machine *m, unsigned index);
 unsigned machine_device_count(const struct machine *m);
 struct device *machine_device(const struct machine *m, unsigned index);

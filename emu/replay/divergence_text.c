@@ -134,6 +134,18 @@ static void compare_time(struct listing *l, struct machine *a, struct machine *b
     }
 }
 
+static void compare_turns(struct listing *l, struct machine *a, struct machine *b)
+{
+    u64 left_a, left_b;
+    unsigned cpu_a = machine_turn(a, &left_a), cpu_b = machine_turn(b, &left_b);
+    if (cpu_a != cpu_b || left_a != left_b) {
+        char text[120];
+        snprintf(text, sizeof(text), "turn: CPU %u, %llu steps left / CPU %u, %llu steps left",
+                 cpu_a, (unsigned long long)left_a, cpu_b, (unsigned long long)left_b);
+        add_line(l, text);
+    }
+}
+
 struct pci_hashes {
     u64 value;
 };
@@ -159,8 +171,12 @@ void divergence_describe(struct machine *a, struct machine *b, unsigned lines_ma
                          void (*line)(void *ctx, const char *text), void *ctx)
 {
     struct listing l = {.room = lines_max, .line = line, .ctx = ctx};
+    if (machine_cpu_count(a) != machine_cpu_count(b)) {
+        add_line(&l, "the machines have different numbers of CPUs");
+    }
     compare_cpus(&l, a, b);
     compare_time(&l, a, b);
+    compare_turns(&l, a, b);
     compare_devices(&l, a, b);
     compare_pci(&l, a, b);
     compare_memory(&l, a, b);

@@ -55,9 +55,14 @@ def test_viv(viv, kernel, folder):
         p = subprocess.run([viv, "replay", recording, "--verify"], stdin=subprocess.DEVNULL, capture_output=True,
                            timeout=120, text=True)
         print(f"{'ok' if p.returncode == 0 else 'not ok'} - {cpus} CPUs: replayed: {p.stderr.strip()}")
+    recordings = []
     for seed in range(1, 5):
-        run_viv(viv, kernel, 4, out, "--chaos", str(seed))
+        recordings.append(os.path.join(folder, f"chaos{seed}.viv"))
+        run_viv(viv, kernel, 4, out, "--chaos", str(seed), "--record", recordings[-1])
         report(f"4 CPUs, --chaos {seed}", lines_of(out), expected(4))
+    p = subprocess.run([viv, "diff", *recordings[:2]], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, text=True)
+    good = p.returncode == 1 and "first difference" in p.stdout and "turn: CPU" in p.stdout
+    print(f"{'ok' if good else 'not ok'} - what differs under another seed is the turn: {p.stdout.strip()!r}")
 
 
 def test_qemu(kernel, folder):
