@@ -94,11 +94,11 @@ static bool on_tcg(void)
     return ebx == 0x54474354; // "TCGT"
 }
 
-// Long enough for another CPU to do something: a few turns, or as long as a busy host may keep one of
-// QEMU's threads waiting.
+// Long enough for another CPU to do something: a few turns of viv, more of QEMU, which runs one CPU
+// after the other by counted instructions.
 static void wait_ticks(u64 ticks)
 {
-    ticks = on_tcg() ? ticks * 1000 : ticks / 8;
+    ticks = on_tcg() ? ticks * 10 : ticks / 8;
     for (u64 start = rdtsc(); rdtsc() - start < ticks;) {
         relax();
     }
