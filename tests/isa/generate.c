@@ -188,8 +188,7 @@ static unsigned memory_bytes(enum x86_op op, unsigned width)
     return op == OP_CMPXCHG16B ? 16 : op == OP_BOUND ? 2u << width : 1u << width;
 }
 
-// The letters of a form.
-static const char *form_kinds(enum insn_form form)
+const char *form_kinds(enum insn_form form)
 {
     switch (form) {
     case FORM_R:

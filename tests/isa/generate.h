@@ -32,6 +32,9 @@ struct trial {
     u32 flags_unknown; // RFLAGS bits not to compare
 };
 
+// The letters of a form, "RM".
+const char *form_kinds(enum insn_form form);
+
 // Which forms and widths a row asks for: T_* and W_* masks.
 u32 row_forms(enum x86_op op);
 unsigned row_widths(enum x86_op op);

@@ -2,7 +2,8 @@
 // The interpreter against the host's own CPU: every row of x86_ops.def that names forms, in every
 // form and width, on random and edge operands, on page edges, with faults. Compared: registers,
 // defined flags, memory, exception. Usage: test_oracle [TRIALS-PER-COMBINATION [SEED [TLB
-// [MNEMONIC]]]], TLB 0 full, 1 tiny, 2 off; 3 more for 32-bit code
+// [MNEMONIC [report]]]]], TLB 0 full, 1 tiny, 2 off; 3 more for 32-bit code; MNEMONIC "": all; report: a line
+// "row NAME FORM BITS CASES FAULTS" for each combination (tools/isa_report)
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,7 +17,7 @@
 struct session {
     struct bare *guest;
     u8 fill[HOST_DATA_BYTES]; // what the data pages hold before each trial
-    bool code32;
+    bool code32, report;
     u64 trials, failures, faults;
     unsigned empty;                // combinations that the encoder refused
     u64 unlike_host[X86_OP_COUNT]; // trials in which undefined flags differ from the host's
@@ -215,12 +216,17 @@ static void run_row(struct session *s, struct random *r, enum x86_op op, unsigne
                 continue;
             }
             unsigned made = 0;
+            u64 faults = s->faults;
             struct trial t;
             for (unsigned i = 0; i < trials; i++) {
                 if (generate(r, op, (enum insn_form)form, width, s->code32, &t)) {
                     run_trial(s, r, &t);
                     made++;
                 }
+            }
+            if (s->report && made) {
+                printf("row %s %s %u %u %lu\n", x86_op_info[op].name, form_kinds((enum insn_form)form), 8u << width,
+                       made, s->faults - faults);
             }
             // Two and three operands; 64 bits in 32-bit code and so on.
             bool no_such = (op == OP_IMUL && width == 0) || no_encoding(op, width, s->code32);
@@ -244,9 +250,11 @@ int main(int argc, char **argv)
     }
     int mode = argc > 3 ? atoi(argv[3]) : 0;
     s.code32 = mode >= 3;
+    s.report = argc > 5;
+    bool all = argc <= 4 || !argv[4][0];
     session_init(&s, &r, (enum tlb_geometry)(mode % 3));
     for (unsigned op = OP_INVALID + 1; op < X86_OP_COUNT; op++) {
-        if (argc <= 4 || strcasecmp(argv[4], x86_op_info[op].name) == 0) {
+        if (all || strcasecmp(argv[4], x86_op_info[op].name) == 0) {
             run_row(&s, &r, (enum x86_op)op, trials);
         }
     }
@@ -260,5 +268,5 @@ int main(int argc, char **argv)
     printf("%lu trials (%lu with a fault), %lu differences, %u combinations without an encoding\n",
            s.trials, s.faults, s.failures, s.empty);
     bare_destroy(s.guest);
-    return s.failures || s.empty || (argc <= 4 && s.trials < 1000) ? 1 : 0;
+    return s.failures || s.empty || (all && s.trials < 1000) ? 1 : 0;
 }

@@ -7,7 +7,14 @@ command in the mutated tree; the mutation is caught when one of them fails.
 MMU = ["build/tests/unit/test_mmu"]
 WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
 WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
-FAULTS = ["/usr/bin/python3", "tests/ring0/test_ring0.py"]
+
+
+def ring0(kernel):
+    return ["/usr/bin/python3", "tests/ring0/test_ring0.py", "build/viv", f"build/tests/ring0/{kernel}.elf",
+            "build/tests/ring0/boot_sector.bin"]
+
+
+FAULTS = ring0("ring0")
 
 
 def guest(*names):
@@ -43,7 +50,20 @@ MUTATIONS = [
      "if (UNLIKELY(cpu->watch.count) && stopped_before_fetch(cpu, linear)) {",
      "if (false && stopped_before_fetch(cpu, linear)) {", [WATCH_CPU]),
     ("every feature is there", "emu/isa/decode.c",
-     "return !(decoder->missing & BIT(feature));", "return true;", [["build/tests/isa/test_features"]]),
+     "return !(decoder->missing & CPU_FEATURE_BIT(feature));", "return true;", [["build/tests/isa/test_features"]]),
+    ("address line 20 always passes", "emu/mmu/tlb.c",
+     "u64 mask = passes ? ~UINT64_C(0) : ~BIT(20);", "u64 mask = ~UINT64_C(0);", [MMU, ring0("modes")]),
+    ("a task switch leaves the old task busy", "emu/cpu/task.c",
+     "(s->how == TASK_CALL || set_busy(cpu, old_descriptor(cpu), false)) &&", "true &&", [ring0("tasks")]),
+    ("an interrupt leaves virtual-8086 mode's data segments", "emu/cpu/gate.c",
+     "        segment_set_null(&cpu->seg[data[i]], 0);\n", "        ;\n", [ring0("tasks")]),
+    ("a string's source cannot be in ES", "emu/isa/decode.c",
+     "ZydisRegisterGetId(o->mem.base) != STRING_DESTINATION", "o->mem.segment != ZYDIS_REGISTER_ES",
+     [["build/tests/isa/test_segments", "20000"]]),
+    ("an unmasked x87 underflow is as a masked one", "emu/cpu/interp/x87_host.c",
+     "const u16 kept = 0x0F00 | X87_OE | X87_UE;", "const u16 kept = 0x0F00;", [["build/tests/isa/test_x87", "4000"]]),
+    ("RDRAND's stream is no state", "emu/cpu/cpu.c",
+     "    F(random_state),\n", "", [["build/tests/isa/test_system"]]),
     ("BT clears flags that it keeps", "emu/cpu/interp/op_bit.c",
      "    flags_update(cpu, FLAGS_C, carry ? FLAGS_C : 0);", "    cpu->flags = FLAGS_ONE | (carry ? FLAGS_C : 0);",
      [["build/tests/isa/test_oracle", "20", "1", "0", "bt"]]),

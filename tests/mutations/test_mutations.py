@@ -60,6 +60,10 @@ def main():
         if problem:
             print(f"not ok - mutations: the unchanged tree does not build: {problem}")
             return 1
+        for command in {tuple(d) for m in chosen for d in m[4]}:
+            if run(list(command), tree).returncode != 0:
+                print(f"not ok - mutations: fails in the unchanged tree: {' '.join(command)}", flush=True)
+                bad += 1
         for mutation in chosen:
             problem = try_mutation(*mutation, tree)
             bad += problem is not None
