@@ -11,6 +11,7 @@
 #include "init/init.h"
 #include "lib/printk.h"
 #include "lib/string.h"
+#include "lib/xarray.h"
 #include "mm/page_cache.h"
 #include "proc/exec.h"
 #include "proc/futex.h"
@@ -165,6 +166,8 @@ void kernel_main(void)
     dt_build();
     local_irq_enable();
     mm_init();
+    if (!xarray_init())
+        panic("no memory for index nodes");
     page_cache_init();
     pid_init();
     fork_init();
@@ -172,6 +175,9 @@ void kernel_main(void)
     futex_init();
     syscall_init();
     smp_init();
+#ifdef FERN_DEBUG_LOCKS
+    scheduler_running = true;
+#endif
     pid_t pid = kernel_process(kernel_init, NULL);
     struct task_struct *daemon = kthreadd_create();
     if (IS_ERR(daemon))
@@ -179,8 +185,5 @@ void kernel_main(void)
     wake_up_new_task(daemon);
     if (pid < 0)
         panic("cannot make the first process: error %d", pid);
-#ifdef FERN_DEBUG_LOCKS
-    scheduler_running = true;
-#endif
     cpu_idle_loop();
 }

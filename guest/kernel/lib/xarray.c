@@ -17,15 +17,16 @@ struct xa_node {
 
 static struct kmem_cache *node_cache;
 
+bool xarray_init(void)
+{
+    if (!node_cache)
+        node_cache = kmem_cache_create("xa_node", sizeof(struct xa_node), 8, 0);
+    return node_cache != NULL;
+}
+
 static struct xa_node *node_alloc(void)
 {
-    if (!node_cache) {
-        struct kmem_cache *c = kmem_cache_create("xa_node", sizeof(struct xa_node), 8, 0);
-        if (!c)
-            return NULL;
-        node_cache = c;
-    }
-    return kmem_cache_zalloc(node_cache, GFP_ATOMIC);
+    return xarray_init() ? kmem_cache_zalloc(node_cache, GFP_ATOMIC) : NULL;
 }
 
 static unsigned slot_of(const struct xa_node *n, unsigned long index)

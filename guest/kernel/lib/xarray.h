@@ -20,6 +20,7 @@ struct xarray {
     {                                                                                              \
         NULL, 0, 0                                                                                 \
     }
+bool xarray_init(void); // at boot, before the first store under a lock; false without memory
 void xa_init(struct xarray *xa);
 void *xa_load(const struct xarray *xa, unsigned long index);
 // Stores (NULL erases). 0 or -ENOMEM. A store over an existing entry never fails. Atomic allocation
