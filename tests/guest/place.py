@@ -70,4 +70,5 @@ def run_qemu(image, command, timeout, extra):
 
 
 def run(image, command, timeout=500, extra=()):
+    timeout = int(os.environ.get("VIV_TEST_TIMEOUT", timeout))
     return (run_qemu if QEMU else run_viv)(image, command, timeout, extra)
