@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Where a suite's guest runs. VIV_TEST_SMP=N: on N CPUs. VIV_TEST_MACHINE=qemu: on QEMU's q35 instead of viv.
-VIV_TEST_DEBUG=1: on the kernel with checks of locks and contexts."""
+VIV_TEST_DEBUG=1: on the kernel with checks of locks and contexts. VIV_TEST_TIMEOUT: seconds instead of the suite's own."""
 import os
 import pathlib
 import subprocess

@@ -22,6 +22,7 @@ MARK = "=====viv-guest-test====="
 
 # Runs every program in a fresh directory; frames each output with the mark, the name and the exit status.
 DRIVER = f"""#!/bin/sh
+export ROUNDS={os.environ.get("ROUNDS", "1")}
 mount -t tmpfs scratch /mnt; mkdir /mnt/w; cd /mnt/w
 for p in /t/*; do
   n=${{p##*/}}; mkdir /mnt/w/$n; cd /mnt/w/$n
@@ -72,7 +73,7 @@ def run_on_host(program, scratch):
         leader = "// runner: no leader" in (HERE / f"{program.stem}.c").read_text()
         command = ["/bin/sh", "-c", '"$0"; exit $?', str(program)] if leader else [str(program)]
         result = subprocess.run(command, cwd=folder, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
-                                stderr=subprocess.STDOUT, timeout=60, env={"PATH": "/bin:/usr/bin"},
+                                stderr=subprocess.STDOUT, timeout=60, env={"PATH": "/bin:/usr/bin", "ROUNDS": os.environ.get("ROUNDS", "1")},
                                 start_new_session=True)
         return result.stdout, result.returncode if result.returncode >= 0 else 128 - result.returncode
     except subprocess.TimeoutExpired:
