@@ -16,7 +16,7 @@
 #define EFER 0xC0000080u
 #define NX ((u64)1 << 63)
 
-extern char code16_begin[], code16_end[], a20_begin[], a20_end[];
+extern char code16_begin[], code16_end[], a20_begin[], a20_end[], real_test_begin[], real_test_end[];
 static u64 modes_gdt[MODES_GDT_BYTES / 8] __attribute__((aligned(8)));
 static u16 tss16[22];
 
@@ -288,6 +288,23 @@ static void address_line_20(void)
     in_kernel("a20", M(in_low_memory), 0);
 }
 
+// Vector and distance from the test's beginning, or what it left in AX.
+static void real_mode(void)
+{
+    static const char *const names[] = {
+        "word at ffff", "dword at fffd", "word at ffff of ss", "divide", "into", "bound", "cs written", "lldt", "str",
+        "lar", "arpl", "offset 10000", "limit of 4 GiB", "smsw", "vex", "jump to 12345", "int and far call", "di wraps",
+        "lods at ffff", "int3", "int1", "single step", "vector past the idt", "lock nop", "eflags", "esp", "enter", "les"};
+    load_modes_gdt();
+    copy_low(real_test_begin, real_test_end);
+    *(volatile u32 *)(REAL_BASE + 0x12345) = 0xC30BADB8; // mov $0xBAD, %ax; ret: where no limit holds
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        quiet = false;
+        print("real mode: ");
+        in_kernel(names[i], M(real_test), i);
+    }
+}
+
 static void long_mode(void)
 {
     load_modes_gdt();
@@ -326,6 +343,7 @@ int main(void)
     in_kernel("ud2", S(ud2), 0);
     long_mode();
     address_line_20();
+    real_mode();
     formats();
     rights_32bit();
     rights_pae();
