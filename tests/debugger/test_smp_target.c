@@ -102,7 +102,7 @@ static void walk(struct target *t, const struct guest_files *files)
     for (unsigned i = 0; i < WALKS; i++) {
         good += there_and_back(t, (unsigned)(next_random(&x) % CPUS), &known[i]);
         if (i % 10 == 9) {
-            target_seek(t, 60000 + next_random(&x) % 1500000);
+            target_seek(t, 60000 + next_random(&x) % 1200000);
         }
     }
     tap(good == WALKS, "%u of %u steps of one CPU, there and back", good, WALKS);
@@ -163,6 +163,28 @@ static void conditions(struct target *t, struct symbols *symbols)
     target_point_remove(t, number);
 }
 
+// An instruction that lasts for several turns is one execution for each CPU.
+static void long_instructions(struct target *t, struct symbols *symbols)
+{
+    struct target_point point = {.kind = TARGET_POINT_BREAK, .enabled = true};
+    unsigned seen[CPUS] = {0}, met = 0, back = 0;
+    int number;
+    symbols_kernel_address(symbols, "fill_instruction", &point.address);
+    target_point_add(t, &point, &number);
+    target_seek(t, 60000);
+    const struct target_stop *stop;
+    while ((stop = target_continue(t, TARGET_FORWARD))->kind == TARGET_STOP_BREAKPOINT) {
+        seen[stop->cpu]++;
+        met++;
+    }
+    while ((stop = target_continue(t, TARGET_BACK))->kind == TARGET_STOP_BREAKPOINT) {
+        back++;
+    }
+    tap(met == CPUS && seen[0] == 1 && seen[1] == 1 && seen[2] == 1 && back == CPUS,
+        "%u long instructions, %u on the way back", met, back);
+    target_point_remove(t, number);
+}
+
 // next and events: of the CPU that is meant, or of the one where it happened.
 static void other_moves(struct target *t)
 {
@@ -206,6 +228,7 @@ int main(int argc, char **argv)
     walk(target, &files);
     breakpoints(target, symbols);
     conditions(target, symbols);
+    long_instructions(target, symbols);
     other_moves(target);
     target_destroy(target);
     symbols_destroy(symbols);

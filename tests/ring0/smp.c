@@ -24,7 +24,7 @@ void interrupt(u64 vector, u64 rip);
 
 // What a CPU is to do; it answers in done.
 enum job { JOB_NONE, JOB_COUNT, JOB_LOCK, JOB_READ, JOB_CALL, JOB_TPR, JOB_TIMER, JOB_MOVE,
-           JOB_CLOCK, JOB_SLEEP };
+           JOB_CLOCK, JOB_SLEEP, JOB_FILL };
 static struct cpu {
     volatile u32 starts, page, job, done;
     volatile u64 answer, counts[256];
@@ -238,6 +238,21 @@ static u64 clocks_in_step(u32 id)
     return wrong;
 }
 
+// One instruction that lasts longer than a turn, on every CPU at once.
+static u64 fill(u32 id)
+{
+    u8 *at = (u8 *)(u64)(FILLED + id * FILLED_BYTES);
+    u64 count = FILLED_BYTES, wrong = 0;
+    __asm__ volatile(".globl fill_instruction\nfill_instruction: rep stosb"
+                     : "+D"(at), "+c"(count)
+                     : "a"(id + 1)
+                     : "memory");
+    for (u32 i = 1; i <= FILLED_BYTES; i++) {
+        wrong += *(at - i) != id + 1;
+    }
+    return wrong + count;
+}
+
 static u64 do_job(u32 id, u32 job)
 {
     switch (job) {
@@ -259,6 +274,8 @@ static u64 do_job(u32 id, u32 job)
         return move_apic();
     case JOB_CLOCK:
         return clocks_in_step(id);
+    case JOB_FILL:
+        return fill(id);
     case JOB_SLEEP: // deaf to all but NMI and INIT
         __asm__ volatile("cli");
         cpus[id].answer = 1; // ready
@@ -597,6 +614,7 @@ int main(void)
     print_line("not moved ", cpu_count - moved);
     restart();
     counting();
+    print_line("wrong fills ", all_do(JOB_FILL));
     routing();
     print("end\n");
     end_of_kernel();

@@ -13,6 +13,8 @@
 #define FRAME_A 0x600000 // what the window shows
 #define FRAME_B 0x601000
 #define MOVED_APIC 0x602000
+#define FILLED 0x610000
+#define FILLED_BYTES 40000 // for each CPU
 #define START_PAGE 0x8000
 #define OTHER_START_PAGE 0x9000
 
