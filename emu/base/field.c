@@ -55,8 +55,7 @@ static bool in_bounds(const struct field *f, const u8 *in, u64 max)
 const struct field *fields_check(const struct field *fields, const u8 *in)
 {
     for (const struct field *f = fields; f->name; f++) {
-        u64 max = f->format == FIELD_BOOL ? 1 : f->max;
-        if (max && !in_bounds(f, in, max)) {
+        if (f->max && !in_bounds(f, in, f->max)) {
             return f;
         }
         in += (size_t)f->elem_size * f->count;

@@ -17,13 +17,24 @@ struct field {
     u64 max; // the greatest value that any code here expects; 0: all are good
 };
 
+// A truth value is 0 or 1 without anyone saying so.
+#define FIELD_MAX_OF(member) _Generic((member), bool : 1, default : 0)
 #define FIELD_AS(type, member, fmt)                                                                \
-    {#member, (u32)offsetof(type, member), (u32)sizeof(((type *)0)->member), 1, fmt}
+    {#member,                                                                                      \
+     (u32)offsetof(type, member),                                                                  \
+     (u32)sizeof(((type *)0)->member),                                                             \
+     1,                                                                                            \
+     fmt,                                                                                          \
+     FIELD_MAX_OF(((type *)0)->member)}
 #define FIELD(type, member) FIELD_AS(type, member, FIELD_HEX)
 #define FIELD_ARRAY(type, member)                                                                  \
-    {#member, (u32)offsetof(type, member), (u32)sizeof(((type *)0)->member[0]),                    \
-     (u32)(sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0])), FIELD_HEX}
-// A number, or an array of them, whose values are bounded: what comes from a file is checked.
+    {#member,                                                                                      \
+     (u32)offsetof(type, member),                                                                  \
+     (u32)sizeof(((type *)0)->member[0]),                                                          \
+     (u32)(sizeof(((type *)0)->member) / sizeof(((type *)0)->member[0])),                          \
+     FIELD_HEX,                                                                                    \
+     FIELD_MAX_OF(((type *)0)->member[0])}
+// A number whose values are bounded: what comes from a file is checked.
 #define FIELD_MAX(type, member, most)                                                              \
     {#member, (u32)offsetof(type, member), (u32)sizeof(((type *)0)->member), 1, FIELD_HEX, most}
 #define FIELD_END {NULL, 0, 0, 0, FIELD_HEX}
@@ -38,7 +49,7 @@ size_t fields_size(const struct field *fields);
 void fields_save(const struct field *fields, const void *state, u8 *out);
 void fields_load(const struct field *fields, void *state, const u8 *in);
 
-// The first field that in gives a value beyond its max (a truth value beyond 1); NULL: there is none.
+// The first field that in gives a value beyond its max; NULL: there is none.
 const struct field *fields_check(const struct field *fields, const u8 *in);
 
 #endif

@@ -150,7 +150,7 @@ static void play(struct game *g)
         u8 what = input_u8(&g->in);
         unsigned size = 1u << (what >> 3 & 3);
         unsigned port_size = size < 8 ? size : 4;
-        g->f->m->bus.current_cpu = 0;
+        g->f->m->bus.current_cpu = what >> 7;
         switch (what & 7) {
         case 0:
         case 1: {

@@ -13,7 +13,7 @@
 #define HANDLER 0x8100
 #define GDT 0x9000
 #define IDT 0xA000
-#define IDLE_MAX 300
+#define IDLE_MAX 100
 
 static bool zero_read(void *ctx, u64 offset, void *bytes, size_t size)
 {
@@ -115,7 +115,7 @@ void fuzz_machine_restart(struct fuzz_machine *f)
 struct fuzz_machine *fuzz_machine_create(void)
 {
     struct fuzz_machine *f = xcalloc(1, sizeof(*f));
-    struct tree_changes changes = {.mem_bytes = FUZZ_RAM_BYTES};
+    struct tree_changes changes = {.mem_bytes = FUZZ_RAM_BYTES, .cpus = 2};
     void *tree;
     struct status s = tree_prepare(&tree, tree_builtin, tree_builtin_size, "pc.dts", &changes);
     CHECK(status_ok(&s));

@@ -310,6 +310,8 @@ static void ps2_reset(struct device *dev)
 
 #define K(member) FIELD(struct ps2, keyboard.member)
 #define M(member) FIELD(struct ps2, mouse.member)
+#define QUEUE(member)                                                                              \
+    FIELD_MAX(struct ps2, member.head, PS2_QUEUE - 1), FIELD_MAX(struct ps2, member.count, PS2_QUEUE)
 
 static const struct field ps2_fields[] = {
     FIELD_ARRAY(struct ps2, ram),
@@ -321,10 +323,10 @@ static const struct field ps2_fields[] = {
     FIELD(struct ps2, break_pending),
     FIELD(struct ps2, output_port),
     FIELD_ARRAY(struct ps2, keyboard.queue.bytes),
-    K(queue.head), K(queue.count), K(command), K(scanning), K(leds), K(rate), K(scan_set),
+    QUEUE(keyboard.queue), K(command), K(scanning), K(leds), K(rate), K(scan_set),
     K(last_sent),
     FIELD_ARRAY(struct ps2, mouse.queue.bytes),
-    M(queue.head), M(queue.count), M(command), M(reporting), M(remote), M(wrap), M(scaling),
+    QUEUE(mouse.queue), M(command), M(reporting), M(remote), M(wrap), M(scaling),
     M(resolution), M(rate), M(id), M(last_sent), M(rates[0]), M(rates[1]), M(buttons),
     M(sent_buttons), M(dx), M(dy), M(dz),
     FIELD_END,
