@@ -88,6 +88,11 @@ static struct status read_header(const struct boot *b, struct header *h)
         .command_line_max = (u32)field(b, H_CMDLINE_SIZE, 4),
         .relocatable = field(b, H_RELOCATABLE, 1),
     };
+    // Its size is rounded up to paragraphs; not every file is.
+    u64 there = b->params->kernel.size > h->setup_bytes ? b->params->kernel.size - h->setup_bytes : 0;
+    if (there < h->kernel_bytes && h->kernel_bytes - there < 16) {
+        h->kernel_bytes = there;
+    }
     if (!h->kernel_bytes || !boot_in_file(b, h->setup_bytes, h->kernel_bytes)) {
         return boot_bad(b, "it is cut off: its header speaks of %llu bytes, the file has %llu",
                         (unsigned long long)(h->setup_bytes + h->kernel_bytes),

@@ -211,7 +211,9 @@ static void linux_refused(void **state)
     make_linux(image);
     expect_refused(&f, image, sizeof(image), MEM_BYTES, "initrd does not fit");
     expect_refused(&f, image, 0x240, 0, "cut off");
-    expect_refused(&f, image, sizeof(image) - 1, 0, "cut off");
+    expect_refused(&f, image, sizeof(image) - 16, 0, "cut off");
+    struct status s = boot(&f, image, sizeof(image) - 15, 0); // rounded up
+    assert_string_equal(s.text, "");
     close_machine(&f);
 }
 
