@@ -12,6 +12,10 @@
 
 enum { MAP_RAM = 1, MAP_RESERVED = 2 };
 
+enum { // IBM PS/2 and PC BIOS Interface Technical Reference, BIOS data area
+    BDA_EBDA_SEGMENT = 0x40E, BDA_BASE_MEMORY_KIB = 0x413, EBDA = 0x9FC00,
+};
+
 struct status boot_bad(const struct boot *b, const char *format, ...)
 {
     char text[200];
@@ -36,18 +40,15 @@ struct status boot_place_kernel(struct boot *b, u64 start, u64 size, const u8 *b
                                 u64 file_bytes)
 {
     u64 top = machine_memory(b->m)->low_bytes;
-    if (start < BOOT_LOW_END) {
-        return boot_bad(b, "it wants to be loaded at 0x%llx; what lies below 0x%x is taken",
-                        (unsigned long long)start, BOOT_LOW_END);
-    }
     if (start >= top || size > top - start) {
         return boot_bad(b, "it does not fit into guest memory; try a larger --mem");
     }
+    if (start < PAGE_SIZE || (start < ACPI_TABLES_END && start + size > BOOT_DATA_START)) {
+        return boot_bad(b, "it wants to be loaded at 0x%llx; the first page and 0x%x to 0x%x are taken",
+                        (unsigned long long)start, BOOT_DATA_START, ACPI_TABLES_END);
+    }
     if (!boot_is_free(b, start, start + size) || b->used_count == BOOT_RANGES_MAX) {
         return boot_bad(b, "its segments overlap");
-    }
-    if (start < ACPI_TABLES_END && start + size > ACPI_TABLES_START) {
-        return boot_bad(b, "it wants to be loaded over the BIOS area at 0x%x", ACPI_TABLES_START);
     }
     // RAM is zero before the boot, so what the file does not have needs no store.
     physmem_write(machine_memory(b->m), start, bytes, file_bytes);
@@ -85,8 +86,8 @@ unsigned boot_memory_map(const struct machine *m, struct boot_map_entry map[BOOT
     const struct physmem *mem = machine_memory(m);
     unsigned n = 0;
     u64 low = mem->low_bytes;
-    map[n++] = (struct boot_map_entry){0, 0x9FC00, MAP_RAM};
-    map[n++] = (struct boot_map_entry){0x9FC00, 0x400, MAP_RESERVED};
+    map[n++] = (struct boot_map_entry){0, EBDA, MAP_RAM};
+    map[n++] = (struct boot_map_entry){EBDA, 0x400, MAP_RESERVED};
     map[n++] = (struct boot_map_entry){ACPI_TABLES_START, 0x10000, MAP_RESERVED};
     if (low > 0x100000) {
         map[n++] = (struct boot_map_entry){0x100000, low - 0x100000, MAP_RAM};
@@ -157,11 +158,20 @@ static struct status load_elf(struct boot *b)
                : boot_bad(b, "no PVH entry point (Xen ELF note 18) and no multiboot 1 header");
 }
 
+// How much there is below 640 KiB is read here by whoever has no better map, or does not trust it.
+static void write_bios_data(struct machine *m)
+{
+    u16 segment = EBDA >> 4, kib = EBDA >> 10;
+    physmem_write(machine_memory(m), BDA_EBDA_SEGMENT, &segment, sizeof(segment));
+    physmem_write(machine_memory(m), BDA_BASE_MEMORY_KIB, &kib, sizeof(kib));
+}
+
 struct status boot_load(struct machine *m, const struct boot_params *params)
 {
     struct boot b = {.m = m, .params = params};
     const struct boot_file *file = &params->kernel;
     struct status s = status_success();
+    write_bios_data(m);
     if (params->tree.bytes) {
         s = acpi_tables_write(m, params->tree.bytes);
     }

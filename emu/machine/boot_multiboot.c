@@ -19,7 +19,7 @@ enum { // 3.1.2: the header's flags; 3.3: the information's
     INFO_LOADER_NAME = 1 << 9,
 };
 
-enum { // offsets below BOOT_LOW_END
+enum { // offsets below BOOT_DATA_END
     INFO = BOOT_DATA_START, MODULE = INFO + 0x100, LOADER_NAME = INFO + 0x200,
     MAP = INFO + 0x300, STRINGS = INFO + 0x1000,
 };
@@ -157,7 +157,7 @@ static struct status write_strings(struct boot *b, struct info *info, u32 *modul
     const char *text = b->params->command_line;
     char name[] = "kernel ";
     size_t length = strlen(text);
-    if (length + sizeof(name) + sizeof("initrd") > BOOT_LOW_END - STRINGS) {
+    if (length + sizeof(name) + sizeof("initrd") > BOOT_DATA_END - STRINGS) {
         return status_error(STATUS_BAD_INPUT, "the kernel command line is too long");
     }
     name[sizeof(name) - 2] = length ? ' ' : '\0';

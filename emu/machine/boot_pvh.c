@@ -106,9 +106,9 @@ static struct status write_start_info(struct boot *b)
     struct physmem *mem = machine_memory(b->m);
     const char *command_line = b->params->command_line;
     size_t length = strlen(command_line) + 1;
-    if (length > BOOT_LOW_END - COMMAND_LINE) {
+    if (length > BOOT_DATA_END - COMMAND_LINE) {
         return status_error(STATUS_BAD_INPUT, "the kernel command line has %zu bytes; %u fit",
-                            length, BOOT_LOW_END - COMMAND_LINE);
+                            length, BOOT_DATA_END - COMMAND_LINE);
     }
     struct start_info info = {
         .magic = START_MAGIC,
