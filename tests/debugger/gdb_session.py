@@ -305,6 +305,13 @@ def scenario_branch():
     expect(number("$cpl") == 3, "ring")
     do("set var $rcx = 77")
     expect(number("$rcx") == 77, "a register does not take its value")
+    do("set var $ymm9.v8_int32[1] = 1234")
+    do("set var $ymm9.v8_int32[6] = 5678")
+    do("flushregs")
+    ymm9 = [number(f"$ymm9.v8_int32[{i}]") for i in range(8)]
+    expect(ymm9[1] == 1234 and ymm9[6] == 5678 and number("$xmm9.v4_int32[1]") == 1234, f"ymm9 is {ymm9}")
+    do("stepi")
+    expect([number(f"$ymm9.v8_int32[{i}]") for i in range(8)] == ymm9, "ymm9 after a step")
 
 
 def scenario_detach():
