@@ -10,6 +10,17 @@ static bool memory_operand(struct cpu *cpu, const struct insn *insn, void *bytes
            (write || operand_read(cpu, insn, *linear, bytes, size));
 }
 
+// Loading made a signalling NaN quiet; for arithmetic it still signals, which decides between two
+// NaNs (SDM 1 table 4-7).
+static void keep_signalling(enum x87_format format, const u8 *bytes, struct x87_value *value)
+{
+    u64 bits = 0, significand;
+    memcpy(&bits, bytes, x87_format_size(format));
+    significand = format == X87_M32 ? (bits & 0x7FFFFF) << 40 : (bits & (BIT(52) - 1)) << 11;
+    significand |= BIT(63);
+    memcpy(value->bytes, &significand, 8);
+}
+
 // D8/DC/DA/DE with a memory operand.
 bool op_x87_memory_arithmetic(struct cpu *cpu, const struct insn *insn)
 {
@@ -23,6 +34,9 @@ bool op_x87_memory_arithmetic(struct cpu *cpu, const struct insn *insn)
     }
     struct x87_value value;
     u16 status = x87_load(format, cpu->fpu.fcw, bytes, &value);
+    if ((status & X87_IE) && (format == X87_M32 || format == X87_M64)) {
+        keep_signalling(format, bytes, &value);
+    }
     x87_note_pointers(cpu, insn, linear);
     x87_group(&cpu->fpu, x87_reg(insn), &value, false, status & X87_EXCEPTIONS);
     return true;
