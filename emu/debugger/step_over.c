@@ -34,6 +34,7 @@ struct over {
     u64 next_rip;    // behind the instruction
     u64 from;        // back: where it returned to
     bool any_return; // the call does not come back to where it was made
+    unsigned cpu;
 };
 
 // A user address means something in one task only; a kernel stack belongs to one task.
@@ -225,9 +226,33 @@ static bool in_same_rep(struct target *t, u64 step, u64 rip, u64 rcx)
     return regs.rip == rip && regs.gpr[CPU_RCX] == rcx;
 }
 
+static bool is_its_cpu(void *ctx, const struct watch_hit *hit)
+{
+    const struct over *o = ctx;
+    return hit->cpu == o->cpu;
+}
+
+// Where other CPUs take turns within it, the first iteration is known by being told.
+static enum engine_end back_to_rep(struct target *t)
+{
+    struct over o = {.t = t, .cpu = t->cpu};
+    struct cpu_regs regs;
+    target_regs(t, &regs);
+    u64 linear =
+        regs.seg[CPU_CS].attributes & 0x2000 ? regs.rip : (u32)(regs.rip + regs.seg[CPU_CS].base);
+    struct goal goal = {.ranges = {{.first = linear, .size = 1, .kinds = WATCH_EXECUTE}},
+                        .range_count = 1,
+                        .on_access = is_its_cpu,
+                        .ctx = &o};
+    return move_back_to_goal(t, &goal, timeline_step(t->timeline) + 1);
+}
+
 // From the last iteration of a REP instruction to its first.
 static enum engine_end back_over_rep(struct target *t)
 {
+    if (machine_cpu_count(t->m) > 1) {
+        return back_to_rep(t);
+    }
     struct cpu_regs regs;
     target_regs(t, &regs);
     u64 last = timeline_step(t->timeline), known = 0, unknown = 1;

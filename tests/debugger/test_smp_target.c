@@ -13,6 +13,7 @@
 
 #define CPUS 3
 #define WALKS 200
+#define FILL_BYTES 40000 // of tests/ring0/smp.h
 
 static unsigned count, bad;
 
@@ -167,21 +168,31 @@ static void conditions(struct target *t, struct symbols *symbols)
 static void long_instructions(struct target *t, struct symbols *symbols)
 {
     struct target_point point = {.kind = TARGET_POINT_BREAK, .enabled = true};
-    unsigned seen[CPUS] = {0}, met = 0, back = 0;
+    unsigned seen[CPUS] = {0}, met = 0, back = 0, over = 0;
     int number;
     symbols_kernel_address(symbols, "fill_instruction", &point.address);
     target_point_add(t, &point, &number);
     target_seek(t, 60000);
     const struct target_stop *stop;
     while ((stop = target_continue(t, TARGET_FORWARD))->kind == TARGET_STOP_BREAKPOINT) {
-        seen[stop->cpu]++;
+        struct known before = here(t);
+        unsigned cpu = stop->cpu;
+        seen[cpu]++;
         met++;
+        target_point_get(t, number)->enabled = false; // the others come by meanwhile
+        target_move(t, TARGET_FORWARD, TARGET_NEXT, 1);
+        over += target_cpu(t) == cpu && target_step(t) > before.step + FILL_BYTES;
+        target_move(t, TARGET_BACK, TARGET_NEXT, 1);
+        struct known after = here(t);
+        over += target_cpu(t) == cpu && after.step == before.step && after.hash == before.hash;
+        target_point_get(t, number)->enabled = true;
     }
     while ((stop = target_continue(t, TARGET_BACK))->kind == TARGET_STOP_BREAKPOINT) {
         back++;
     }
-    tap(met == CPUS && seen[0] == 1 && seen[1] == 1 && seen[2] == 1 && back == CPUS,
-        "%u long instructions, %u on the way back", met, back);
+    tap(met == CPUS && seen[0] == 1 && seen[1] == 1 && seen[2] == 1 && back == CPUS &&
+            over == 2 * CPUS,
+        "%u long instructions, %u on the way back, %u times over one", met, back, over);
     target_point_remove(t, number);
 }
 
