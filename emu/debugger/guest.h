@@ -76,6 +76,9 @@ struct guest_file {
 unsigned guest_files(struct guest *g, const struct guest_task *task, struct guest_file *out,
                      unsigned room);
 
+// The task's working directory; "" where it has none.
+void guest_directory(struct guest *g, const struct guest_task *task, char *path, u64 size);
+
 // The CFS tree of a CPU in order, and the real-time queues before it; the running task first.
 struct guest_queued {
     struct guest_task task;

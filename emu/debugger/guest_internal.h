@@ -63,6 +63,9 @@ enum guest_kind { GUEST_FERN, GUEST_LINUX, GUEST_KIND_COUNT };
     M(FILES_TABLE, NULL, NULL, "files_struct", "fdt")                                              \
     M(FILES_MAX, "files_struct", "max_fds", "fdtable", "max_fds")                                  \
     M(FILES_FD, "files_struct", "fd", "fdtable", "fd")                                             \
+    SAME(M, TASK_FS, "task_struct", "fs")                                                          \
+    SAME(M, FS_PWD_MNT, "fs_struct", "pwd.mnt")                                                    \
+    SAME(M, FS_PWD_DENTRY, "fs_struct", "pwd.dentry")                                              \
     SAME(M, FILE_MNT, "file", "f_path.mnt")                                                        \
     SAME(M, FILE_DENTRY, "file", "f_path.dentry")                                                  \
     SAME(M, FILE_FLAGS, "file", "f_flags")                                                         \

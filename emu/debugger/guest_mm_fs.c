@@ -111,12 +111,12 @@ static bool special_name(struct guest *g, u64 dentry, char *out, u64 size)
     return true;
 }
 
-void guest_file_path(struct guest *g, u64 file, char *out, u64 size)
+// Of what a struct path refers to, given its two members.
+static void path_text(struct guest *g, u64 mnt, u64 dentry, char *out, u64 size)
 {
-    u64 dentry = guest_member(g, file, FILE_DENTRY);
-    u64 mount = guest_container(g, guest_member(g, file, FILE_MNT), MOUNT_VFS);
+    u64 mount = guest_container(g, mnt, MOUNT_VFS);
     struct path_text p = {.begin = sizeof(p.text)};
-    if (!dentry || !guest_member(g, file, FILE_MNT)) {
+    if (!dentry || !mnt) {
         snprintf(out, size, "?");
         return;
     }
@@ -131,6 +131,21 @@ void guest_file_path(struct guest *g, u64 file, char *out, u64 size)
     }
     snprintf(out, size, "%s%.*s%s", whole ? "" : "...", (int)(sizeof(p.text) - p.begin),
              p.text + p.begin, deleted ? " (deleted)" : "");
+}
+
+void guest_file_path(struct guest *g, u64 file, char *out, u64 size)
+{
+    path_text(g, guest_member(g, file, FILE_MNT), guest_member(g, file, FILE_DENTRY), out, size);
+}
+
+void guest_directory(struct guest *g, const struct guest_task *task, char *path, u64 size)
+{
+    u64 fs = guest_begin(g) ? guest_member(g, task->address, TASK_FS) : 0;
+    path[0] = '\0';
+    if (fs) {
+        path_text(g, guest_member(g, fs, FS_PWD_MNT), guest_member(g, fs, FS_PWD_DENTRY), path,
+                  size);
+    }
 }
 
 void guest_program(struct guest *g, const struct guest_task *task, char *path, u64 size)

@@ -65,8 +65,8 @@ static struct status attach(struct view *v)
     for (unsigned i = 0; i < o->check_count; i++) {
         if (check_needs_extable(o->checks[i]) && !guest.in_extable) {
             return status_error(STATUS_USAGE,
-                                "--check '%s': extable needs a kernel with the symbols "
-                                "ex_table_start and ex_table_end",
+                                "--check '%s': extable needs a kernel whose exception table is "
+                                "known (fern's, Linux's)",
                                 check_expression(o->checks[i]));
         }
     }

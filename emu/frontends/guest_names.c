@@ -13,7 +13,7 @@
 
 #define FILES_ROOM 256
 #define QUEUE_ROOM 256
-#define EXTABLE_MAX 4096 // entries
+#define EXTABLE_MAX 16384 // entries
 
 struct guest_names {
     struct machine *m;
@@ -21,10 +21,24 @@ struct guest_names {
     struct guest *guest; // NULL: no kernel whose structures are known
     struct guest_file files[FILES_ROOM];
     struct guest_queued queue[QUEUE_ROOM];
-    u64 table_begin, table_end; // the exception table: pairs of instruction and fixup
+    bool is_linux;
+    // The exception table: fern's, pairs of instruction and fixup; Linux's, of 12 bytes with the
+    // instruction's distance first (arch/x86/include/asm/extable.h).
+    u64 table_begin, table_end;
     u64 *table;                 // the instructions; read at first use
     unsigned table_count;
 };
+
+// Linux may lie elsewhere than it was linked for: asked again when the table is read.
+static void locate_table(struct guest_names *n)
+{
+    const char *begin = n->is_linux ? "__start___ex_table" : "ex_table_start";
+    const char *end = n->is_linux ? "__stop___ex_table" : "ex_table_end";
+    if (!symbols_kernel_address(n->symbols, begin, &n->table_begin) ||
+        !symbols_kernel_address(n->symbols, end, &n->table_end)) {
+        n->table_begin = n->table_end = 0;
+    }
+}
 
 struct guest_names *guest_names_open(struct session *s)
 {
@@ -34,10 +48,8 @@ struct guest_names *guest_names_open(struct session *s)
     struct status added = symbols_add(n->symbols, s->boot.kernel_path, 0, true);
     if (status_ok(&added)) {
         n->guest = guest_create(s->machine, n->symbols);
-        if (!symbols_kernel_address(n->symbols, "ex_table_start", &n->table_begin) ||
-            !symbols_kernel_address(n->symbols, "ex_table_end", &n->table_end)) {
-            n->table_begin = n->table_end = 0;
-        }
+        n->is_linux = symbols_kernel_is_linux(n->symbols);
+        locate_table(n);
     }
     return n;
 }
@@ -68,8 +80,12 @@ static bool fd_path(void *ctx, int pid, int fd, char *path, size_t size)
 {
     struct guest_names *n = ctx;
     struct guest_task task;
-    if (fd == AT_FDCWD || !guest_task_by_pid(n->guest, pid, &task)) {
+    if (!guest_task_by_pid(n->guest, pid, &task)) {
         return false;
+    }
+    if (fd == AT_FDCWD) {
+        guest_directory(n->guest, &task, path, size);
+        return *path != '\0';
     }
     unsigned count = guest_files(n->guest, &task, n->files, FILES_ROOM);
     for (unsigned i = 0; i < count && i < FILES_ROOM; i++) {
@@ -90,12 +106,24 @@ static int queued(void *ctx, unsigned cpu)
 // The kernel is mapped by the first fault, and its table never changes.
 static void read_table(struct guest_names *n)
 {
-    u64 count = (n->table_end - n->table_begin) / 16;
+    struct cpu_regs regs;
+    cpu_get_regs(machine_cpu(n->m, 0), &regs);
+    if (n->is_linux && !regs.lstar) {
+        return; // it has not settled
+    }
+    symbols_locate_kernel(n->symbols, regs.lstar);
+    locate_table(n);
+    u64 bytes = n->is_linux ? 12 : 16, count = (n->table_end - n->table_begin) / bytes;
     n->table = xcalloc(EXTABLE_MAX, sizeof(*n->table));
     for (u64 i = 0; i < count && i < EXTABLE_MAX; i++) {
-        if (!guest_read(n->m, 0, n->table_begin + i * 16, &n->table[i], 8)) {
+        u64 at = n->table_begin + i * bytes;
+        s32 distance;
+        bool read = n->is_linux ? guest_read(n->m, 0, at, &distance, sizeof(distance))
+                             : guest_read(n->m, 0, at, &n->table[i], 8);
+        if (!read) {
             return;
         }
+        n->table[i] = n->is_linux ? at + (u64)(s64)distance : n->table[i];
         n->table_count++;
     }
 }
@@ -122,7 +150,7 @@ struct trace_guest guest_names_answers(struct guest_names *n)
         answers.fd_path = fd_path;
         answers.queued = queued;
     }
-    static const char *const wakes[] = {"wake_up_state", "wake_up_new_task"};
+    static const char *const wakes[] = {"wake_up_state", "wake_up_new_task"}; // fern's
     for (unsigned i = 0; n->guest && i < ARRAY_LEN(wakes); i++) {
         u64 *address = &answers.wake_functions[answers.wake_function_count];
         answers.wake_function_count += symbols_kernel_address(n->symbols, wakes[i], address);

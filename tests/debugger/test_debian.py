@@ -87,6 +87,11 @@ def test_recorded_boot_replays():
         count = int(re.search(r": (\d+) hashes are right", text)[1])
         steps = int(t.stats(plain)["steps"])
         t.expect(count > 3 * (steps >> 23), f"only {count} hashes in {steps} steps from all checkpoints")
+        # Its kernel touches what is a program's only where it has a fixup.
+        checked = t.viv("trace", recording, "--check", "count(fault where ring==0 and extable) > 10", "--check",
+                        "never(fault where ring==0 and address<0x800000000000 and rip>=0xffffffff80000000 and not extable)",
+                        timeout=300)
+        t.expect_equal(checked.returncode, 0, checked.stdout.decode())
         # Going on live from the middle gives the same end: there is no input.
         live = t.viv("run", "--from", f"{recording}@{steps // 2}", "--stats", timeout=300)
         t.expect_equal(t.stats(live)["state_hash"], t.stats(plain)["state_hash"], "live from the middle")
