@@ -36,7 +36,8 @@ struct device_bus {
     struct irq_line isa_irq[16];
     struct irq_line isa_to_pic[16], isa_to_ioapic[16]; // where isa_irq goes; set by the controllers
     u32 isa_irq_claimed;                               // BIT(n): a device drives it
-    // Address line 20 of the CPUs: it passes while any gate's pin is high, or if nothing ever drives one.
+    // Address line 20 of the CPUs: it passes while any gate's pin is high, or if nothing ever
+    // drives one.
     struct irq_line a20;
     struct irq_line isa_gate;       // set by the HPET: it decides what IRQs 0 and 8 (pin) drive
     struct irq_line ioapic_pin[24]; // set by the IOAPIC: pins that are no ISA interrupts

@@ -40,8 +40,8 @@ struct host_block {
     const char *serial; // for IDENTIFY
 };
 
-// What a person does. A key is named by its scan code of set 2, those behind an E0 prefix as 0xE000 |
-// code; HOST_KEY_PAUSE has no other name. Repeats of a held key are the host's.
+// What a person does. A key is named by its scan code of set 2, those behind an E0 prefix as 0xE000
+// | code; HOST_KEY_PAUSE has no other name. Repeats of a held key are the host's.
 enum host_input_kind { HOST_INPUT_KEY, HOST_INPUT_MOUSE };
 #define HOST_KEY_PAUSE 0xE114
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The DSDT: what cannot be probed. The PCI bridge with its windows and interrupt routing, the devices
-// on ISA ports, the HPET, and the sleep state that switches off.
+// The DSDT: what cannot be probed. The PCI bridge with its windows and interrupt routing, the
+// devices on ISA ports, the HPET, and the sleep state that switches off.
 #include "machine/acpi_tables.h"
 
 #include "base/bits.h"

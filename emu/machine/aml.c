@@ -125,8 +125,8 @@ void aml_eisa_id(struct aml *a, const char *id)
     u32 vendor = (u32)(id[0] - '@') << 10 | (u32)(id[1] - '@') << 5 | (u32)(id[2] - '@');
     u32 product = (u32)strtoul(id + 3, NULL, 16);
     aml_number(a, OP_DWORD, 1);
-    aml_number(a, vendor >> 8 | (vendor & 0xFF) << 8 | (product >> 8) << 16 | (product & 0xFF) << 24,
-               4);
+    aml_number(a, __builtin_bswap16((u16)vendor), 2); // both with their high byte first
+    aml_number(a, __builtin_bswap16((u16)product), 2);
 }
 
 void aml_buffer(struct aml *a, const struct aml *content)

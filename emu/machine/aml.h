@@ -15,8 +15,9 @@ struct aml {
 void aml_bytes(struct aml *a, const void *bytes, size_t size);
 void aml_number(struct aml *a, u64 value, unsigned size);
 
-// Terms with a package length (20.2.4) are opened and closed around what they hold. open returns what
-// close wants: where the length goes. Names are paths of four-letter segments: "_SB_", "\\_S5_".
+// Terms with a package length (20.2.4) are opened and closed around what they hold. open returns
+// what close wants: where the length goes. Names are paths of four-letter segments: "_SB_",
+// "\\_S5_".
 size_t aml_open_scope(struct aml *a, const char *name);
 size_t aml_open_device(struct aml *a, const char *name);
 size_t aml_open_package(struct aml *a, u8 elements);

@@ -44,7 +44,7 @@ struct status boot_place_kernel(struct boot *b, u64 start, u64 size, const u8 *b
         return boot_bad(b, "it does not fit into guest memory; try a larger --mem");
     }
     if (start < PAGE_SIZE || (start < ACPI_TABLES_END && start + size > BOOT_DATA_START)) {
-        return boot_bad(b, "it wants to be loaded at 0x%llx; the first page and 0x%x to 0x%x are taken",
+        return boot_bad(b, "it belongs to 0x%llx; the first page and 0x%x to 0x%x are taken",
                         (unsigned long long)start, BOOT_DATA_START, ACPI_TABLES_END);
     }
     if (!boot_is_free(b, start, start + size) || b->used_count == BOOT_RANGES_MAX) {
@@ -138,8 +138,8 @@ static struct status unknown(const struct boot *b)
         starts_with(file, 0, "\x28\xB5\x2F\xFD", 4)) {
         return boot_bad(b, "a compressed file; unpack it first");
     }
-    return boot_bad(b, "no kernel that viv can boot (a PVH ELF file, a Linux bzImage or a multiboot 1 "
-                       "image is needed)");
+    return boot_bad(b, "no kernel that viv can boot (PVH ELF files, Linux bzImages and "
+                       "multiboot 1 images)");
 }
 
 static struct status load_elf(struct boot *b)

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Booting without firmware: the format of the kernel's file decides which loader runs. What firmware
-// would have left (ACPI tables, the memory map) is written too.
+// Booting without firmware: the format of the kernel's file decides which loader runs. What
+// firmware would have left (ACPI tables, the memory map) is written too.
 #ifndef VIV_MACHINE_BOOT_H
 #define VIV_MACHINE_BOOT_H
 

@@ -5,8 +5,9 @@
 
 #include "machine/boot.h"
 
-// Guest physical addresses: what the loaders leave for the kernel lies between the two, where kernels
-// do not put what they need below 1 MiB (Xen copies itself to 0x1000). Behind it is the BIOS's.
+// Guest physical addresses: what the loaders leave for the kernel lies between the two, where
+// kernels do not put what they need below 1 MiB (Xen copies itself to 0x1000). Behind it is the
+// BIOS's.
 #define BOOT_DATA_START 0x80000
 #define BOOT_DATA_END 0x9F000
 
@@ -29,8 +30,8 @@ struct status boot_bad(const struct boot *b, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
 // Takes [start, start + size) for a part of the kernel of which the file has file_bytes, and copies
-// those. It must lie in memory below 4 GiB, be free, and leave the first page and BOOT_DATA_START to 1 MiB
-// alone.
+// those. It must lie in memory below 4 GiB, be free, and leave the first page and BOOT_DATA_START
+// to 1 MiB alone.
 struct status boot_place_kernel(struct boot *b, u64 start, u64 size, const u8 *bytes,
                                 u64 file_bytes);
 // Copies a file below limit as high as it goes, page-aligned, and takes the pages.

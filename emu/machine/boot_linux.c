@@ -9,8 +9,9 @@
 
 enum { // offsets in the file and in the zero page
     ZP_RSDP = 0x070, ZP_E820_COUNT = 0x1E8, ZP_HEADER = 0x1F1, ZP_E820 = 0x2D0,
-    H_SETUP_SECTS = 0x1F1, H_SYSSIZE = 0x1F4, H_VID_MODE = 0x1FA, H_BOOT_FLAG = 0x1FE, H_JUMP = 0x201,
-    H_MAGIC = 0x202, H_VERSION = 0x206, H_TYPE_OF_LOADER = 0x210, H_LOADFLAGS = 0x211,
+    H_SETUP_SECTS = 0x1F1, H_SYSSIZE = 0x1F4, H_VID_MODE = 0x1FA, H_BOOT_FLAG = 0x1FE,
+    H_JUMP = 0x201, H_MAGIC = 0x202, H_VERSION = 0x206, H_TYPE_OF_LOADER = 0x210,
+    H_LOADFLAGS = 0x211,
     H_CODE32_START = 0x214, H_RAMDISK_IMAGE = 0x218, H_RAMDISK_SIZE = 0x21C, H_CMD_LINE_PTR = 0x228,
     H_INITRD_ADDR_MAX = 0x22C, H_KERNEL_ALIGNMENT = 0x230, H_RELOCATABLE = 0x234,
     H_XLOADFLAGS = 0x236, H_CMDLINE_SIZE = 0x238, H_PREF_ADDRESS = 0x258, H_INIT_SIZE = 0x260,
@@ -89,7 +90,8 @@ static struct status read_header(const struct boot *b, struct header *h)
         .relocatable = field(b, H_RELOCATABLE, 1),
     };
     // Its size is rounded up to paragraphs; not every file is.
-    u64 there = b->params->kernel.size > h->setup_bytes ? b->params->kernel.size - h->setup_bytes : 0;
+    u64 size = b->params->kernel.size;
+    u64 there = size > h->setup_bytes ? size - h->setup_bytes : 0;
     if (there < h->kernel_bytes && h->kernel_bytes - there < 16) {
         h->kernel_bytes = there;
     }

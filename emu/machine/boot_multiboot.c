@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// Booting a multiboot image (Multiboot Specification version 0.6.96): an ELF executable, or any file
-// whose header has the addresses ("a.out kludge"). 32-bit protected mode, EBX = the information.
+// Booting a multiboot image (Multiboot Specification version 0.6.96): an ELF executable, or any
+// file whose header has the addresses ("a.out kludge"). 32-bit protected mode, EBX = the
+// information.
 #include "machine/boot_internal.h"
 
 #include "base/bits.h"
@@ -86,8 +87,8 @@ static struct status place_by_header(struct boot *b, const struct header *h, u64
                              b->params->kernel.bytes + offset, load_end - h->load_addr);
 }
 
-// An entry point is a physical address; linkers that know only virtual ones mean the segment that has
-// it there.
+// An entry point is a physical address; linkers that know only virtual ones mean the segment that
+// has it there.
 static u64 physical_entry(const struct boot_image *image)
 {
     for (unsigned i = 0; i < image->count; i++) {
@@ -149,8 +150,8 @@ static void write_map(struct boot *b, struct info *info)
     info->flags |= INFO_MEMORY | INFO_MAP;
 }
 
-// Command lines begin with a file's name, as other loaders have it; here not the host's, which would
-// make the run depend on where the files lie.
+// Command lines begin with a file's name, as other loaders have it; here not the host's, which
+// would make the run depend on where the files lie.
 static struct status write_strings(struct boot *b, struct info *info, u32 *module_string)
 {
     struct physmem *mem = machine_memory(b->m);

@@ -2,6 +2,7 @@
 """Debian's kernels and an initramfs for them. Kernels come from the configured mirror by apt-get download and are kept in
 ${XDG_CACHE_HOME:-~/.cache}/viv/kernels; nothing of them is in the repository. As a program: debian_kernels.py [FLAVOUR]... fetches."""
 import lzma
+import gzip
 import os
 import pathlib
 import re
@@ -41,25 +42,43 @@ class Kernel:
         return order
 
 
-def package_name(flavour):
-    text = subprocess.run(["apt-cache", "depends", f"linux-image-{flavour}"], capture_output=True, text=True,
-                          check=True).stdout
-    return re.search(r"Depends: (linux-image-\d\S*)", text).group(1)
+def package_name(meta, pattern):
+    """What a package without a version in its name depends on."""
+    text = subprocess.run(["apt-cache", "depends", meta], capture_output=True, text=True, check=True).stdout
+    return re.search(rf"Depends: ({pattern})", text).group(1)
+
+
+def download(package, into):
+    subprocess.run(["apt-get", "download", "-q", package], cwd=into, check=True, stdout=subprocess.DEVNULL)
+    return next(pathlib.Path(into).glob("*.deb"))
 
 
 def fetch(flavour):
     """The kernel of a flavour, from the cache if it is there."""
-    package = package_name(flavour)
+    package = package_name(f"linux-image-{flavour}", r"linux-image-\d\S*")
     folder = CACHE / package
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=CACHE) as work:
             os.chmod(work, 0o755)
-            subprocess.run(["apt-get", "download", "-q", package], cwd=work, check=True, stdout=subprocess.DEVNULL)
-            deb = next(pathlib.Path(work).glob("*.deb"))
-            unpack(deb, pathlib.Path(work) / "tree")
+            unpack(download(package, work), pathlib.Path(work) / "tree")
             (pathlib.Path(work) / "tree").rename(folder)
     return Kernel(folder)
+
+
+def fetch_xen():
+    """Debian's Xen hypervisor, an ELF file of 32 bits with a multiboot header."""
+    package = package_name("xen-system-amd64", r"xen-hypervisor-\d\S*amd64")
+    path = CACHE / package
+    if not path.exists():
+        CACHE.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=CACHE) as work:
+            os.chmod(work, 0o755)
+            subprocess.run(["dpkg-deb", "-x", str(download(package, work)), work], check=True)
+            image = next(pathlib.Path(work).glob("boot/xen-*.gz"))
+            (pathlib.Path(work) / "xen").write_bytes(gzip.decompress(image.read_bytes()))
+            (pathlib.Path(work) / "xen").rename(path)
+    return path
 
 
 def unpack(deb, folder):

@@ -109,6 +109,19 @@ def test_pvh():
         t.expect_equal(sorted(warnings(result.stdout.decode(errors="replace").replace("\r\n", "\n"))), [], "warnings")
 
 
+def test_xen_by_multiboot():
+    """Another system from another loader: it finds its way by the BIOS data area, the multiboot map and ACPI's tables, and
+    gives up because its dom0 is none. (There is no BIOS to call: no-real-mode.)"""
+    with Folder() as folder:
+        (folder / "dom0").write_bytes(b"no kernel" + bytes(5000))
+        result = t.viv("run", "--kernel", debian_kernels.fetch_xen(), "--initrd", folder / "dom0", "--mem", "512M", "--append",
+                       "no-real-mode console=com1 com1=115200,8n1 noreboot", timeout=300)
+    text = result.stdout.decode(errors="replace")
+    for words in ("Xen version 4", "Multiboot-e820 RAM map", "System RAM: 511MB", "ACPI: RSDP 000F0000", "HPET"):
+        t.expect(words in text, f"no {words!r}: {text[-2000:]} {result.stderr[-300:]}")
+    t.expect("dom0" in text.lower() and "Panic on CPU 0" in text, text[-1500:])
+
+
 def test_a_reset_boots_again():
     """reboot -f goes by ACPI's reset register, the keyboard controller or a triple fault, as reboot= says; time goes on."""
     with Folder() as folder:

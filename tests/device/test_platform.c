@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The HPET (IA-PC HPET Specification 1.0a), ACPI's fixed hardware (ACPI 6.5, 4.8), configuration space in
-// memory, and the single ports 80, 92 and CF9.
+// The HPET (IA-PC HPET Specification 1.0a), ACPI's fixed hardware (ACPI 6.5, 4.8), configuration
+// space in memory, and the single ports 80, 92 and CF9.
 #include "device/fixture.h"
 
 #define HPET UINT64_C(0xFED00000)
 #define ECAM UINT64_C(0xFEB00000)
 #define TICK_NS 10
 #define PM_HZ 3579545
-enum { ENABLE = 1, LEGACY = 2, T_LEVEL = 2, T_INTERRUPT = 4, T_PERIODIC = 8, T_SET = 0x40, T_32 = 0x100 };
+enum { ENABLE = 1, LEGACY = 2 };
+enum { T_LEVEL = 2, T_INTERRUPT = 4, T_PERIODIC = 8, T_SET = 0x40, T_32 = 0x100 };
 
 static u64 hpet_get(struct fixture *f, u32 reg)
 {

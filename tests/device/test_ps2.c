@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keyboard controller, the keyboard and the mouse (IBM PS/2 Hardware Interface Technical Reference).
+// The keyboard controller, the keyboard and the mouse (IBM PS/2 Hardware Interface Technical
+// Reference).
 #include "device/fixture.h"
 
 enum { STATUS_OUTPUT = 1, STATUS_SYSTEM = 4, STATUS_COMMAND = 8, STATUS_AUX = 0x20 };
@@ -49,7 +50,8 @@ static void to_mouse(struct fixture *f, u8 value)
 
 static void key(struct fixture *f, u16 code, bool pressed)
 {
-    input_add(f, (struct host_input_event){.kind = HOST_INPUT_KEY, .key = code, .pressed = pressed});
+    input_add(f,
+              (struct host_input_event){.kind = HOST_INPUT_KEY, .key = code, .pressed = pressed});
 }
 
 static void move(struct fixture *f, int dx, int dy, int dz, u8 buttons)
@@ -106,7 +108,8 @@ static void output_port(void **state)
     assert_int_equal(f->stops, 2);
 }
 
-// Bytes that software puts there as if a device had sent them, the way drivers look for the mouse's port.
+// Bytes that software puts there as if a device had sent them, the way drivers look for the mouse's
+// port.
 static void loopback(void **state)
 {
     struct fixture *f = *state;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Booting without firmware: Linux bzImages and multiboot images made here, whole and damaged; the ACPI
-// tables. With a folder's name as its argument it writes the tables there instead.
+// Booting without firmware: Linux bzImages and multiboot images made here, whole and damaged; the
+// ACPI tables. With a folder's name as its argument it writes the tables there instead.
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>

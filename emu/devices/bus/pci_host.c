@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 // The PCI host bridge: configuration mechanism #1 at CF8/CFC (PCI Local Bus 3.0, 3.2.2.3.2),
 // function 00:00.0, the routing of INTA-INTD to ISA interrupts, and the reset control register that
-// lies between the two at CF9 (ICH9 data sheet, 13.7.5). Where the tree names a place for it (viv,ecam),
-// configuration space is in memory, too (PCI Express Base 3.0, 7.2.2), of bus 0.
+// lies between the two at CF9 (ICH9 data sheet, 13.7.5). Where the tree names a place for it
+// (viv,ecam), configuration space is in memory, too (PCI Express Base 3.0, 7.2.2), of bus 0.
 #include "devices/device.h"
 
 #include <libfdt.h>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The keyboard and the mouse behind the PS/2 controller: each takes bytes and has a queue of bytes to
-// send. Plain state, owned by the controller (IBM PS/2 Hardware Interface Technical Reference,
+// The keyboard and the mouse behind the PS/2 controller: each takes bytes and has a queue of bytes
+// to send. Plain state, owned by the controller (IBM PS/2 Hardware Interface Technical Reference,
 // Keyboards and Mouse; Microsoft's IntelliMouse extension).
 #ifndef VIV_DEVICES_INPUT_PS2_H
 #define VIV_DEVICES_INPUT_PS2_H

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: MIT
-// The keyboard controller, an 8042 with the PS/2 firmware (IBM PS/2 HITR, "Keyboard and Auxiliary Device
-// Controller"): ports 60 and 64, translation, output port with A20 and reset. Bytes of the two devices
-// arrive as soon as there is room for them.
+// The keyboard controller, an 8042 with the PS/2 firmware (IBM PS/2 HITR, "Keyboard and Auxiliary
+// Device Controller"): ports 60 and 64, translation, output port with A20 and reset. Bytes of the
+// two devices arrive as soon as there is room for them.
 #include "devices/device.h"
 
 #include "devices/input/ps2.h"
 
 enum {
-    STATUS_OUTPUT = 1 << 0, STATUS_SYSTEM = 1 << 2, STATUS_COMMAND = 1 << 3, STATUS_UNLOCKED = 1 << 4,
-    STATUS_AUX = 1 << 5,
+    STATUS_OUTPUT = 1 << 0, STATUS_SYSTEM = 1 << 2, STATUS_COMMAND = 1 << 3,
+    STATUS_UNLOCKED = 1 << 4, STATUS_AUX = 1 << 5,
     CONFIG_KEYBOARD_IRQ = 1 << 0, CONFIG_AUX_IRQ = 1 << 1, CONFIG_SYSTEM = 1 << 2,
     CONFIG_KEYBOARD_OFF = 1 << 4, CONFIG_AUX_OFF = 1 << 5, CONFIG_TRANSLATE = 1 << 6,
     OUT_NO_RESET = 1 << 0, OUT_A20 = 1 << 1, OUT_KEYBOARD_FULL = 1 << 4, OUT_AUX_FULL = 1 << 5,
@@ -292,7 +292,8 @@ static void ps2_loaded(struct device *dev)
     device_set_a20(dev, DEVICE_A20_8042, p->output_port & OUT_A20);
 }
 
-// As firmware leaves it: tested, keyboard on with translation, the auxiliary device off, A20 passing.
+// As firmware leaves it: tested, keyboard on with translation, the auxiliary device off, A20
+// passing.
 static void ps2_reset(struct device *dev)
 {
     struct ps2 *p = dev->state;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A 101-key keyboard: commands (IBM PS/2 HITR, Keyboards, "Commands from the system") and scan code
-// sets 2 and 1. Set 3 is not offered: the keyboard stays with the set that it has, as most do today.
+// sets 2 and 1. Set 3 is not offered: the keyboard stays with the set that it has, as most do
+// today.
 #include "devices/input/ps2.h"
 
 #include "base/bits.h"
@@ -32,8 +33,8 @@ u8 ps2_queue_get(struct ps2_queue *q)
     return byte;
 }
 
-// Set 1 by set 2 (IBM PS/2 HITR, Keyboards, scan code tables; 8042 firmware listing). Codes from 0x85 on
-// are the same in both.
+// Set 1 by set 2 (IBM PS/2 HITR, Keyboards, scan code tables; 8042 firmware listing). Codes from
+// 0x85 on are the same in both.
 u8 ps2_translate(u8 code)
 {
     static const u8 set_1[0x85] = {

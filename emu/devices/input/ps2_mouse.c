@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// A PS/2 mouse with wheel and five buttons: commands (IBM PS/2 HITR, Mouse) and Microsoft's knock, by
-// which drivers ask for the packet of four bytes. Movement is summed up until the last packet is gone.
+// A PS/2 mouse with wheel and five buttons: commands (IBM PS/2 HITR, Mouse) and Microsoft's knock,
+// by which drivers ask for the packet of four bytes. Movement is summed up until the last packet is
+// gone.
 #include "devices/input/ps2.h"
 
 #include "base/bits.h"
@@ -156,7 +157,8 @@ static void command(struct ps2_mouse *m, u8 byte)
         ps2_queue_put(&m->queue, last_sent);
         return;
     }
-    bool known = byte == CMD_RESET || byte == CMD_IDENTIFY || byte == CMD_STATUS || byte == CMD_READ;
+    bool known =
+        byte == CMD_RESET || byte == CMD_IDENTIFY || byte == CMD_STATUS || byte == CMD_READ;
     u8 buttons = m->buttons;
     if (byte == CMD_RESET) {
         ps2_mouse_reset(m);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The ACPI fixed hardware (ACPI 6.5, 4.8.1 to 4.8.3): the PM1a blocks, the power management timer, the
-// system control interrupt. In the tree: control block, event block of status and enable, and, if there
-// is one, the timer. Soft-off (_S5) is SLP_TYP 0; the other sleep types do not exist here, and writing
-// them does nothing. Buttons and the RTC have no status here: nothing presses them.
+// The ACPI fixed hardware (ACPI 6.5, 4.8.1 to 4.8.3): the PM1a blocks, the power management timer,
+// the system control interrupt. In the tree: control block, event block of status and enable, and,
+// if there is one, the timer. Soft-off (_S5) is SLP_TYP 0; the other sleep types do not exist here,
+// and writing them does nothing. Buttons and the RTC have no status here: nothing presses them.
 #include "devices/device.h"
 
 #include <libfdt.h>

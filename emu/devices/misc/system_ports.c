@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Two single ports of the PC: 92, with fast A20 and fast reset (IBM PS/2 HITR, System Control Port A),
-// and 80, where self tests put their progress and which is written to pass time.
+// Two single ports of the PC: 92, with fast A20 and fast reset (IBM PS/2 HITR, System Control Port
+// A), and 80, where self tests put their progress and which is written to pass time.
 #include "devices/device.h"
 
 enum { CONTROL_RESET = 1 << 0, CONTROL_A20 = 1 << 1, CONTROL_WRITABLE = 0xDB };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The high precision event timer (IA-PC HPET Specification 1.0a): one block, a counter of 64 bits at
-// 100 MHz, three comparators, legacy replacement, no messages (FSB). Comparators that are not replaced
-// may be routed to the IOAPIC's pins 20-23, which nobody else drives.
+// The high precision event timer (IA-PC HPET Specification 1.0a): one block, a counter of 64 bits
+// at 100 MHz, three comparators, legacy replacement, no messages (FSB). Comparators that are not
+// replaced may be routed to the IOAPIC's pins 20-23, which nobody else drives.
 #include "devices/device.h"
 
 enum { TIMERS = 3, TICK_NS = 10, ROUTE_FIRST = 20 };
@@ -19,8 +19,8 @@ enum { // REG_CONFIG; TIMER_CONFIG
     T_CAPABLE = 1 << 4 | 1 << 5, // periodic, 64 bits
 };
 
-// Period in fs; then vendor, legacy replacement, 64 bits, number of the last timer, revision: ACPI's
-// HPET table says the same (machine/acpi_tables.c).
+// Period in fs; then vendor, legacy replacement, 64 bits, number of the last timer, revision:
+// ACPI's HPET table says the same (machine/acpi_tables.c).
 #define CAPABILITIES ((u64)TICK_NS * 1000000 << 32 | 0x8086A201)
 #define ROUTES (UINT64_C(0x00F00000) << 32)
 
@@ -121,8 +121,8 @@ static void match(struct device *dev, unsigned n, u64 ns)
     if (t->config & T_LEVEL) {
         h->status |= BIT(n);
     } else {
-        // An edge is the rise of a line that stays up until the next, so that the 8259 finds it there
-        // when the interrupt is acknowledged.
+        // An edge is the rise of a line that stays up until the next, so that the 8259 finds it
+        // there when the interrupt is acknowledged.
         t->output = false;
         lines_update(dev);
     }
@@ -213,8 +213,8 @@ static void timer_config_write(struct device *dev, unsigned n, u32 value)
     lines_update(dev);
 }
 
-// The period is always the last value written; the comparator itself changes in one-shot mode or after
-// VAL_SET, which is used up (2.3.8, 2.3.9.2.2).
+// The period is always the last value written; the comparator itself changes in one-shot mode or
+// after VAL_SET, which is used up (2.3.8, 2.3.9.2.2).
 static void comparator_write(struct device *dev, unsigned n, u64 value)
 {
     struct hpet_timer *t = &((struct hpet *)dev->state)->timer[n];
