@@ -29,6 +29,7 @@ struct context {
 #define FULL_TAIL (HOST_CODE + 0x440) // the same after 32-bit code: stack and flags first
 
 #define SEGMENT_TAIL (HOST_CODE + 0x480) // where code in other segments ends: registers stored
+#define SEGMENT_TARGET_TAIL (HOST_CODE + 0x580) // the same after a branch to HOST_TARGET
 
 #define FIELD_ADDRESS(field) ((u32)(HOST_CONTEXT + offsetof(struct context, field)))
 
@@ -135,7 +136,8 @@ static void on_signal(int number, siginfo_t *info, void *ucontext)
                                      REG_R12, REG_R13, REG_R14, REG_R15};
     ucontext_t *u = ucontext;
     greg_t *g = u->uc_mcontext.gregs;
-    if ((u64)g[REG_RIP] - trap.insn >= 16 && (u64)g[REG_RIP] - HOST_CODE >= 0x3000) {
+    bool local = g[REG_CSGSFS] & 4; // a code segment of the LDT
+    if (!local && (u64)g[REG_RIP] != trap.insn && (u64)g[REG_RIP] - HOST_CODE >= 0x3000) {
         signal(number, SIG_DFL); // not ours
         return;
     }
@@ -274,24 +276,38 @@ static void emit_segment_prologue(struct emitter *e, u32 offset, u16 code, u16 s
     emit_stack(e, 0xFF, 5, FIELD_ADDRESS(far_offset));     // jmp far
 }
 
+// Selectors and registers stored by 64-bit code, and back to C. rip: as emit_epilogue().
+static void emit_segment_tail(u64 at, u64 rip)
+{
+    struct emitter e = {(u8 *)(uintptr_t)at};
+    emit_stack(&e, 0x8C, 2, FIELD_ADDRESS(out_selectors[0])); // mov selector, of SS, DS, ES
+    emit_stack(&e, 0x8C, 3, FIELD_ADDRESS(out_selectors[1]));
+    emit_stack(&e, 0x8C, 0, FIELD_ADDRESS(out_selectors[2]));
+    emit_epilogue(&e, rip);
+}
+
+static void emit_far_jump(struct emitter *e, bool is_32, u32 tail)
+{
+    u16 code64 = LINUX_CODE64;
+    emit(e, &"\x66\xEA"[is_32], 2u - is_32);
+    emit(e, &tail, 4);
+    emit(e, &code64, 2);
+}
+
 void host_run_segments(const u8 *insn, unsigned size, u64 address, const u16 selectors[4], bool is_32,
                        struct host_state *state)
 {
     struct emitter e = {(u8 *)(uintptr_t)HOST_CODE};
-    u32 tail = SEGMENT_TAIL, offset = (u32)(address - HOST_CODE);
-    u16 code64 = LINUX_CODE64;
+    u32 offset = (u32)(address - HOST_CODE);
     memset(context(), 0, sizeof(struct context));
     emit_segment_prologue(&e, offset, selectors[0], selectors[1]);
-    e.at = (u8 *)(uintptr_t)SEGMENT_TAIL;
-    emit_stack(&e, 0x8C, 2, FIELD_ADDRESS(out_selectors[0])); // mov selector, of SS, DS, ES
-    emit_stack(&e, 0x8C, 3, FIELD_ADDRESS(out_selectors[1]));
-    emit_stack(&e, 0x8C, 0, FIELD_ADDRESS(out_selectors[2]));
-    emit_epilogue(&e, offset + size);
+    emit_segment_tail(SEGMENT_TAIL, offset + size);
+    emit_segment_tail(SEGMENT_TARGET_TAIL, HOST_TARGET - HOST_CODE);
     e.at = (u8 *)(uintptr_t)address;
     emit(&e, insn, size);
-    emit(&e, &"\x66\xEA"[is_32], 2u - is_32); // jmp far
-    emit(&e, &tail, 4);
-    emit(&e, &code64, 2);
+    emit_far_jump(&e, is_32, SEGMENT_TAIL);
+    e.at = (u8 *)(uintptr_t)HOST_TARGET;
+    emit_far_jump(&e, is_32, SEGMENT_TARGET_TAIL);
     memcpy(context()->in, state->gpr, sizeof(state->gpr));
     context()->in_flags = (state->rflags & 0xCD5) | 0x202;
     trap.insn = offset;

@@ -57,6 +57,8 @@ struct attempt {
     u16 selectors[4];
     bool is_32;
     u32 unknown;
+    bool poke; // before the run, poke_value is stored where the branch finds it
+    u32 poke_offset, poke_value;
     struct host_state before;
 };
 
@@ -120,10 +122,67 @@ static void make_selector_use(struct random *r, struct attempt *a)
     a->before.gpr[1] = random_below(r, 6) ? random_below(r, SEGMENTS + 3) << 3 | 4 | random_below(r, 4) : random_below(r, 4);
 }
 
+#define TARGET (HOST_TARGET - HOST_CODE)
+
+// Jcc, JMP and CALL to TARGET or somewhere, by both operand sizes; JMP, CALL and RET through what lies in memory.
+static void make_branch(struct random *r, struct attempt *a)
+{
+    bool operand_32 = a->is_32;
+    if (random_below(r, 3) == 0) {
+        add(a, 0x66), operand_32 = !operand_32;
+    }
+    a->opcode = a->size;
+    unsigned kind = random_below(r, 6), bytes = operand_32 ? 4 : 2;
+    if (kind >= 4) { // RET; JMP or CALL through ES, DS or SS
+        a->poke = true;
+        add(a, kind == 4 ? 0xC3 : 0xFF);
+        if (kind == 5) {
+            a->poke_offset = random_below(r, 0x1000);
+            add(a, (a->is_32 ? 0x05 : 0x06) | (random_below(r, 2) ? 0x20 : 0x10)); // an absolute address
+            for (unsigned i = 0; i < (a->is_32 ? 4u : 2u); i++) {
+                add(a, a->poke_offset >> (8 * i) & 0xFF);
+            }
+        } else if (random_below(r, 2)) {
+            a->bytes[a->opcode] = 0xC2;
+            add(a, random_below(r, 256)), add(a, 0);
+        }
+        a->poke_value = random_below(r, 8) || !operand_32 ? TARGET : 0x10000 + random_below(r, 0x10000);
+        return;
+    }
+    if (kind < 2) {
+        add(a, 0x0F), add(a, 0x80 | random_below(r, 16));
+    } else {
+        add(a, 0xE6 + kind); // E8, E9
+    }
+    u32 from = (u32)(HOST_INSN - HOST_CODE) + a->size + bytes;
+    u32 target = random_below(r, 8) ? TARGET : 0x10000 + random_below(r, 0x10000), distance = target - from;
+    if (!operand_32 && target != TARGET) {
+        distance = TARGET - from; // 16 bits reach nothing past the limit
+    }
+    for (unsigned i = 0; i < bytes; i++) {
+        add(a, distance >> (8 * i) & 0xFF);
+    }
+}
+
+// What a branch through memory finds: at the stack pointer, or in DS. Outside the writable pages nothing is put.
+static void poke(const struct attempt *a, u8 *data)
+{
+    const struct host_segment *s = &segments[a->selectors[a->bytes[a->opcode] == 0xFF ? 2 : 1] >> 3];
+    u32 offset = a->bytes[a->opcode] == 0xFF ? a->poke_offset : (u32)a->before.gpr[4];
+    if (!s->is_32 && a->bytes[a->opcode] != 0xFF) {
+        offset &= 0xFFFF;
+    }
+    u64 at = s->base + offset - HOST_DATA;
+    if (a->poke && at <= 0x2000 - 4) {
+        memcpy(data + at, &a->poke_value, 4);
+    }
+}
+
 static void make_instruction(struct random *r, struct attempt *a)
 {
-    if (random_below(r, 10) == 0) {
-        make_selector_use(r, a);
+    unsigned kind = random_below(r, 10);
+    if (kind < 2) {
+        (kind ? make_selector_use : make_branch)(r, a);
         return;
     }
     static const u8 overrides[] = {0x26, 0x36, 0x3E};
@@ -213,6 +272,7 @@ static void run_guest(struct bare *b, const struct attempt *a, struct host_state
     u64 offset = HOST_INSN - HOST_CODE;
     physmem_write(b->mem, HOST_INSN, a->bytes, a->size);
     physmem_write(b->mem, HOST_INSN + a->size, stop, 2);
+    physmem_write(b->mem, HOST_TARGET, stop, 2);
     struct cpu_regs r = bare_user_regs(b, offset);
     memcpy(r.gpr, state->gpr, sizeof(r.gpr));
     r.rflags = state->rflags;
@@ -221,7 +281,7 @@ static void run_guest(struct bare *b, const struct attempt *a, struct host_state
     }
     r.ldtr = (struct cpu_segment){0x28, 0x82, SEGMENTS * 8 - 1, GUEST_LDT};
     cpu_set_regs(b->cpu, &r);
-    for (unsigned i = 0; i < 200 && r.rip != offset + a->size && r.cpl == 3; i++) {
+    for (unsigned i = 0; i < 200 && r.rip != offset + a->size && r.rip != TARGET && r.cpl == 3; i++) {
         cpu_run(b->cpu, 1);
         cpu_get_regs(b->cpu, &r);
     }
@@ -239,9 +299,11 @@ static void run_guest(struct bare *b, const struct attempt *a, struct host_state
 
 static bool equal(const struct attempt *a, const struct host_state *want, const struct host_state *got, bool memory)
 {
+    // A CALL past the limit without room on the stack: #GP in the SDM, #SS in AMD's manual.
     // CMPS and BOUND with two faulting operands: the vendors differ in which comes first, and in what PUSHA has written by then.
     u8 opcode = a->bytes[a->opcode];
-    bool twice = (opcode & 0xFE) == 0xA6 || opcode == 0x62;
+    bool call = opcode == 0xE8 || (opcode == 0xFF && (a->bytes[a->opcode + 1] & 0x38) == 0x10);
+    bool twice = (opcode & 0xFE) == 0xA6 || opcode == 0x62 || call;
     if (twice && want->vector >= 0 && got->vector >= 0) {
         return true;
     }
@@ -303,6 +365,8 @@ int main(int argc, char **argv)
         struct host_state want = a.before, got = a.before;
         host_fill_data(fill);
         memcpy(b->mem->ram + HOST_DATA, fill, sizeof(fill));
+        poke(&a, host_data());
+        poke(&a, b->mem->ram + HOST_DATA);
         host_run_segments(a.bytes, a.size, HOST_INSN, a.selectors, a.is_32, &want);
         want.gpr[4] = (u32)want.gpr[4]; // Linux's espfix leaves something above, if an interrupt comes
         u16 host_selectors[3], guest_selectors[3];
