@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Work for several CPUs that checks itself: placement, affinity, parallel run time, TLB shoot-down,
 // then threads and processes at mmap, fork, exec, futexes, pipes and files together.
-// usage: smp_work CPUS; prints a line for each part, exit status 0 if all is well.
+// usage: smp_work CPUS [MS]; busy loops run for MS. Prints a line for each part, exit status 0 if all is well.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -18,8 +18,8 @@
 #include <time.h>
 #include <unistd.h>
 
-enum { MAX_CPUS = 8, PAGE = 4096, RUN_MS = 300 };
-static int cpus, bad;
+enum { MAX_CPUS = 8, PAGE = 4096 };
+static int cpus, run_ms, bad;
 static char *self;
 
 static double now_ms(clockid_t clock)
@@ -108,22 +108,25 @@ static void part_parallel(void)
         if (pids[i])
             continue;
         double start = now_ms(CLOCK_MONOTONIC);
-        while (now_ms(CLOCK_MONOTONIC) - start < RUN_MS)
+        while (now_ms(CLOCK_MONOTONIC) - start < run_ms)
             ;
         used[i] = now_ms(CLOCK_PROCESS_CPUTIME_ID) / (now_ms(CLOCK_MONOTONIC) - start);
         _exit(0);
     }
-    usleep(RUN_MS * 500);
-    unsigned seen = 0;
-    for (int i = 0; i < cpus; i++)
-        seen |= 1u << cpu_of(pids[i]);
+    unsigned seen = 0, all = (1u << cpus) - 1;
+    for (int look = 0; look < 9 && seen != all; look++) {
+        usleep((unsigned)run_ms * 100);
+        seen = 0;
+        for (int i = 0; i < cpus; i++)
+            seen |= 1u << cpu_of(pids[i]);
+    }
     double least = 1;
     for (int i = 0; i < cpus; i++) {
         waitpid(pids[i], NULL, 0);
         if (used[i] < least)
             least = used[i];
     }
-    check(seen == (1u << cpus) - 1, "busy loops are spread over all CPUs");
+    check(seen == all, "busy loops are spread over all CPUs");
     check(least > 0.8, "each has had one to itself");
     munmap(used, PAGE);
 }
@@ -145,11 +148,11 @@ static void part_realtime(void)
         syscall(SYS_sched_setscheduler, 0, SCHED_FIFO, &param); // musl has it not
         sched_setaffinity(0, sizeof(set), &set);
         double start = now_ms(CLOCK_MONOTONIC);
-        while (now_ms(CLOCK_MONOTONIC) - start < RUN_MS)
-            used[i] = now_ms(CLOCK_PROCESS_CPUTIME_ID) / RUN_MS;
+        while (now_ms(CLOCK_MONOTONIC) - start < run_ms)
+            used[i] = now_ms(CLOCK_PROCESS_CPUTIME_ID) / run_ms;
         _exit(0);
     }
-    usleep(RUN_MS * 700);
+    usleep((unsigned)run_ms * 700);
     // When the others are through, the last one has its turn: what it used until here is what counts.
     double first = used[0], least = 1;
     for (int i = 1; i < cpus; i++)
@@ -192,7 +195,7 @@ static void part_shootdown(void)
     for (int i = 0; i < cpus - 1; i++)
         pthread_create(&threads[i], NULL, scribble, NULL);
     int still = 1, moved = 0;
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < 40; round++) {
         atomic_store(&open_for_writes, 0);
         mprotect((void *)target, PAGE, PROT_READ);
         unsigned long first = atomic_load(target);
@@ -211,14 +214,14 @@ static void part_shootdown(void)
     for (int i = 0; i < cpus - 1; i++)
         pthread_join(threads[i], NULL);
     check(still, "nobody writes to a page that has become read-only");
-    check(moved > 30, "but they did before");
+    check(moved > 10, "but they did before");
     munmap((void *)target, PAGE);
     signal(SIGSEGV, SIG_DFL);
 }
 
 // --- everything at once
 
-enum { THREADS = 8, ROUNDS = 150 };
+enum { THREADS = 8, ROUNDS = 80 };
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
 static long counter;
 static _Atomic int wrong;
@@ -325,6 +328,7 @@ int main(int argc, char **argv)
     if (argc > 1 && !strcmp(argv[1], "exit"))
         return 7;
     cpus = argc > 1 ? atoi(argv[1]) : 4;
+    run_ms = argc > 2 ? atoi(argv[2]) : 300;
     self = argv[0];
     part_affinity();
     part_parallel();
