@@ -15,7 +15,7 @@
 #define STRIDE 499
 #endif
 #define KERNEL_STACK_SIZE 16384
-#define BOOT_STEPS 6000000
+#define BOOT_STEPS 9000000
 
 static unsigned samples, kernel_samples, through_to_user, bad_ends, bad_chains, by_frame_pointer;
 static unsigned user_registers, bad_user_registers, user_samples, user_through_main;
