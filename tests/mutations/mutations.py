@@ -7,6 +7,7 @@ command in the mutated tree; the mutation is caught when one of them fails.
 MMU = ["build/tests/unit/test_mmu"]
 WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
 WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
+LINUX_TABLES = ["build/tests/debugger/test_linux_tables"]
 
 
 def ring0(kernel):
@@ -131,4 +132,13 @@ MUTATIONS = [
      "            return MXCSR_UE;", "            return 0;", [["build/tests/isa/test_vector", "1"]]),
     ("fork leaves the vector registers behind", "guest/kernel/sched/task.c",
      "    fpu_copy(t, orig);\n", "", [guest("avx_state")]),
+    ("ORC takes the word above the return address", "emu/debugger/orc.c",
+     ": load(read, ctx, end - 8, &up.rip);", ": load(read, ctx, end, &up.rip);", [LINUX_TABLES]),
+    ("kallsyms offsets are one off", "emu/debugger/kallsyms.c",
+     "base - 1 - (u64)(s64)offset", "base - (u64)(s64)offset", [LINUX_TABLES]),
+    ("BTF forgets where an anonymous member begins", "emu/debugger/btf.c",
+     "out->offset_bits + (has_fields ? offset & 0xFFFFFF : offset),", "(has_fields ? offset & 0xFFFFFF : offset),",
+     [LINUX_TABLES]),
+    ("a watcher hears of another's ranges", "emu/machine/watch.c",
+     "(all->watcher_count == 1 || concerns(w, hit)) && w->fn", "(all->watcher_count || concerns(w, hit)) && w->fn", [WATCH]),
 ]
