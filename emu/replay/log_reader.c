@@ -300,6 +300,9 @@ static struct status read_chunks(struct log_reader *r, u64 offset)
         if (h.length > r->size_bytes - offset) {
             break; // cut off
         }
+        if (h.reserved) { // the checksum is made with zero here
+            return corrupted(r, &c, "checksum");
+        }
         struct status s = read_chunk(r, &c);
         if (!status_ok(&s)) {
             return s;
