@@ -194,6 +194,11 @@ void tlb_flush_page(struct mm_struct *mm, u64 addr)
     (void)mm, (void)addr;
 }
 
+void tlb_flush_page_here(struct mm_struct *mm, u64 addr)
+{
+    (void)mm, (void)addr;
+}
+
 void tlb_flush_range(struct mm_struct *mm, u64 start, u64 end)
 {
     (void)mm, (void)start, (void)end;

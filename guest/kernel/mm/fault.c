@@ -278,7 +278,7 @@ static vm_fault_t wp_shared(struct vm_fault *vmf, struct page *p)
     m = p->mapping;
     if (lock_unchanged(vmf)) {
         pte_set(vmf->pte, vmf->orig_pte | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
-        tlb_flush_page(vmf->vma->vm_mm, vmf->address);
+        tlb_flush_page_here(vmf->vma->vm_mm, vmf->address); // others fault, and find it done
     }
     unlock_pte(vmf);
     unlock_page(p);
@@ -343,7 +343,7 @@ static vm_fault_t fault_write_protected(struct vm_fault *vmf)
     // Nobody else holds this private page: it need not be copied.
     if (PageAnon(p) && page_count(p) == 1 && (vma->vm_flags & VM_WRITE)) {
         pte_set(vmf->pte, vmf->orig_pte | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
-        tlb_flush_page(vma->vm_mm, vmf->address);
+        tlb_flush_page_here(vma->vm_mm, vmf->address);
         unlock_pte(vmf);
         return 0;
     }
@@ -369,7 +369,7 @@ static vm_fault_t fault_present(struct vm_fault *vmf)
     // Another thread was faster, or this CPU's TLB is stale. Another CPU may be setting the dirty
     // bit.
     __atomic_or_fetch(vmf->pte, PTE_ACCESSED | (write ? PTE_DIRTY : 0), __ATOMIC_SEQ_CST);
-    tlb_flush_page(vmf->vma->vm_mm, vmf->address);
+    tlb_flush_page_here(vmf->vma->vm_mm, vmf->address);
     unlock_pte(vmf);
     return 0;
 }

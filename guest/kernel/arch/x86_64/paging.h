@@ -115,6 +115,8 @@ void iounmap(volatile void *va);
 // On every CPU that has mm loaded; waits for them. Spinlocks may be held that are never taken in
 // interrupts.
 void tlb_flush_page(struct mm_struct *mm, u64 addr);
+// On this CPU only, for an entry that allows more than before: the others fault and look again.
+void tlb_flush_page_here(struct mm_struct *mm, u64 addr);
 void tlb_flush_range(struct mm_struct *mm, u64 start, u64 end); // end 0: everything
 void tlb_flush_mm(struct mm_struct *mm);
 void tlb_flush_kernel(u64 start, u64 end); // global entries too, on all CPUs

@@ -74,6 +74,12 @@ void tlb_flush_range(struct mm_struct *mm, u64 start, u64 end)
     preempt_enable();
 }
 
+void tlb_flush_page_here(struct mm_struct *mm, u64 addr)
+{
+    if (this_cpu_read(active_mm) == mm)
+        invlpg(addr);
+}
+
 void tlb_flush_page(struct mm_struct *mm, u64 addr)
 {
     preempt_disable();
