@@ -12,6 +12,8 @@ import tempfile
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 PROGRAM = pathlib.Path(os.environ.get("VIV_BUILD", TOP / "build")) / "tests" / "machine" / "test_boot"
 DEVICES = {"PNP0A03": 1, "PNP0501": 4, "PNP0303": 1, "PNP0F13": 1, "PNP0103": 1, "PNP0B00": 1}
+# How often resources stand in the DSDT; what is not understood would be shown as a buffer.
+RESOURCES = {"WordBusNumber (": 1, "WordIO (": 2, "DWordMemory (": 1, "Memory32Fixed (": 1, "IRQNoFlags (": 7, "Buffer (": 0}
 
 
 def iasl(folder, *arguments):
@@ -35,6 +37,9 @@ def main():
         for name, count in DEVICES.items():
             if source.count(f'EisaId ("{name}")') != count:
                 bad.append(f"DSDT has {source.count(name)} {name}, wanted {count}")
+        for words, count in RESOURCES.items():
+            if source.count(words) != count:
+                bad.append(f"DSDT has {source.count(words)} {words}...), wanted {count}")
         status, text = iasl(folder, "-p", "again", "DSDT.dsl")
         if status or "0 Errors, 0 Warnings" not in text:
             bad.append(f"DSDT.dsl does not compile cleanly: {text[-1500:]}")
