@@ -309,8 +309,8 @@ static void apic_timer(void)
     forget();
     LAPIC(DIVIDE) = 0xB;
     LAPIC(LVT_TIMER) = 0x45;
-    LAPIC(INITIAL) = 20000;
-    show("count runs", LAPIC(CURRENT) <= 20000);
+    LAPIC(INITIAL) = 4000;
+    show("count runs", LAPIC(CURRENT) <= 4000);
     wait_for(0x45, 1);
     show("one shot", taken[0x45]);
     show("count at the end", LAPIC(CURRENT));
@@ -325,12 +325,12 @@ static void apic_timer(void)
     open_interrupts();
     show("unmasked after the end", taken[0x46]);
     LAPIC(LVT_TIMER) = 0x20047;
-    LAPIC(INITIAL) = 20000;
+    LAPIC(INITIAL) = 4000;
     wait_for(0x47, 3);
     show("periodic, three", taken[0x47] >= 3);
     LAPIC(INITIAL) = 0;
     drain();
-    for (unsigned i = 0; i < 20000; i++) {
+    for (unsigned i = 0; i < 40000; i++) {
         open_interrupts();
     }
     show("periodic, stopped", taken[0x47]);
@@ -385,12 +385,12 @@ static void ioapic(void)
     show("select reads back", IOAPIC_SELECT & 0xFF);
     ioapic_put(0x15, LAPIC(APIC_ID));
     ioapic_put(0x14, 0x51); // the PIT's pin
-    pit_periodic(2000);
+    pit_periodic(600);
     wait_for(0x51, 2);
     show("edges taken", taken[0x51] >= 2);
     ioapic_put(0x14, 0x10051);
     drain();
-    for (unsigned i = 0; i < 20000; i++) {
+    for (unsigned i = 0; i < 60000; i++) {
         open_interrupts();
     }
     show("masked, taken", taken[0x51]);
@@ -437,7 +437,7 @@ static void pic(void)
     pic_begin();
     show("imr", inb(0x21));
     show("imr of the second", inb(0xA1));
-    pit_periodic(2000);
+    pit_periodic(600);
     for (unsigned i = 0; i < PATIENCE && !(pic_read(0x0A) & 1); i++) {
     }
     show("irr of the 8259", pic_read(0x0A) & 1);
