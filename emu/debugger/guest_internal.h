@@ -50,6 +50,7 @@ enum guest_kind { GUEST_FERN, GUEST_LINUX, GUEST_KIND_COUNT };
     M(RANGE_SLOT, NULL, NULL, "maple_range_64", "slot")                                            \
     M(ARANGE_PIVOT, NULL, NULL, "maple_arange_64", "pivot")                                        \
     M(ARANGE_SLOT, NULL, NULL, "maple_arange_64", "slot")                                          \
+    M(MM_VDSO, NULL, NULL, "mm_struct", "context.vdso")                                            \
     SAME(M, MM_START_BRK, "mm_struct", "start_brk")                                                \
     SAME(M, MM_BRK, "mm_struct", "brk")                                                            \
     SAME(M, MM_START_STACK, "mm_struct", "start_stack")                                            \

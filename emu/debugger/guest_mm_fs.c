@@ -165,7 +165,7 @@ void guest_program(struct guest *g, const struct guest_task *task, char *path, u
 static void name_area(struct guest *g, u64 mm, u64 area, struct guest_area *out)
 {
     u64 file = guest_member(g, area, AREA_FILE);
-    u64 stack = guest_member(g, mm, MM_START_STACK);
+    u64 stack = guest_member(g, mm, MM_START_STACK), vdso = guest_member(g, mm, MM_VDSO);
     if (file) {
         out->offset = guest_member(g, area, AREA_PGOFF) << PAGE_SHIFT;
         guest_file_path(g, file, out->name, sizeof(out->name));
@@ -174,6 +174,8 @@ static void name_area(struct guest *g, u64 mm, u64 area, struct guest_area *out)
         snprintf(out->name, sizeof(out->name), "[heap]");
     } else if (out->begin <= stack && out->end >= stack) {
         snprintf(out->name, sizeof(out->name), "[stack]");
+    } else if (vdso && (out->begin == vdso || out->end == vdso)) { // its data lies before it
+        snprintf(out->name, sizeof(out->name), "%s", out->begin == vdso ? "[vdso]" : "[vvar]");
     }
 }
 
