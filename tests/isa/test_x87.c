@@ -3,6 +3,7 @@
 // until FNSAVE or #MF. Compared: all that they stored, environments with instruction and operand pointer included, AX, the
 // fault. Transcendental functions, where processors differ: near the exact values (libm's).
 // Usage: test_x87 [PROGRAMS [SEED]]
+#include <cpuid.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -116,9 +117,10 @@ static void fill(struct random *r, u8 *data)
     memcpy(data + 0x700, &control, 2);
 }
 
-// The environment without what processors keep differently: FCS, FDS, FOP, and pointers that nothing has set. size: 14 or 28
-static void forget_selectors(u8 *environment, bool narrow)
+// The environment (narrow: of 14 bytes) without what processors keep differently: FCS, FDS, FOP; pointer: FDP as well.
+static void forget_selectors(u8 *environment, bool narrow, bool pointer)
 {
+    memset(environment + (narrow ? 10 : 20), 0, !pointer ? 0 : narrow ? 2 : 4);
     memset(environment + (narrow ? 8 : 16), 0, narrow ? 2 : 4);
     memset(environment + (narrow ? 12 : 24), 0, narrow ? 2 : 4);
 }
@@ -142,12 +144,15 @@ static void run_guest(struct bare *b, const struct program *p, struct host_state
 // Where the program stored environments, and whether they are narrow.
 static void forget_environments(const struct program *p, u8 *data)
 {
+    unsigned a, b = 0, c, d;
+    __get_cpuid_count(7, 0, &a, &b, &c, &d);
+    bool pointer = b & BIT(6); // this host keeps the data pointer for unmasked exceptions only
     for (unsigned i = 0; i + 6 <= p->size; i++) {
         u32 offset;
         memcpy(&offset, p->bytes + i + 2, 4);
         bool environment = (p->bytes[i] == 0xD9 || p->bytes[i] == 0xDD) && p->bytes[i + 1] == (data_modrm | 6 << 3);
         if (environment && offset >= 0x800 && offset < 0x1000 && !(offset & 0xFF)) {
-            forget_selectors(data + offset, i && p->bytes[i - 1] == 0x66);
+            forget_selectors(data + offset, i && p->bytes[i - 1] == 0x66, pointer);
         }
     }
 }
