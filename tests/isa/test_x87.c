@@ -60,6 +60,10 @@ static void put_memory(struct program *p, bool narrow, unsigned opcode, unsigned
 static void put_random(struct random *r, struct program *p)
 {
     unsigned opcode = random_below(r, 8), modrm = 0xC0 + random_below(r, 64);
+    if (random_below(r, 6) == 0) {
+        put_memory(p, false, 3, 5, random_below(r, 64) * 8); // fld of 80 bits
+        return;
+    }
     if (random_below(r, 2) == 0) {
         unsigned digit = random_below(r, 8);
         bool environment = (opcode == 1 || opcode == 5) && (digit == 4 || digit == 6);
@@ -102,7 +106,9 @@ static u64 interesting(struct random *r)
 {
     static const u64 edges[] = {0, 1, 0x8000000000000000, 0x3FF0000000000000, 0x7FF0000000000000, 0x7FF8000000000001,
                                 0x7FF0000000000001, 0x000FFFFFFFFFFFFF, 0x41DFFFFFFFC00000, 0x4F0000003F800000,
-                                0xC000000000000000, 0x7FFF, 0x3FFF, 0x0000000012345678};
+                                0xC000000000000000, 0x7FFF, 0x3FFF, 0x0000000012345678,
+                                // exponents of 80-bit values at either end, and where 64 and 32 bits end
+                                0x0001, 0x8001, 0x7FFE, 0xFFFE, 0x0040, 0x43FF, 0x3C00, 0x407F, 0x3F80};
     return random_below(r, 2) ? edges[random_below(r, ARRAY_LEN(edges))] : random_u64(r);
 }
 

@@ -51,6 +51,9 @@ void trap(struct trap *t)
             print(&" es=\0 ds=\0 fs=\0 gs="[5 * i]);
             print_hex((&t->ss)[1 + i]);
         }
+        u32 fs, gs; // the handler's: null
+        __asm__ volatile("movl %%fs, %0; movl %%gs, %1" : "=r"(fs), "=r"(gs));
+        print(fs | gs ? " fs or gs is left" : "");
         print_item(" frame ends at ", (u32)(&t->ss + 5) - (u32)stack_top);
     } else if (t->cs & 3) {
         print_item(" ss=", t->ss);
