@@ -16,6 +16,9 @@ def ring0(kernel):
 
 
 FAULTS = ring0("ring0")
+SMP_KERNEL = ["/usr/bin/python3", "tests/ring0/test_smp_kernel.py", "build/viv", "build/tests/ring0/smp.elf"]
+SMP = ["build/tests/ring0/test_smp", "build/tests/ring0/smp.elf"]
+SMP_TARGET = ["build/tests/ring0/test_smp_target", "build/tests/ring0/smp.elf"]
 
 
 def guest(*names):
@@ -141,4 +144,20 @@ MUTATIONS = [
      [LINUX_TABLES]),
     ("a watcher hears of another's ranges", "emu/machine/watch.c",
      "(all->watcher_count == 1 || concerns(w, hit)) && w->fn", "(all->watcher_count || concerns(w, hit)) && w->fn", [WATCH]),
+    ("a restore forgets whose turn it is", "emu/machine/snapshot.c",
+     "(struct schedule){(u32)time->current, time->quantum_left};", "(struct schedule){0, time->quantum_left};", [SMP]),
+    ("a halted CPU's turn ends twice", "emu/machine/run_loop.c",
+     "|| exit == CPU_EXIT_YIELD) {", "|| exit == CPU_EXIT_YIELD || exit == CPU_EXIT_HALTED) {",
+     [["build/tests/machine/test_random_guest", "300"]]),
+    ("everybody hears every message", "emu/devices/intc/lapic_message.c",
+     "return destination == 0xFF || destination == c->index;", "return true;", [SMP_KERNEL]),
+    ("a started CPU begins at 0", "emu/cpu/interrupt.c",
+     "    cpu->seg[CPU_CS].base = (u64)cpu->sipi_vector << 12;\n", "    cpu->seg[CPU_CS].base = 0;\n", [SMP_KERNEL]),
+    ("another CPU's APIC page is cached", "emu/mmu/mmu_internal.h",
+     "shared->cpus[i]->apic_page == (gpa & ~PAGE_MASK)) {\n            return false;",
+     "shared->cpus[i]->apic_page == (gpa & ~PAGE_MASK)) {\n            break;", [["build/tests/unit/test_mmu_tlb"], SMP_KERNEL]),
+    ("a CPU's step is two", "emu/machine/run_loop.c",
+     "single && budget > 1 ? 1 : budget;", "single && budget > 2 ? 2 : budget;", [SMP_TARGET]),
+    ("a condition is judged from another CPU", "emu/debugger/engine.c",
+     "    t->cpu = cpu;\n    return before;", "    return before;", [SMP_TARGET]),
 ]

@@ -11,6 +11,13 @@ import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
+failures = 0
+
+
+def tap(good, text):
+    global failures
+    failures += not good
+    print(f"{'ok' if good else 'not ok'} - {text}", flush=True)
 
 
 def lines_of(path):
@@ -23,10 +30,7 @@ def expected(cpus):
 
 
 def report(title, got, want):
-    if got == want:
-        print(f"ok - {title}")
-        return
-    print(f"not ok - {title}")
+    tap(got == want, title)
     for n, (a, b) in enumerate(zip(got + [""] * len(want), want + [""] * (len(got) - len(want)))):
         if a != b:
             print(f"# line {n + 1}: {a!r}, expected {b!r}")
@@ -51,10 +55,10 @@ def test_viv(viv, kernel, folder):
             report(f"{cpus} CPUs, --tlb {geometry}", lines_of(out), expected(cpus))
         recording = os.path.join(folder, "recording.viv")
         hashes.add(run_viv(viv, kernel, cpus, out, "--record", recording))
-        print(f"{'ok' if len(hashes) == 1 else 'not ok'} - {cpus} CPUs: one final state {hashes}")
+        tap(len(hashes) == 1, f"{cpus} CPUs: one final state {hashes}")
         p = subprocess.run([viv, "replay", recording, "--verify"], stdin=subprocess.DEVNULL, capture_output=True,
                            timeout=120, text=True)
-        print(f"{'ok' if p.returncode == 0 else 'not ok'} - {cpus} CPUs: replayed: {p.stderr.strip()}")
+        tap(p.returncode == 0, f"{cpus} CPUs: replayed: {p.stderr.strip()}")
     recordings = []
     for seed in range(1, 5):
         recordings.append(os.path.join(folder, f"chaos{seed}.viv"))
@@ -62,13 +66,13 @@ def test_viv(viv, kernel, folder):
         report(f"4 CPUs, --chaos {seed}", lines_of(out), expected(4))
     p = subprocess.run([viv, "diff", *recordings[:2]], stdin=subprocess.DEVNULL, capture_output=True, timeout=120, text=True)
     good = p.returncode == 1 and "first difference" in p.stdout and "turn: CPU" in p.stdout
-    print(f"{'ok' if good else 'not ok'} - what differs under another seed is the turn: {p.stdout.strip()!r}")
+    tap(good, f"what differs under another seed is the turn: {p.stdout.strip()!r}")
 
 
 def test_qemu(kernel, folder):
     qemu = shutil.which("qemu-system-x86_64")
     if not qemu:
-        print("ok - QEMU is not installed # skip")
+        tap(True, "QEMU is not installed # skip")
         return
     for cpus in (2, 4):
         out = os.path.join(folder, "qemu")
@@ -87,6 +91,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         test_viv(viv, kernel, folder)
         test_qemu(kernel, folder)
+    sys.exit(failures != 0)
 
 
 main()
