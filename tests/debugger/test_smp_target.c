@@ -174,7 +174,8 @@ static void long_instructions(struct target *t, struct symbols *symbols)
     target_point_add(t, &point, &number);
     target_seek(t, 60000);
     const struct target_stop *stop;
-    while ((stop = target_continue(t, TARGET_FORWARD))->kind == TARGET_STOP_BREAKPOINT) {
+    while ((stop = target_continue(t, TARGET_FORWARD))->kind == TARGET_STOP_BREAKPOINT &&
+           met <= CPUS) {
         struct known before = here(t);
         unsigned cpu = stop->cpu;
         seen[cpu]++;
@@ -187,7 +188,8 @@ static void long_instructions(struct target *t, struct symbols *symbols)
         over += target_cpu(t) == cpu && after.step == before.step && after.hash == before.hash;
         target_point_get(t, number)->enabled = true;
     }
-    while ((stop = target_continue(t, TARGET_BACK))->kind == TARGET_STOP_BREAKPOINT) {
+    while ((stop = target_continue(t, TARGET_BACK))->kind == TARGET_STOP_BREAKPOINT &&
+           back <= CPUS) {
         back++;
     }
     tap(met == CPUS && seen[0] == 1 && seen[1] == 1 && seen[2] == 1 && back == CPUS &&

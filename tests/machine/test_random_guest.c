@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // test_random_guest [SEEDS [FIRST]]: guests of random instructions that poke at every device.
-// Whatever they do, the machine ends in order, and in the same state with every translation cache
-// and after a restore; the sanitizers watch.
+// Whatever they do, the machine ends in order, and in the same state with every translation cache,
+// after a restore, and in pieces; the sanitizers watch.
 #include "base/memory.h"
 #include "host/overlay.h"
 #include "machine/machine.h"
@@ -346,14 +346,29 @@ static struct machine_result run_twice(struct machine *m, struct overlay *disk, 
     return machine_run(m, STEPS);
 }
 
-static struct end run(const void *tree, u64 seed, enum tlb_geometry tlb, bool restore)
+// In pieces of a few steps.
+static struct machine_result run_in_pieces(struct machine *m, u64 seed)
+{
+    struct machine_result r = {.exit = MACHINE_EXIT_UNTIL};
+    for (u64 step = 0; r.exit == MACHINE_EXIT_UNTIL && step < STEPS;) {
+        step += 1 + random_u64(&seed) % 8;
+        r = machine_run(m, step < STEPS ? step : STEPS);
+    }
+    return r;
+}
+
+enum way { STRAIGHT, RESTORED, IN_PIECES };
+
+static struct end run(const void *tree, u64 seed, enum tlb_geometry tlb, enum way way)
 {
     struct host_block base = {.ops = &disk_ops, .size_bytes = DISK_BYTES};
     struct overlay *disk = overlay_create(&base);
     unsigned input = 2;
     unsigned rounds = 0;
     struct machine *m = build(tree, disk, &input, &rounds, tlb, seed);
-    struct machine_result r = restore ? run_twice(m, disk, &input, &rounds) : machine_run(m, STEPS);
+    struct machine_result r = way == RESTORED    ? run_twice(m, disk, &input, &rounds)
+                              : way == IN_PIECES ? run_in_pieces(m, seed)
+                                                 : machine_run(m, STEPS);
     struct end end = {machine_hash(m), machine_clock(m)->step, r.exit};
     machine_destroy(m);
     overlay_destroy(disk);
@@ -388,13 +403,15 @@ int main(int argc, char **argv)
     u64 steps = 0;
     for (u64 seed = first; seed < first + seeds && !failed; seed++) {
         const void *tree = trees[seed % ARRAY_LEN(trees)]; // 1 to 3 CPUs
-        struct end full = run(tree, seed, TLB_FULL, false);
-        struct end off = run(tree, seed, TLB_OFF, false);
-        struct end restored = run(tree, seed, TLB_TINY, true);
+        struct end full = run(tree, seed, TLB_FULL, STRAIGHT);
+        struct end off = run(tree, seed, TLB_OFF, STRAIGHT);
+        struct end restored = run(tree, seed, TLB_TINY, RESTORED);
+        struct end pieces = run(tree, seed, TLB_FULL, IN_PIECES);
         exits[full.exit]++;
         steps += full.step;
         failed = !same(&full, &off, seed, "without a TLB") ||
-                 !same(&full, &restored, seed, "after a restore");
+                 !same(&full, &restored, seed, "after a restore") ||
+                 !same(&full, &pieces, seed, "in pieces");
     }
     for (unsigned i = 0; i < ARRAY_LEN(trees); i++) {
         free(trees[i]);

@@ -349,6 +349,7 @@ static void copy_trampoline(u32 page)
 static void start_all(void)
 {
     copy_trampoline(START_PAGE);
+    __asm__ volatile("movl %0, 0" : : "r"(0xFDEBF4FA) : "memory"); // cli; hlt; who gets lost stays
     send_ipi(0, TO_OTHERS | ICR_INIT | ICR_ASSERT | ICR_LEVEL);
     wait_ticks(100000);
     send_ipi(0, TO_OTHERS | ICR_INIT | ICR_LEVEL); // de-assert: nothing
