@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: MIT
 """Where a suite's guest runs. VIV_TEST_SMP=N: on N CPUs. VIV_TEST_MACHINE=qemu: on QEMU's q35 instead of viv.
-VIV_TEST_DEBUG=1: on the kernel with checks of locks and contexts. VIV_TEST_TIMEOUT: seconds instead of the suite's own."""
+VIV_TEST_DEBUG=1: on the kernel with checks of locks and contexts. VIV_TEST_CHAOS=SEED: viv
+varies turns and ticks. VIV_TEST_TIMEOUT: seconds instead of the suite's own."""
 import os
 import pathlib
 import subprocess
@@ -11,6 +12,7 @@ import time
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BUILD = pathlib.Path(os.environ.get("VIV_BUILD", TOP / "build"))
 SMP = os.environ.get("VIV_TEST_SMP", "")
+CHAOS = os.environ.get("VIV_TEST_CHAOS", "")
 QEMU = os.environ.get("VIV_TEST_MACHINE", "viv") == "qemu"
 DEBUG = os.environ.get("VIV_TEST_DEBUG", "") not in ("", "0")
 
@@ -34,6 +36,7 @@ def kernel_of(extra):
 
 def run_viv(image, command, timeout, extra):
     options = ["--smp", SMP] if SMP else []
+    options += ["--chaos", CHAOS] if CHAOS else []
     if DEBUG and "--kernel" not in extra:
         options += ["--kernel", str(kernel_of(extra))]
     r = subprocess.run([str(BUILD / "viv"), "run", "--disk", f"{image},snapshot", "--timeout", str(timeout), *options, *extra,
