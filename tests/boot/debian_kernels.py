@@ -42,7 +42,11 @@ class Kernel:
         return order
 
 
-def package_name(meta, pattern):
+def package_name(flavour):
+    return versioned(f"linux-image-{flavour}", r"linux-image-\d\S*")
+
+
+def versioned(meta, pattern):
     """What a package without a version in its name depends on."""
     text = subprocess.run(["apt-cache", "depends", meta], capture_output=True, text=True, check=True).stdout
     return re.search(rf"Depends: ({pattern})", text).group(1)
@@ -55,7 +59,7 @@ def download(package, into):
 
 def fetch(flavour):
     """The kernel of a flavour, from the cache if it is there."""
-    package = package_name(f"linux-image-{flavour}", r"linux-image-\d\S*")
+    package = package_name(flavour)
     folder = CACHE / package
     if not folder.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
@@ -68,7 +72,7 @@ def fetch(flavour):
 
 def fetch_xen():
     """Debian's Xen hypervisor, an ELF file of 32 bits with a multiboot header."""
-    package = package_name("xen-system-amd64", r"xen-hypervisor-\d\S*amd64")
+    package = versioned("xen-system-amd64", r"xen-hypervisor-\d\S*amd64")
     path = CACHE / package
     if not path.exists():
         CACHE.mkdir(parents=True, exist_ok=True)
