@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define EVENTS_SEARCHED 4096u
+
 #define REG(field) offsetof(struct cpu_regs, field)
 
 static const struct register_name {
@@ -110,6 +112,19 @@ static u64 stack_top(struct target *t)
     return known ? task.kernel_stack + GUEST_KERNEL_STACK_BYTES : 0;
 }
 
+// Of a kernel whose stacks are not known: the task's last way into it, as far as events are kept.
+static s64 last_call(struct target *t)
+{
+    u64 task = target_task(t), end = events_before(t->events, timeline_step(t->timeline) + 1);
+    for (u64 i = end; i > 0 && end - i < EVENTS_SEARCHED; i--) {
+        const struct event_row *row = events_get(t->events, i - 1);
+        if (row->event.kind == PROBE_transition && row->task == task && row->event.from_cpl == 3) {
+            return row->syscall;
+        }
+    }
+    return -1;
+}
+
 s64 target_syscall_number(struct target *t)
 {
     struct cpu_regs regs;
@@ -129,7 +144,10 @@ s64 target_syscall_number(struct target *t)
     if (t->guest && guest_is_linux(t->guest)) {
         space = guest_kernel_space(t->guest); // a program's own tables may not show it
     }
-    if (!top || walk_read(&space, top - sizeof(frame), frame, sizeof(frame)) != sizeof(frame)) {
+    if (!top) {
+        return last_call(t);
+    }
+    if (walk_read(&space, top - sizeof(frame), frame, sizeof(frame)) != sizeof(frame)) {
         return -1;
     }
     u64 r11 = frame[0], rcx = frame[5], number = frame[9], rip = frame[10], flags = frame[12];

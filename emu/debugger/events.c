@@ -6,7 +6,6 @@
 #include "base/check.h"
 #include "base/memory.h"
 #include "trace/fault_watch.h"
-#include "trace/guest_view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +25,7 @@ struct row_list {
 
 struct events {
     struct machine *m;
+    struct guest *guest;
     struct row_list known, fill;
     u64 from, to;
     u64 fill_from;
@@ -58,10 +58,11 @@ static void list_end(struct row_list *list)
     *list = (struct row_list){0};
 }
 
-struct events *events_create(struct machine *m)
+struct events *events_create(struct machine *m, struct guest *guest)
 {
     struct events *e = xcalloc(1, sizeof(*e));
     e->m = m;
+    e->guest = guest;
     list_begin(e, &e->known);
     return e;
 }
@@ -115,8 +116,7 @@ static void add_row(struct events *e, struct row_list *list, const struct probe_
         return;
     }
     if ((event->from_cpl == 3) != (event->to_cpl == 3)) {
-        enum guest_task_identity identity;
-        row->task = guest_task_key(e->m, event->cpu, &identity);
+        row->task = guest_task_number(e->guest, e->m, event->cpu);
     }
     if (event->cause == TRANSITION_SYSCALL) {
         struct cpu_regs regs;

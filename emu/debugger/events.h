@@ -4,6 +4,7 @@
 #ifndef VIV_DEBUGGER_EVENTS_H
 #define VIV_DEBUGGER_EVENTS_H
 
+#include "debugger/guest.h"
 #include "machine/machine.h"
 #include "trace/ledger.h"
 
@@ -17,7 +18,8 @@ struct event_row {
     s64 syscall; // of a system call's entry: its number; else -1
 };
 
-struct events *events_create(struct machine *m);
+// guest: what is known of the kernel, or NULL; outlives this.
+struct events *events_create(struct machine *m, struct guest *guest);
 void events_destroy(struct events *e);
 
 // A run goes forward from step. What it meets is taken in order.

@@ -4,6 +4,7 @@
 #include "debugger/guest_internal.h"
 
 #include "base/memory.h"
+#include "trace/guest_view.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -285,6 +286,14 @@ bool guest_read_task(struct guest *g, u64 address, struct guest_task *out)
 u64 guest_current_address(struct guest *g, unsigned cpu)
 {
     return guest_begin(g) ? current_address(g, cpu) : 0;
+}
+
+u64 guest_task_number(struct guest *g, const struct machine *m, unsigned cpu)
+{
+    enum guest_task_identity identity;
+    u64 key = guest_task_key(m, cpu, &identity);
+    u64 address = g && identity == GUEST_TASK_BY_MEMORY ? guest_current_address(g, cpu) : 0;
+    return address ? address : key;
 }
 
 u64 guest_current_place(struct guest *g, unsigned cpu)

@@ -39,6 +39,9 @@ struct guest_task {
 
 // The task that CPU runs; false before there is one. Its address alone, 0 before, takes less.
 u64 guest_current_address(struct guest *g, unsigned cpu);
+// A number that is the running task's own: what any kernel shows of it (guest_task_key, which see),
+// or where that does not do for Linux's kernel threads, the address. g may be NULL.
+u64 guest_task_number(struct guest *g, const struct machine *m, unsigned cpu);
 // Where Linux keeps that address; 0: another kernel.
 u64 guest_current_place(struct guest *g, unsigned cpu);
 bool guest_current(struct guest *g, unsigned cpu, struct guest_task *out);

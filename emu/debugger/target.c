@@ -4,7 +4,6 @@
 
 #include "base/memory.h"
 #include "debugger/walk.h"
-#include "trace/guest_view.h"
 
 #include <stdarg.h>
 #include <stdlib.h>
@@ -23,7 +22,7 @@ struct target *target_create(const struct target_config *config)
     t->outer = *machine_probes(t->m);
     t->outer_step = timeline_step(t->timeline);
     t->write_index = write_index_create();
-    t->events = events_create(t->m);
+    t->events = events_create(t->m, t->guest);
     events_reset(t->events, timeline_step(t->timeline));
     t->ledger_step = UINT64_MAX;
     target_set_stop(t, TARGET_STOP_START, "at the beginning");
@@ -99,15 +98,9 @@ int target_pid(struct target *t)
     return t->guest && guest_current(t->guest, t->cpu, &task) ? task.pid : 0;
 }
 
-// Linux's kernel threads have no address space to be told apart by: its own word for who runs.
 u64 target_task(struct target *t)
 {
-    enum guest_task_identity identity;
-    u64 key = guest_task_key(t->m, t->cpu, &identity);
-    u64 address = identity == GUEST_TASK_BY_MEMORY && t->guest
-                      ? guest_current_address(t->guest, t->cpu)
-                      : 0;
-    return address ? address : key;
+    return guest_task_number(t->guest, t->m, t->cpu);
 }
 
 // --- why it stands still ---

@@ -137,6 +137,20 @@ def test_kernel_is_known():
         t.expect(value.strip() != "", value)
 
 
+def test_moves():
+    """Over system calls, to user mode and back, through one call: as on fern."""
+    with Boot() as b:
+        out = b.script("continue", "back syscall 6", "back user", "forward user", "p $syscall", "syscall", "stepi 500", "reverse-stepi 500",
+                       "p $cpl")
+        t.expect("system call at entry_SYSCALL_64" in out[1] and "ring 0" in out[1], out[1])
+        t.expect("ring 3" in out[2] and re.search(r"=> 0x[0-9a-f]+  syscall", out[2]), out[2])
+        t.expect("ring 3" in out[3], out[3])
+        t.expect("the system call returned" in out[5] and re.search(r"^\w+\(.*\) += ", out[5]), out[5])
+        where = [re.search(r"^=> (0x[0-9a-f]+)", text, re.M)[1] for text in (out[5], out[7])]
+        t.expect_equal(where[1], where[0], "steps forward and back")
+        t.expect("0x3" in out[8], out[8])
+
+
 def test_names_from_a_system_map():
     """The same from a System.map, which wins nothing but its name: nm's format, some entries."""
     with Boot() as b:
