@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
 // Work for several CPUs that checks itself: placement, affinity, parallel run time, TLB shoot-down,
 // then threads and processes at mmap, fork, exec, futexes, pipes and files together.
-// usage: smp_work CPUS [MS]; busy loops run for MS. Prints a line for each part, exit status 0 if all is well.
+// usage: smp_work CPUS [MS [shared]]; busy loops run for MS; shared: the CPUs are threads of a busy
+// host, so that shares of time are not judged. Prints a line for each part, exit status 0 if all is well.
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
@@ -19,7 +20,7 @@
 #include <unistd.h>
 
 enum { MAX_CPUS = 8, PAGE = 4096 };
-static int cpus, run_ms, bad;
+static int cpus, run_ms, shared, bad;
 static char *self;
 
 static double now_ms(clockid_t clock)
@@ -127,7 +128,7 @@ static void part_parallel(void)
             least = used[i];
     }
     check(seen == all, "busy loops are spread over all CPUs");
-    check(least > 0.8, "each has had one to itself");
+    check(shared || least > 0.8, "each has had one to itself");
     munmap(used, PAGE);
 }
 
@@ -329,10 +330,12 @@ int main(int argc, char **argv)
         return 7;
     cpus = argc > 1 ? atoi(argv[1]) : 4;
     run_ms = argc > 2 ? atoi(argv[2]) : 300;
+    shared = argc > 3;
     self = argv[0];
     part_affinity();
     part_parallel();
-    part_realtime();
+    if (!shared)
+        part_realtime();
     part_shootdown();
     part_stress();
     printf("smp_work: %s\n", bad ? "failed" : "passed");

@@ -58,7 +58,7 @@ def test_four_processors_at_work():
             t.expect_equal(first_line(s.command("grep -c ^processor /proc/cpuinfo")), b"4", "/proc/cpuinfo")
             t.expect(b"CPU3" in s.command("cat /proc/interrupts"), "/proc/interrupts")
             t.expect_equal(first_line(s.command("grep -c ^cpu[0-3] /proc/stat")), b"4", "/proc/stat")
-            seen = s.command("/t/smp_work 4 1000", timeout=180)
+            seen = s.command("/t/smp_work 4 1000 shared", timeout=180)
             t.expect(b"smp_work: passed" in seen and b"not ok" not in seen, seen.decode(errors="replace"))
             s.type("poweroff\n")
             t.expect_equal(s.wait(), 0, "QEMU's exit")

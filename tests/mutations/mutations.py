@@ -25,6 +25,10 @@ def guest(*names):
     return ["/usr/bin/python3", "tests/guest/test_guest.py", *names]
 
 
+def boot(script, *names):
+    return ["/usr/bin/python3", f"tests/boot/test_{script}.py", *names]
+
+
 def recordings(script, *names):
     return ["/usr/bin/python3", f"tests/replay/test_{script}.py", *names]
 
@@ -160,4 +164,11 @@ MUTATIONS = [
      "single && budget > 1 ? 1 : budget;", "single && budget > 2 ? 2 : budget;", [SMP_TARGET]),
     ("a condition is judged from another CPU", "emu/debugger/engine.c",
      "    t->cpu = cpu;\n    return before;", "    return before;", [SMP_TARGET]),
+    ("the other CPUs' TLBs keep what was taken away", "guest/kernel/arch/x86_64/tlb.c",
+     "    if (others)\n", "    if (others && !mm)\n", [boot("qemu", "work")]),
+    ("a task goes on where its affinity forbids it", "guest/kernel/sched/balance.c",
+     "    return !may_run_on(t, (unsigned)(rq - runqueues));", "    return false && !may_run_on(t, (unsigned)(rq - runqueues));",
+     [boot("smp", "same")]),
+    ("spinlocks have no order among themselves", "guest/kernel/sched/lock_debug.c",
+     "        if (class_leads_to(cls, outer))\n", "        if (false && class_leads_to(cls, outer))\n", [boot("smp", "check")]),
 ]

@@ -193,6 +193,32 @@ void balance_rt(struct run_queue *rq)
             return;
 }
 
+// The most important real-time task that waits here goes where less important things run.
+void push_waiting_rt(struct run_queue *rq)
+{
+    for (unsigned s = (unsigned)find_first_bit(rq->rt.bitmap, MAX_RT_PRIO); s < MAX_RT_PRIO;
+         s = (unsigned)find_next_bit(rq->rt.bitmap, MAX_RT_PRIO, s + 1)) {
+        struct task_struct *t = list_first_entry(&rq->rt.queue[s], struct task_struct, rt.node);
+        if (t == rq->curr) {
+            if (list_is_last(&t->rt.node, &rq->rt.queue[s]))
+                continue;
+            t = list_next_entry(t, rt.node);
+        }
+        unsigned cpu = least_important(allowed_mask(t), (unsigned)(rq - runqueues));
+        struct run_queue *to = &runqueues[cpu];
+        if (to == rq || cpu_prio(cpu) >= t->rt_priority || !spin_trylock(&to->lock))
+            return; // the tick tries again
+        if (cpu_prio(cpu) < t->rt_priority) {
+            update_clock(to);
+            move_waiting(rq, to, t);
+            resched_curr(cpu);
+        }
+        spin_unlock_raw(&to->lock);
+        preempt_enable_no_resched();
+        return;
+    }
+}
+
 void wake_idle_cpu(const struct run_queue *rq)
 {
     if (READ_ONCE(rq->nr_running) < 2)
@@ -206,6 +232,8 @@ void wake_idle_cpu(const struct run_queue *rq)
 
 void balance_tick(struct run_queue *rq)
 {
+    if (rq->rt.nr_running > 1)
+        push_waiting_rt(rq);
     if (++rq->ticks % BALANCE_TICKS)
         return;
     struct run_queue *from = longest_queue(rq);

@@ -25,6 +25,8 @@ void check_preempt(struct run_queue *rq, struct task_struct *woken)
     const struct sched_class *mine = class_of(rq->curr), *other = class_of(woken);
     if (other->rank > mine->rank || (other == mine && mine->preempts && mine->preempts(rq, woken)))
         resched_curr(woken->cpu);
+    if (unlikely(nr_cpus_online > 1) && rq->rt.nr_running > 1)
+        push_waiting_rt(rq);
 }
 
 // The lock of the queue that a sleeping task is to wake up in, instead of rq's. Asleep and off its
@@ -58,9 +60,11 @@ bool wake_up_state(struct task_struct *t, unsigned mask)
                 rq = move_sleeping(rq, t);
             update_clock(rq);
             activate(rq, t, true);
+            __atomic_store_n(&t->state, TASK_RUNNING, __ATOMIC_RELEASE);
             check_preempt(rq, t);
+        } else {
+            __atomic_store_n(&t->state, TASK_RUNNING, __ATOMIC_RELEASE);
         }
-        __atomic_store_n(&t->state, TASK_RUNNING, __ATOMIC_RELEASE);
     }
     spin_unlock_irqrestore(&rq->lock, flags);
     return woken;
@@ -103,7 +107,7 @@ void wake_up_new_task(struct task_struct *t)
         fair_task_fork(rq, t);
     activate(rq, t, false);
     __atomic_store_n(&t->state, TASK_RUNNING, __ATOMIC_RELEASE);
-    check_preempt(rq, t);
+    check_preempt(rq, t); // t may be on another queue afterwards
     spin_unlock_irqrestore(&rq->lock, flags);
 }
 

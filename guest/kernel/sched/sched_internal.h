@@ -123,6 +123,7 @@ void set_task_cpu(struct task_struct *t, unsigned cpu); // lock of t's old queue
 void balance_newly_idle(struct run_queue *rq);          // pulls one task if there is one
 void balance_rt(struct run_queue *rq);                  // as that, real-time tasks only
 void balance_tick(struct run_queue *rq);
+void push_waiting_rt(struct run_queue *rq); // what has been queued last may be elsewhere then
 void wake_idle_cpu(const struct run_queue *rq); // no lock held: one that can pull from this queue
 bool must_leave(const struct run_queue *rq, const struct task_struct *t); // by its affinity
 bool should_push(const struct run_queue *rq, const struct task_struct *t); // another CPU could run it
