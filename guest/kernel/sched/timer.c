@@ -7,8 +7,6 @@
 #include "lib/printk.h"
 #include "sched/sched_internal.h"
 
-enum { STATE_IDLE, STATE_QUEUED, STATE_RUNNING };
-
 static struct timer_cpu {
     spinlock_t lock;
     struct rb_root_cached base[2];
@@ -78,9 +76,9 @@ static struct timer_cpu *move_here(struct hrtimer *t, unsigned long *flags)
 {
     for (;;) {
         struct timer_cpu *c = lock_timer(t, flags);
-        if (t->state == STATE_QUEUED) {
+        if (t->state == HRTIMER_QUEUED) {
             rb_erase_cached(&t->node, &c->base[t->base]);
-            t->state = c->running == t ? STATE_RUNNING : STATE_IDLE;
+            t->state = c->running == t ? HRTIMER_RUNNING : HRTIMER_IDLE;
         }
         if (c->running == t || t->cpu == smp_processor_id())
             return c;
@@ -91,7 +89,7 @@ static struct timer_cpu *move_here(struct hrtimer *t, unsigned long *flags)
 
 static void enqueue(struct timer_cpu *c, struct hrtimer *t)
 {
-    t->state = STATE_QUEUED;
+    t->state = HRTIMER_QUEUED;
     rb_add_cached(&t->node, &c->base[t->base], timer_less);
 }
 
@@ -112,9 +110,9 @@ static int try_cancel(struct hrtimer *t)
     unsigned long flags;
     struct timer_cpu *c = lock_timer(t, &flags);
     int ret = 0;
-    if (t->state == STATE_QUEUED) {
+    if (t->state == HRTIMER_QUEUED) {
         rb_erase_cached(&t->node, &c->base[t->base]);
-        t->state = c->running == t ? STATE_RUNNING : STATE_IDLE;
+        t->state = c->running == t ? HRTIMER_RUNNING : HRTIMER_IDLE;
         ret = 1; // the LAPIC stays armed: an early interrupt re-arms it
     }
     if (c->running == t)
@@ -161,16 +159,16 @@ static void run_base(struct timer_cpu *c, enum hrtimer_base base, u64 now)
         if (t->expires > now)
             break;
         rb_erase_cached(n, &c->base[base]);
-        t->state = STATE_RUNNING;
+        t->state = HRTIMER_RUNNING;
         c->running = t;
         spin_unlock_raw(&c->lock);
         preempt_enable_no_resched();
         enum hrtimer_restart again = t->func(t);
         spin_lock(&c->lock);
         c->running = NULL;
-        if (again == HRTIMER_NORESTART && t->state == STATE_RUNNING)
-            t->state = STATE_IDLE;
-        else if (t->state == STATE_RUNNING)
+        if (again == HRTIMER_NORESTART && t->state == HRTIMER_RUNNING)
+            t->state = HRTIMER_IDLE;
+        else if (t->state == HRTIMER_RUNNING)
             enqueue(c, t);
     }
 }

@@ -22,12 +22,13 @@ struct hrtimer;
 // HRTIMER_RESTART.
 typedef enum hrtimer_restart (*hrtimer_func_t)(struct hrtimer *t);
 
+enum hrtimer_state { HRTIMER_IDLE, HRTIMER_QUEUED, HRTIMER_RUNNING }; // RUNNING: the callback
 struct hrtimer {
     struct rb_node node;
     u64 expires; // absolute ns of its base's clock
     hrtimer_func_t func;
     enum hrtimer_base base;
-    u8 state; // 0 idle, 1 queued, 2 callback running
+    u8 state; // enum hrtimer_state
     u32 cpu;
 };
 
@@ -39,12 +40,12 @@ bool hrtimer_cancel(struct hrtimer *t);
 bool hrtimer_try_cancel(struct hrtimer *t); // false also if the callback runs right now
 static inline bool hrtimer_active(const struct hrtimer *t)
 {
-    return __atomic_load_n(&t->state, __ATOMIC_RELAXED) != 0;
+    return __atomic_load_n(&t->state, __ATOMIC_RELAXED) != HRTIMER_IDLE;
 }
 // Will fire; not so while its callback runs, unless it has been started again.
 static inline bool hrtimer_queued(const struct hrtimer *t)
 {
-    return __atomic_load_n(&t->state, __ATOMIC_RELAXED) == 1;
+    return __atomic_load_n(&t->state, __ATOMIC_RELAXED) == HRTIMER_QUEUED;
 }
 // ns left (0 if due or idle).
 u64 hrtimer_remaining(const struct hrtimer *t);
