@@ -83,8 +83,7 @@ void tlb_flush_page_here(struct mm_struct *mm, u64 addr)
 void tlb_flush_page(struct mm_struct *mm, u64 addr)
 {
     preempt_disable();
-    if (this_cpu_read(active_mm) == mm)
-        invlpg(addr);
+    tlb_flush_page_here(mm, addr);
     if (nr_cpus_online > 1)
         flush_others(mm, &(struct flush){mm, addr, addr + PAGE_SIZE});
     preempt_enable();
