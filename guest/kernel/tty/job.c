@@ -91,12 +91,10 @@ static bool acquire(struct tty_struct *tty)
         spin_unlock(&tasklist_lock);
         return false;
     }
-    struct pid *old_session = swap_pid(&tty->session, get_pid(task_session(current)));
+    tty->session = get_pid(task_session(current));
     struct pid *old_pgrp = swap_pid(&tty->pgrp, get_pid(task_pgrp(current)));
     set_signal_tty(current, tty);
     spin_unlock(&tasklist_lock);
-    if (old_session)
-        put_pid(old_session);
     if (old_pgrp)
         put_pid(old_pgrp);
     return true;
