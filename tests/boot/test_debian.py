@@ -4,12 +4,9 @@
 """Debian's stock kernels: they boot from their bzImage to a shell and switch off, print the same to the last byte twice, say
 nothing at warn level or above that they do not say on QEMU's TCG too, and keep a file system on the AHCI disk."""
 import functools
-import pathlib
 import re
-import shutil
 import subprocess
 import sys
-import tempfile
 
 import debian_kernels
 import vivtest as t
@@ -17,15 +14,6 @@ import vivtest as t
 APPEND = "console=ttyS0 console_msg_format=syslog ignore_loglevel"
 SHOW = "echo the banner of init\nuname -a\ncat /proc/cpuinfo /proc/interrupts\n"
 DISK_MODULES = ("crc32c_generic", "ahci", "sd_mod", "ext4")
-
-
-class Folder:
-    def __enter__(self):
-        self.path = pathlib.Path(tempfile.mkdtemp())
-        return self.path
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.path, ignore_errors=True)
 
 
 @functools.cache
@@ -57,7 +45,7 @@ def on_qemu(flavour, initrd, cpus):
 
 
 def check_boot(flavour, cpus):
-    with Folder() as folder:
+    with t.Folder() as folder:
         debian_kernels.initramfs(folder / "initramfs", SHOW)
         text, result = boot(flavour, folder / "initramfs", "--smp", str(cpus))
         t.expect("the banner of init\nLinux " in text and "Debian" in text, text[-3000:])
@@ -88,7 +76,7 @@ def test_amd64_with_four_cpus():
 
 
 def test_two_boots_are_one():
-    with Folder() as folder:
+    with t.Folder() as folder:
         debian_kernels.initramfs(folder / "initramfs", SHOW + "dmesg | tail -5\n")
         for cpus in ("1", "4"):
             first, one = boot("cloud-amd64", folder / "initramfs", "--smp", cpus)
@@ -100,7 +88,7 @@ def test_two_boots_are_one():
 
 def test_pvh():
     """The same kernel, unpacked, by its PVH entry."""
-    with Folder() as folder:
+    with t.Folder() as folder:
         debian_kernels.initramfs(folder / "initramfs", SHOW)
         elf = debian_kernels.vmlinux("cloud-amd64")
         result = t.viv("run", "--kernel", elf, "--initrd", folder / "initramfs", "--append", APPEND, timeout=400)
@@ -112,7 +100,7 @@ def test_pvh():
 def test_xen_by_multiboot():
     """Another system from another loader: it finds its way by the BIOS data area, the multiboot map and ACPI's tables, and
     gives up because its dom0 is none. (There is no BIOS to call: no-real-mode.)"""
-    with Folder() as folder:
+    with t.Folder() as folder:
         (folder / "dom0").write_bytes(b"no kernel" + bytes(5000))
         result = t.viv("run", "--kernel", debian_kernels.fetch_xen(), "--initrd", folder / "dom0", "--mem", "512M", "--append",
                        "no-real-mode console=com1 com1=115200,8n1 noreboot", timeout=300)
@@ -124,7 +112,7 @@ def test_xen_by_multiboot():
 
 def test_a_reset_boots_again():
     """reboot -f goes by ACPI's reset register, the keyboard controller or a triple fault, as reboot= says; time goes on."""
-    with Folder() as folder:
+    with t.Folder() as folder:
         for how in ("acpi", "kbd", "triple"):
             debian_kernels.initramfs(folder / "initramfs",
                                      "read up rest < /proc/uptime\necho up $up\n[ $(date +%s) -lt 1767225602 ] && reboot -f\n")
@@ -136,7 +124,7 @@ def test_ext4_on_ahci():
     write = ("mount -t ext4 /dev/sda /mnt\ndd if=/dev/urandom of=/mnt/big bs=1M count=64 2>/dev/null\nsync\n"
              "echo 3 > /proc/sys/vm/drop_caches\nmd5sum /mnt/big | tee /mnt/sum\numount /mnt\n")
     read = "mount -t ext4 /dev/sda /mnt\ncat /mnt/sum\nmd5sum /mnt/big\numount /mnt\n"
-    with Folder() as folder:
+    with t.Folder() as folder:
         disk = folder / "disk.img"
         with open(disk, "wb") as file:
             file.truncate(160 << 20)

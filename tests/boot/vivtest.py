@@ -59,6 +59,17 @@ def e2fsck_clean(image):
     expect(result.returncode == 0, f"e2fsck -fn says {result.returncode}: {result.stdout[-1500:]}")
 
 
+class Folder:
+    """A folder that goes when the test is over."""
+
+    def __enter__(self):
+        self.path = pathlib.Path(tempfile.mkdtemp())
+        return self.path
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.path, ignore_errors=True)
+
+
 class Terminal:
     """viv (or another command) on a pseudo-terminal, as a person has it."""
 

@@ -4,25 +4,15 @@ import os
 import pathlib
 import random
 import re
-import shutil
 import signal
 import sys
-import tempfile
 import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "boot"))
 import vivtest as t  # noqa: E402
 
 
-class Folder:
-    """A folder that goes when the test is over."""
-
-    def __enter__(self):
-        self.path = pathlib.Path(tempfile.mkdtemp())
-        return self.path
-
-    def __exit__(self, *_):
-        shutil.rmtree(self.path, ignore_errors=True)
+Folder = t.Folder
 
 
 def error_line(result):
