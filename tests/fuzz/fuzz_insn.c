@@ -68,44 +68,27 @@ static struct fuzz *fuzz_create(void)
     return f;
 }
 
-static void set_segments(struct cpu_regs *r, u16 code, u16 data, u8 cpl)
-{
-    for (unsigned i = 0; i < CPU_SEGMENT_COUNT; i++) {
-        r->seg[i] = (struct cpu_segment){cpl ? 0x1B : 0x10, data, 0xFFFFFFFF, 0};
-    }
-    r->seg[CPU_CS] = (struct cpu_segment){cpl ? 0x23 : 0x08, code, 0xFFFFFFFF, 0};
-    r->cpl = cpl;
-}
-
 static void enter_mode(struct cpu_regs *r, enum mode mode)
 {
     switch (mode) {
     case USER_64:
         break;
     case KERNEL_64:
-        set_segments(r, 0xA09B, 0xC093, 0);
+        bare_flat_segments(r, 0xA09B, 0xC093, 0);
         break;
     case USER_COMPAT:
-        set_segments(r, 0xC0FB, 0xC0F3, 3);
+        bare_flat_segments(r, 0xC0FB, 0xC0F3, 3);
         break;
     case PAGED_32: // the tables are those of 64-bit mode: most of it faults
     case KERNEL_32:
-        set_segments(r, 0xC09B, 0xC093, 0);
+        bare_flat_segments(r, 0xC09B, 0xC093, 0);
         r->cr0 = mode == PAGED_32 ? 0x80010031 : 0x31;
         r->cr3 = BARE_TABLES + 0x2000;
         r->cr4 = 0x610;
         r->efer = 0;
         break;
     default:
-        for (unsigned i = 0; i < CPU_SEGMENT_COUNT; i++) {
-            r->seg[i] = (struct cpu_segment){(u16)(i * 0x100), 0x93, 0xFFFF, i * 0x1000};
-        }
-        r->seg[CPU_CS] = (struct cpu_segment){0x200, 0x9B, 0xFFFF, BARE_USER};
-        r->rip = CODE - BARE_USER;
-        r->cr0 = 0x30;
-        r->cr3 = r->cr4 = r->efer = 0;
-        r->cpl = 0;
-        r->idtr_base = 0x40000, r->idtr_limit = 0x3FF;
+        bare_real_mode(r, CODE);
         break;
     }
 }

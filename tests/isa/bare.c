@@ -133,6 +133,28 @@ struct cpu_regs bare_user_regs(const struct bare *b, u64 rip)
     return r;
 }
 
+void bare_flat_segments(struct cpu_regs *r, u16 code, u16 data, u8 cpl)
+{
+    for (unsigned i = 0; i < CPU_SEGMENT_COUNT; i++) {
+        r->seg[i] = (struct cpu_segment){cpl ? SELECTOR_DATA3 : SELECTOR_DATA0, data, 0xFFFFFFFF, 0};
+    }
+    r->seg[CPU_CS] = (struct cpu_segment){cpl ? SELECTOR_CODE3 : SELECTOR_CODE0, code, 0xFFFFFFFF, 0};
+    r->cpl = cpl;
+}
+
+void bare_real_mode(struct cpu_regs *r, u64 rip)
+{
+    for (unsigned i = 0; i < CPU_SEGMENT_COUNT; i++) {
+        r->seg[i] = (struct cpu_segment){(u16)(i * 0x100), 0x93, 0xFFFF, i * 0x1000};
+    }
+    r->seg[CPU_CS] = (struct cpu_segment){0x200, 0x9B, 0xFFFF, BARE_USER};
+    r->rip = rip - BARE_USER;
+    r->cr0 = 0x30;
+    r->cr3 = r->cr4 = r->efer = 0;
+    r->cpl = 0;
+    r->idtr_base = 0x40000, r->idtr_limit = 0x3FF;
+}
+
 struct bare_exception bare_exception(const struct bare *b)
 {
     struct cpu_regs r;

@@ -44,6 +44,12 @@ void bare_set_page(struct bare *b, u64 linear, u64 bits);
 // A register file for user code at rip: CPL 3, flat segments, IF clear.
 struct cpu_regs bare_user_regs(const struct bare *b, u64 rip);
 
+// The segments of bare_user_regs() for code of another kind or CPL: attributes as in cpu_segment.
+void bare_flat_segments(struct cpu_regs *r, u16 code, u16 data, u8 cpl);
+// Makes it real mode with the code segment at BARE_USER, data segments all over the first 64 KiB,
+// and an interrupt table.
+void bare_real_mode(struct cpu_regs *r, u64 rip);
+
 // The exception whose handler the CPU stands at after a delivery from user mode; vector -1: none.
 struct bare_exception {
     int vector;

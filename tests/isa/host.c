@@ -213,6 +213,35 @@ static void set_data_segments(u16 selector)
     __asm__ volatile("mov %0, %%ds\n\tmov %0, %%es" : : "r"((u32)selector));
 }
 
+// Hands the registers over and notes at which RIP a fault is the instruction's.
+static void begin_run(const struct host_state *state, u64 rip)
+{
+    memcpy(context()->in, state->gpr, sizeof(state->gpr));
+    context()->in_flags = (state->rflags & 0xCD5) | 0x202;
+    trap.insn = rip;
+    trap.vector = -1;
+    trap.error_code = trap.cr2 = 0;
+}
+
+static void enter_code(void)
+{
+    void (*entry)(void);
+    u64 code = HOST_CODE;
+    memcpy(&entry, &code, sizeof(entry));
+    entry();
+}
+
+static void end_run(struct host_state *state)
+{
+    set_data_segments(0);
+    memcpy(state->gpr, context()->out, sizeof(state->gpr));
+    state->rflags = context()->out_flags;
+    state->rip = context()->out_rip;
+    state->vector = trap.vector;
+    state->error_code = trap.error_code;
+    state->cr2 = trap.cr2;
+}
+
 void host_run(const u8 *insn, unsigned size, u64 address, bool code32, struct host_state *state)
 {
     struct emitter e = {(u8 *)(uintptr_t)HOST_CODE};
@@ -224,23 +253,10 @@ void host_run(const u8 *insn, unsigned size, u64 address, bool code32, struct ho
     epilogue(&e, address + size);
     e.at = (u8 *)(uintptr_t)HOST_TARGET;
     epilogue(&e, HOST_TARGET);
-    memcpy(context()->in, state->gpr, sizeof(state->gpr));
-    context()->in_flags = (state->rflags & 0xCD5) | 0x202;
-    trap.insn = address;
-    trap.vector = -1;
-    trap.error_code = trap.cr2 = 0;
-    void (*entry)(void);
-    u64 code = HOST_CODE;
-    memcpy(&entry, &code, sizeof(entry));
+    begin_run(state, address);
     set_data_segments(code32 ? LINUX_DATA : 0);
-    entry();
-    set_data_segments(0);
-    memcpy(state->gpr, context()->out, sizeof(state->gpr));
-    state->rflags = context()->out_flags;
-    state->rip = context()->out_rip;
-    state->vector = trap.vector;
-    state->error_code = trap.error_code;
-    state->cr2 = trap.cr2;
+    enter_code();
+    end_run(state);
 }
 
 bool host_set_segment(unsigned index, const struct host_segment *s)
@@ -308,22 +324,9 @@ void host_run_segments(const u8 *insn, unsigned size, u64 address, const u16 sel
     emit_far_jump(&e, is_32, SEGMENT_TAIL);
     e.at = (u8 *)(uintptr_t)HOST_TARGET;
     emit_far_jump(&e, is_32, SEGMENT_TARGET_TAIL);
-    memcpy(context()->in, state->gpr, sizeof(state->gpr));
-    context()->in_flags = (state->rflags & 0xCD5) | 0x202;
-    trap.insn = offset;
-    trap.vector = -1;
-    trap.error_code = trap.cr2 = 0;
-    void (*entry)(void);
-    u64 start = HOST_CODE;
-    memcpy(&entry, &start, sizeof(entry));
+    begin_run(state, offset);
     __asm__ volatile("mov %0, %%ds\n\tmov %1, %%es" : : "r"((u32)selectors[2]), "r"((u32)selectors[3]));
-    entry();
+    enter_code();
     __asm__ volatile("mov %0, %%ss" : : "r"((u32)LINUX_DATA));
-    set_data_segments(0);
-    memcpy(state->gpr, context()->out, sizeof(state->gpr));
-    state->rflags = context()->out_flags;
-    state->rip = context()->out_rip;
-    state->vector = trap.vector;
-    state->error_code = trap.error_code;
-    state->cr2 = trap.cr2;
+    end_run(state);
 }

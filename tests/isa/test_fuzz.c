@@ -52,38 +52,21 @@ static void put_back(struct bare *b, u64 address, const u8 *pristine, u64 size)
     }
 }
 
-static void kernel_segments(struct cpu_regs *r, u16 code)
-{
-    for (unsigned i = 0; i < CPU_SEGMENT_COUNT; i++) {
-        r->seg[i] = (struct cpu_segment){0x10, 0xC093, 0xFFFFFFFF, 0};
-    }
-    r->seg[CPU_CS] = (struct cpu_segment){0x08, code, 0xFFFFFFFF, 0};
-    r->cpl = 0;
-}
-
 static void enter_mode(struct cpu_regs *r, enum mode mode)
 {
     switch (mode) {
     case USER_64:
         break;
     case KERNEL_64:
-        kernel_segments(r, 0xA09B);
+        bare_flat_segments(r, 0xA09B, 0xC093, 0);
         break;
     case KERNEL_32:
-        kernel_segments(r, 0xC09B);
+        bare_flat_segments(r, 0xC09B, 0xC093, 0);
         r->cr0 = 0x31; // no paging
         r->cr3 = r->cr4 = r->efer = 0;
         break;
     default:
-        for (unsigned i = 0; i < CPU_SEGMENT_COUNT; i++) {
-            r->seg[i] = (struct cpu_segment){(u16)(i * 0x100), 0x93, 0xFFFF, i * 0x1000};
-        }
-        r->seg[CPU_CS] = (struct cpu_segment){0x200, 0x9B, 0xFFFF, BARE_USER};
-        r->rip = CODE - BARE_USER;
-        r->cr0 = 0x30;
-        r->cr3 = r->cr4 = r->efer = 0;
-        r->cpl = 0;
-        r->idtr_base = 0x40000, r->idtr_limit = 0x3FF;
+        bare_real_mode(r, CODE);
         break;
     }
 }
