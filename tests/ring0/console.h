@@ -62,9 +62,10 @@ static inline void print_item(const char *name, u64 value)
     print_hex(value);
 }
 
-// Ends the machine: by the debug-exit port (viv, QEMU), or the shutdown port (Bochs).
+// Says so, and ends the machine: by the debug-exit port (viv, QEMU), or the shutdown port (Bochs).
 __attribute__((noreturn)) static inline void end_of_kernel(void)
 {
+    print("end\n");
     while (!(inb(0x3FD) & 0x40)) { // the last byte is out
     }
     __asm__ volatile("outl %0, %w1" : : "a"(0), "Nd"(0xF4));

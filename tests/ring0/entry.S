@@ -58,24 +58,8 @@ long_start:
 1:  hlt
     jmp 1b
 
-// Exception stubs: vector and a uniform frame (struct trap of main.c).
-    .macro stub vector
-    .balign 16
-    .if !((\vector == 8) || (\vector >= 10 && \vector <= 14) || (\vector == 17) || (\vector == 21))
-    pushq $-1                   // no error code
-    .endif
-    pushq $\vector
-    jmp common
-    .endm
-
-    .balign 16
-    .globl stubs
-stubs:
-    .set v, 0
-    .rept 256
-    stub v
-    .set v, v + 1
-    .endr
+// A uniform frame (struct trap of kernel.h).
+#include "stubs.inc"
 
 common:
     pushq %rax

@@ -4,6 +4,7 @@
 #define KERNEL_H
 
 #include "console.h"
+#include "msr.h"
 #include "ring0.h"
 
 struct trap {
@@ -38,18 +39,6 @@ struct now {
 extern struct now now; // what is being tested
 // Takes a trap instead of trap(): true: the snippet, or whoever it was, goes on.
 extern bool (*on_trap)(struct trap *t);
-
-static inline u64 rdmsr(u32 msr)
-{
-    u32 low, high;
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-    return low | (u64)high << 32;
-}
-
-static inline void wrmsr(u32 msr, u64 value)
-{
-    __asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)));
-}
 
 // QEMU's translator: some things it does not survive (paging without protection, PCIDs).
 static inline bool on_tcg(void)

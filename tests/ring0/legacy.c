@@ -4,7 +4,6 @@
 
 static void gates(void)
 {
-    reset();
     in_kernel("ud2", S(ud2), 0);
     in_user("ud2 user", S(ud2), 0);
     in_kernel("16-bit gate", S(narrow), 0);
@@ -139,15 +138,12 @@ static void real_mode(void)
 
 int main(void)
 {
-    console_begin();
-    outb(0x21, 0xFF);
-    outb(0xA1, 0xFF);
+    begin_kernel();
     gates();
     segments();
     paging_32bit();
     paging_pae();
     real_mode();
     bad_stacks();
-    print("end\n");
     end_of_kernel();
 }

@@ -75,6 +75,14 @@ void set_gate(unsigned vector, u32 target, unsigned type, unsigned dpl)
                   (u64)1 << 47 | (u64)(target >> 16) << 48;
 }
 
+void begin_kernel(void)
+{
+    console_begin();
+    outb(0x21, 0xFF);
+    outb(0xA1, 0xFF);
+    reset();
+}
+
 void reset(void)
 {
     WRITE_REG("cr0", 0x11);

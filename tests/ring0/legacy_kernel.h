@@ -43,6 +43,8 @@ static inline void wrmsr(u32 msr, u32 value)
 // An address, as the distance from the snippet or the window where it is near.
 void print_place(const char *title, u32 value);
 void set_gate(unsigned vector, u32 target, unsigned type, unsigned dpl);
+// What a kernel begins with: the serial line on, the 8259s masked, and reset().
+void begin_kernel(void);
 // Tables and control registers as every test finds them.
 void reset(void);
 // Run a snippet and print what comes of it.

@@ -461,6 +461,5 @@ int main(void)
     if (!on_tcg()) {
         registers();
     }
-    print("end\n");
     end_of_kernel();
 }

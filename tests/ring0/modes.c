@@ -336,10 +336,7 @@ static void long_mode(void)
 
 int main(void)
 {
-    console_begin();
-    outb(0x21, 0xFF);
-    outb(0xA1, 0xFF);
-    reset();
+    begin_kernel();
     in_kernel("ud2", S(ud2), 0);
     long_mode();
     address_line_20();
@@ -347,6 +344,5 @@ int main(void)
     formats();
     rights_32bit();
     rights_pae();
-    print("end\n");
     end_of_kernel();
 }

@@ -678,6 +678,5 @@ int main(void)
     if (!on_tcg()) {
         pcids();
     }
-    print("end\n");
     end_of_kernel();
 }

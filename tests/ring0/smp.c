@@ -4,6 +4,7 @@
 #include "smp.h"
 
 #include "console.h"
+#include "msr.h"
 
 #define APIC 0xFEE00000u
 #define IOAPIC 0xFEC00000u
@@ -58,18 +59,6 @@ static inline u64 rdtsc(void)
     u32 low, high;
     __asm__ volatile("lfence; rdtsc; lfence" : "=a"(low), "=d"(high));
     return low | (u64)high << 32;
-}
-
-static inline u64 rdmsr(u32 msr)
-{
-    u32 low, high;
-    __asm__ volatile("rdmsr" : "=a"(low), "=d"(high) : "c"(msr));
-    return low | (u64)high << 32;
-}
-
-static inline void wrmsr(u32 msr, u64 value)
-{
-    __asm__ volatile("wrmsr" : : "c"(msr), "a"((u32)value), "d"((u32)(value >> 32)));
 }
 
 static void send_ipi(u32 destination, u32 what)
@@ -617,6 +606,5 @@ int main(void)
     counting();
     print_line("wrong fills ", all_do(JOB_FILL));
     routing();
-    print("end\n");
     end_of_kernel();
 }

@@ -95,23 +95,7 @@ small_gdt_pointer:
 trampoline_end:
     .code64
 
-    .macro stub vector
-    .balign 16
-    .if !((\vector == 8) || (\vector >= 10 && \vector <= 14) || (\vector == 17) || (\vector == 21))
-    pushq $0
-    .endif
-    pushq $\vector
-    jmp common
-    .endm
-
-    .balign 16
-    .globl stubs
-stubs:
-    .set v, 0
-    .rept 256
-    stub v
-    .set v, v + 1
-    .endr
+#include "stubs.inc"
 
 common:
     pushq %rax

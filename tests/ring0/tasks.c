@@ -372,16 +372,12 @@ static void vm86(void)
 
 int main(void)
 {
-    console_begin();
-    outb(0x21, 0xFF);
-    outb(0xA1, 0xFF);
-    reset();
+    begin_kernel();
     in_kernel("ud2", S(ud2), 0);
     switches();
     refused();
     bad_tasks();
     paged_tasks();
     vm86();
-    print("end\n");
     end_of_kernel();
 }
