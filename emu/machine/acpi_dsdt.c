@@ -106,7 +106,8 @@ static void put_routing(struct aml *a, const void *tree, int bridge)
     fdt_for_each_subnode(node, tree, bridge)
     {
         u64 devfn, none;
-        if (tree_reg(tree, node, 0, &devfn, &none) && devfn < SLOTS * 8) {
+        if (tree_is_enabled(tree, node) && tree_reg(tree, node, 0, &devfn, &none) &&
+            devfn < SLOTS * 8) {
             slots |= 1u << (devfn >> 3);
         }
     }

@@ -81,7 +81,8 @@ static int add_cpu(void *tree, int cpus, unsigned index, const void *from, int m
     return error ? error : fdt_setprop(tree, node, "reg", cells + 2 - width, 4 * width);
 }
 
-// The nodes below /cpus are written anew, in order: each as it was, further ones as the first.
+// The nodes below /cpus are written anew, in order: each enabled one as it was, further ones as the
+// first.
 static int set_cpus(void *tree, unsigned count)
 {
     int cpus = fdt_path_offset(tree, "/cpus"), node, models[TREE_CPUS_MAX] = {0};
@@ -93,7 +94,8 @@ static int set_cpus(void *tree, unsigned count)
     memcpy(old, tree, fdt_totalsize(tree));
     fdt_for_each_subnode(node, old, cpus)
     {
-        if (had < TREE_CPUS_MAX && fdt_getprop(old, node, "reg", NULL)) {
+        if (had < TREE_CPUS_MAX && fdt_getprop(old, node, "reg", NULL) &&
+            tree_is_enabled(old, node)) {
             models[had++] = node;
         }
     }
@@ -202,10 +204,9 @@ struct status tree_cpu_count(const void *tree, unsigned *count)
     if (cpus >= 0) {
         fdt_for_each_subnode(node, tree, cpus)
         {
-            const char *status = fdt_getprop(tree, node, "status", NULL);
             int length;
             const fdt32_t *reg = fdt_getprop(tree, node, "reg", &length);
-            if (!reg || (status && !strcmp(status, "disabled"))) {
+            if (!reg || !tree_is_enabled(tree, node)) {
                 continue;
             }
             if (length % 4 || cell_value(reg, length / 4) != *count) {
@@ -251,16 +252,16 @@ u64 tree_seed(const void *tree)
     return seed;
 }
 
-static bool is_disabled(const void *tree, int node)
+bool tree_is_enabled(const void *tree, int node)
 {
     const char *status = fdt_getprop(tree, node, "status", NULL);
-    return status && strcmp(status, "okay") != 0 && strcmp(status, "ok") != 0;
+    return !status || strcmp(status, "okay") == 0 || strcmp(status, "ok") == 0;
 }
 
 int tree_next_enabled(const void *tree, int node, int *depth)
 {
     node = fdt_next_node(tree, node, depth);
-    while (node >= 0 && *depth >= 0 && is_disabled(tree, node)) {
+    while (node >= 0 && *depth >= 0 && !tree_is_enabled(tree, node)) {
         int disabled = *depth;
         do {
             node = fdt_next_node(tree, node, depth);

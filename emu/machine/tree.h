@@ -36,8 +36,8 @@ struct status tree_memory_bytes(const void *tree, u64 *bytes);
 
 #define TREE_CPUS_MAX 8
 
-// Number of enabled nodes below /cpus. STATUS_BAD_INPUT unless there are 1 to TREE_CPUS_MAX of them,
-// and the reg (the local APIC's ID) of the n-th is n.
+// Number of enabled nodes below /cpus. STATUS_BAD_INPUT unless there are 1 to TREE_CPUS_MAX of
+// them, and the reg (the local APIC's ID) of the n-th is n.
 struct status tree_cpu_count(const void *tree, unsigned *count);
 
 // A frequency in Hz of the first cpu node ("tsc-frequency", "clock-frequency"), or the fallback.
@@ -46,6 +46,9 @@ u64 tree_cpu_hz(const void *tree, const char *property, u64 fallback);
 // /chosen/rng-seed, 0 if there is none.
 u64 tree_seed(const void *tree);
 
+// The node is there for use: no "status", or "okay" (Devicetree Specification 0.4, 2.3.4); "ok" too,
+// which Linux takes.
+bool tree_is_enabled(const void *tree, int node);
 // The next node in tree order, those that are disabled and what is below them left out. Starts with
 // node -1 and *depth 0; negative at the end.
 int tree_next_enabled(const void *tree, int node, int *depth);

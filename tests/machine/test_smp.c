@@ -6,6 +6,7 @@
 #include "machine/machine.h"
 #include "machine/tree.h"
 
+#include <libfdt.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -170,6 +171,40 @@ static void test_trees(void **state)
     }
 }
 
+// A CPU counts as any other node does: unless its status is something other than okay.
+static void test_status(void **state)
+{
+    static const struct {
+        const char *status;
+        unsigned counted;
+    } rows[] = {{NULL, 3}, {"okay", 3}, {"ok", 3}, {"disabled", 2}, {"reserved", 2}, {"fail", 2},
+                {"fail-cache", 2}, {"", 2}};
+    for (unsigned i = 0; i < ARRAY_LEN(rows); i++) {
+        void *tree, *again;
+        unsigned found = 0;
+        struct tree_changes changes = {.cpus = 3};
+        struct status s = tree_prepare(&tree, tree_builtin, tree_builtin_size, "it", &changes);
+        assert_true(status_ok(&s));
+        u8 blob[65536];
+        assert_int_equal(fdt_open_into(tree, blob, sizeof(blob)), 0);
+        int node = fdt_path_offset(blob, "/cpus/cpu@2");
+        if (rows[i].status) {
+            assert_int_equal(fdt_setprop_string(blob, node, "status", rows[i].status), 0);
+        }
+        assert_int_equal(tree_is_enabled(blob, node), rows[i].counted == 3);
+        s = tree_cpu_count(blob, &found);
+        assert_true(status_ok(&s));
+        assert_int_equal(found, rows[i].counted);
+        s = tree_prepare(&again, blob, sizeof(blob), "it", &changes); // three were asked for
+        assert_true(status_ok(&s));
+        s = tree_cpu_count(again, &found);
+        assert_true(status_ok(&s));
+        assert_int_equal(found, 3);
+        free(again);
+        free(tree);
+    }
+}
+
 int main(int argc, char **argv)
 {
     FILE *file = fopen(argv[1], "rb");
@@ -182,6 +217,7 @@ int main(int argc, char **argv)
         cmocka_unit_test(test_slices_do_not_matter), cmocka_unit_test(test_restores),
         cmocka_unit_test(test_schedule_is_state),    cmocka_unit_test(test_chaos),
         cmocka_unit_test(test_all_run),              cmocka_unit_test(test_trees),
+        cmocka_unit_test(test_status),
     };
     int failed = cmocka_run_group_tests(tests, NULL, NULL);
     free(kernel);
