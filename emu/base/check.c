@@ -7,7 +7,7 @@
 
 _Noreturn void check_failed(const char *file, int line, const char *condition)
 {
-    fprintf(stderr, "viv: %s:%d: internal error: CHECK(%s) failed; please report this\n", file, line,
-            condition);
+    fprintf(stderr, "viv: %s:%d: internal error: CHECK(%s) failed; please report this\n", file,
+            line, condition);
     abort();
 }

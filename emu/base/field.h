@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// A list of the fields that are a structure's state. It is written once per structure and serves snapshot save and
-// load, the state hash and the debugger's "info".
+// A list of the fields that are a structure's state. It is written once per structure and serves
+// snapshot save and load, the state hash and the debugger's "info".
 #ifndef VIV_BASE_FIELD_H
 #define VIV_BASE_FIELD_H
 

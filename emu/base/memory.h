@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Host allocation that cannot fail: running out of host memory for our own small structures ends viv with one line.
+// Host allocation that cannot fail: running out of host memory for our own small structures ends
+// viv with one line.
 #ifndef VIV_BASE_MEMORY_H
 #define VIV_BASE_MEMORY_H
 

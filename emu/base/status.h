@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// status: the outcome of something the host may refuse. Its text is one line for the user: what, where, what to do.
+// status: the outcome of something the host may refuse. Its text is one line for the user: what,
+// where, what to do.
 #ifndef VIV_BASE_STATUS_H
 #define VIV_BASE_STATUS_H
 

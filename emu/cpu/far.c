@@ -120,7 +120,7 @@ static bool read_gate_target(struct cpu *cpu, const struct gate *gate, bool more
     return check_present(cpu, code);
 }
 
-// Whether JMP and CALL through the descriptor switch tasks: a TSS or a task gate outside IA-32e mode.
+// Whether JMP and CALL by it switch tasks: a TSS or a task gate outside IA-32e mode.
 static bool is_task(const struct cpu *cpu, const struct descriptor *d)
 {
     unsigned type = d->attributes & SEGMENT_TYPE;

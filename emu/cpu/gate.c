@@ -130,8 +130,8 @@ static u64 saved_flags(const struct cpu *cpu, const struct event *event)
     return cpu_rflags(cpu) | (event->save_rf ? RFLAGS_RF : 0);
 }
 
-// The frame, lowest address first: error code, RIP, CS, RFLAGS, RSP and SS where they are saved, and
-// from virtual-8086 mode ES, DS, FS, GS.
+// The frame, lowest address first: error code, RIP, CS, RFLAGS, RSP and SS where they are saved,
+// and from virtual-8086 mode ES, DS, FS, GS.
 static unsigned build_frame(const struct cpu *cpu, const struct event *event, unsigned width,
                             bool with_stack, u8 *frame)
 {

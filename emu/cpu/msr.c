@@ -71,7 +71,7 @@ static bool write_feature_control(struct cpu *cpu, const struct msr_row *row, u3
     return true;
 }
 
-// There are no machine-check banks, and so never a machine check in progress. "R/W0" (SDM 4, table 2-2).
+// No machine-check banks, and so never a machine check in progress. "R/W0" (SDM 4, table 2-2).
 static u64 read_mcg_status(struct cpu *cpu, const struct msr_row *row, u32 msr)
 {
     return 0;

@@ -65,7 +65,8 @@ static bool image_read(struct cpu *cpu, u64 base, u32 limit, u16 attributes, u32
 // Whether the descriptor is a TSS that may be entered this way: available, or busy for IRET.
 static bool check_tss(struct cpu *cpu, const struct descriptor *d, const struct task_switch *s)
 {
-    unsigned type = d->attributes & SEGMENT_TYPE, want = s->how == TASK_IRET ? SYS_TSS16_BUSY : SYS_TSS16;
+    unsigned type = d->attributes & SEGMENT_TYPE;
+    unsigned want = s->how == TASK_IRET ? SYS_TSS16_BUSY : SYS_TSS16;
     u32 error = selector_error(d->selector) | s->ext;
     if ((d->attributes & SEGMENT_S) || (type & ~8u) != want) {
         return raise_fault_code(cpu, s->how == TASK_IRET ? EXC_TS : EXC_GP, error);
@@ -112,7 +113,8 @@ static bool check_writes(struct cpu *cpu, const struct task_switch *s, const str
 {
     struct fault *fault = &cpu->fault;
     struct mmu *mmu = cpu->mmu;
-    return mmu_system_probe_write(mmu, (u32)(old->base + old->layout->eip), old->layout->saved, fault) &&
+    return mmu_system_probe_write(mmu, (u32)(old->base + old->layout->eip), old->layout->saved,
+                                  fault) &&
            (s->how == TASK_CALL || mmu_system_probe_write(mmu, old_descriptor(cpu), 1, fault)) &&
            (s->how == TASK_IRET || mmu_system_probe_write(mmu, d->linear + 5, 1, fault)) &&
            (s->how != TASK_CALL || mmu_system_probe_write(mmu, image->base, 2, fault));
@@ -141,7 +143,7 @@ static bool write_old(struct cpu *cpu, const struct task_switch *s, const struct
            (s->how == TASK_IRET || set_busy(cpu, d->linear + 5, true));
 }
 
-// Registers of the new task. Its segment registers have their selectors, but nothing behind them yet.
+// Registers of the new task. Its segment registers have their selectors, nothing behind them yet.
 static bool load_registers(struct cpu *cpu, const struct task_switch *s,
                            const struct task_image *image)
 {
@@ -168,7 +170,8 @@ static bool load_registers(struct cpu *cpu, const struct task_switch *s,
     bool valid = true;
     if (l->width == 4 && (cpu->cr0 & CR0_PG)) {
         u64 cr3 = image_get(image, 28, 4);
-        valid = !(cpu->cr4 & CR4_PAE) || mmu_load_pdptes(cpu->mmu, cr3, cpu->pdpte) || raise_gp(cpu, 0);
+        valid = !(cpu->cr4 & CR4_PAE) || mmu_load_pdptes(cpu->mmu, cr3, cpu->pdpte) ||
+                raise_gp(cpu, 0);
         cpu->cr3 = valid ? cr3 : cpu->cr3;
     }
     cpu->boundary = true;
@@ -321,7 +324,7 @@ bool task_switch_insn(struct cpu *cpu, const struct task_switch *s)
         if (!cpu->task_switched) {
             return false;
         }
-        // The instruction is done; what follows belongs to the new task, before its first instruction.
+        // The instruction is done; the rest is the new task's, before its first instruction.
         struct fault fault = cpu->fault;
         cpu_deliver_fault(cpu, &fault);
     }

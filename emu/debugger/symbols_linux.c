@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What of Linux kernels is not in ELF symbol tables or DWARF: the compressed kernel in a bzImage
-// (Documentation/x86/boot.rst), System.map, kallsyms, BTF and ORC, and where the kernel really lies.
+// (Documentation/x86/boot.rst), System.map, kallsyms, BTF and ORC, and where the kernel really
+// lies.
 #include "base/bits.h"
 #include "debugger/kallsyms.h"
 #include "debugger/symbols_internal.h"

@@ -20,11 +20,14 @@ struct command {
 
 static const struct command commands[] = {
     {"run", cmd_run, "run a machine (viv run --help)"},
-    {"debug", cmd_debug, "the debugger: forwards, backwards, on a terminal, for gdb (viv debug --help)"},
+    {"debug", cmd_debug,
+     "the debugger: forwards, backwards, on a terminal, for gdb (viv debug --help)"},
     {"diff", cmd_diff, "where two recorded runs part: viv diff A B"},
     {"replay", cmd_replay, "repeat a recorded run exactly (viv replay --help)"},
-    {"symbols", cmd_symbols, "a Linux kernel's names, for gdb: viv symbols bzImage|vmlinux|System.map OUT"},
-    {"trace", cmd_trace, "what happened in a recorded run, and assertions about it (viv trace --help)"},
+    {"symbols", cmd_symbols,
+     "a Linux kernel's names, for gdb: viv symbols bzImage|vmlinux|System.map OUT"},
+    {"trace", cmd_trace,
+     "what happened in a recorded run, and assertions about it (viv trace --help)"},
 };
 
 static void usage(FILE *out)

@@ -162,7 +162,8 @@ static void draw_last_line(struct tui *t)
     if (t->prompt) {
         int x = tui_text(&t->cells, r, 0, 0, TUI_NAME, prompts[t->prompt]);
         int room = r.width - x - 1;
-        size_t skip = t->line_used > (size_t)(room > 0 ? room : 0) ? t->line_used - (size_t)room : 0;
+        bool fits = t->line_used <= (size_t)(room > 0 ? room : 0);
+        size_t skip = fits ? 0 : t->line_used - (size_t)room;
         x = tui_text(&t->cells, r, x, 0, TUI_PLAIN, t->line + (room > 0 ? skip : t->line_used));
         t->cells.cursor_x = x < r.width ? x : r.width - 1;
         t->cells.cursor_y = r.y;

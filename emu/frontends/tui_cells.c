@@ -68,7 +68,8 @@ int tui_text(struct tui_cells *c, struct tui_rect r, int x, int y, u8 style, con
     return x;
 }
 
-int tui_print(struct tui_cells *c, struct tui_rect r, int x, int y, u8 style, const char *format, ...)
+int tui_print(struct tui_cells *c, struct tui_rect r, int x, int y, u8 style, const char *format,
+              ...)
 {
     char text[512];
     va_list args;

@@ -51,8 +51,8 @@ void tui_fill(struct tui_cells *c, struct tui_rect r, u8 style);
 // UTF-8 text on row y of the rectangle from column x on, cut at its right edge; control characters
 // are shown as dots. Returns the column after it.
 int tui_text(struct tui_cells *c, struct tui_rect r, int x, int y, u8 style, const char *text);
-int tui_print(struct tui_cells *c, struct tui_rect r, int x, int y, u8 style, const char *format, ...)
-    __attribute__((format(printf, 6, 7)));
+int tui_print(struct tui_cells *c, struct tui_rect r, int x, int y, u8 style, const char *format,
+              ...) __attribute__((format(printf, 6, 7)));
 void tui_set(struct tui_cells *c, int x, int y, u32 character, u8 style);
 
 // One character of UTF-8 at *text, which moves on; U+FFFD for what is none.

@@ -27,7 +27,7 @@ static const struct movement movements[] = {
 
 static const char help[] =
     "forward   back\n"
-    "  s         S     one instruction (deliveries of interrupts and faults are steps of their own)\n"
+    "  s         S     one instruction (deliveries of interrupts and faults count as steps)\n"
     "  n         N     the same, over calls, system calls and interrupts\n"
     "  l         L     one source line\n"
     "  f         F     out of this function; back to its call\n"

@@ -66,8 +66,9 @@ void tui_draw_stack(struct tui *t, struct tui_rect r)
             tui_text(&t->cells, r, x + 1, y, TUI_DIM, "not mapped");
             continue;
         }
-        x = tui_print(&t->cells, r, x + 1, y, value == t->regs.gpr[CPU_RBP] ? TUI_CHANGED : TUI_PLAIN,
-                      "%016llx", (unsigned long long)value);
+        x = tui_print(&t->cells, r, x + 1, y,
+                      value == t->regs.gpr[CPU_RBP] ? TUI_CHANGED : TUI_PLAIN, "%016llx",
+                      (unsigned long long)value);
         tui_place(t, value, place, sizeof(place));
         tui_text(&t->cells, r, x + 2, y, TUI_NAME, place);
     }

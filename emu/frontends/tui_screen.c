@@ -50,15 +50,16 @@ static void start_colors(void)
 struct status tui_screen_open(void)
 {
     if (!isatty(STDIN_FILENO) || !isatty(STDOUT_FILENO)) {
-        return status_error(STATUS_USAGE, "the terminal debugger needs a terminal on standard input "
-                                          "and output; --script FILE and --gdb PORT do not");
+        return status_error(STATUS_USAGE,
+                            "the terminal debugger needs a terminal on standard input "
+                            "and output; --script FILE and --gdb PORT do not");
     }
     int error = 0;
     const char *term = getenv("TERM");
     if (setupterm(term, STDOUT_FILENO, &error) != OK) {
-        return status_error(STATUS_USAGE,
-                            "the terminal type %s is not known here; set TERM, for example to xterm",
-                            term ? term : "(TERM is not set)");
+        return status_error(
+            STATUS_USAGE, "the terminal type %s is not known here; set TERM, for example to xterm",
+            term ? term : "(TERM is not set)");
     }
     setlocale(LC_CTYPE, "");
     initscr();

@@ -15,7 +15,8 @@ static void end_running(struct gdb_server *s)
     s->interrupted = false;
 }
 
-// A step is the CPU's, whichever task that runs then; the other CPUs go on by the schedule. Unless "monitor steps task" was asked for.
+// A step is the CPU's, whichever task that runs then; the other CPUs go on by the schedule. Unless
+// "monitor steps task" was asked for.
 static const struct target_stop *step_cpu(struct gdb_server *s, enum target_direction direction)
 {
     enum target_unit unit = s->own_steps ? TARGET_OWN : TARGET_INSTRUCTION;

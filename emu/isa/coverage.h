@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Which operations of x86_ops.def a run executed: for tools/coverage, off unless VIV_COVERAGE names a folder.
+// Which operations of x86_ops.def a run executed: for tools/coverage, off unless VIV_COVERAGE names
+// a folder.
 #ifndef VIV_ISA_COVERAGE_H
 #define VIV_ISA_COVERAGE_H
 

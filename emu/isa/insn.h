@@ -135,7 +135,7 @@ enum x86_op_attribute {
     A_VECTOR = 128,       // MMX, SSE: operands and imm by vector_key.h
     A_FP = 256,           // reads and raises through MXCSR
     A_UNALIGNED = 512,    // a 16-byte memory operand need not be aligned
-    A_TINY = 8192,        // with A_FP: may underflow; elements as in the last two letters of its name
+    A_TINY = 8192,        // with A_FP: may underflow; elements as in its name's last two letters
     A_ALIGNED = 4096,     // VEX-encoded: a memory operand must be aligned to its size
     A_X87 = 1024,         // imm = opcode << 8 | ModRM
     A_STACK = 64,         // operand size defaults to the stack's: 64 in 64-bit code

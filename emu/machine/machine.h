@@ -34,7 +34,7 @@ enum machine_exit {
     MACHINE_EXIT_UNTIL,      // the wanted step was reached
     MACHINE_EXIT_POWER_OFF,  // the guest switched itself off
     MACHINE_EXIT_DEBUG_EXIT, // the guest wrote value to the debug-exit port
-    MACHINE_EXIT_RESET,      // the guest asked for a reset (a triple fault with an empty IDT is one)
+    MACHINE_EXIT_RESET,      // the guest wants a reset (or a triple fault with an empty IDT)
     MACHINE_EXIT_SHUTDOWN,   // any other triple fault; text says where
     MACHINE_EXIT_STUCK,      // everything halted, and nothing can ever wake it; text says why
     MACHINE_EXIT_HOST,       // the door wants the run to end
@@ -72,15 +72,17 @@ void machine_load(struct machine *m,
                   const struct snapshot *s); // of a machine built from the same tree
 void snapshot_free(struct snapshot *s);
 
-// All of the state but RAM (CPUs, devices, PCI, time, schedule) as one block of a size that is fixed
-// for a machine, for those who keep RAM themselves. Loading it takes RAM to be as it was then; whoever
-// changed RAM did so through physmem_write_page(). in: saved by a machine of the same tree.
+// All of the state but RAM (CPUs, devices, PCI, time, schedule) as one block of a size that is
+// fixed for a machine, for those who keep RAM themselves. Loading it takes RAM to be as it was
+// then; whoever changed RAM did so through physmem_write_page(). in: saved by a machine of the same
+// tree.
 size_t machine_state_size(const struct machine *m);
 u64 machine_state_layout(const struct machine *m); // a hash of what stands where in it
 void machine_state_save(const struct machine *m, u8 *out);
 void machine_state_load(struct machine *m, const u8 *in);
-// Whether a state that comes from a file is one that machine_state_load() can take: STATUS_BAD_INPUT
-// names what holds a value that no machine has. What such a guest then does is its own affair.
+// Whether a state that comes from a file is one that machine_state_load() can take:
+// STATUS_BAD_INPUT names what holds a value that no machine has. What such a guest then does is its
+// own affair.
 struct status machine_state_check(const struct machine *m, const u8 *in);
 
 // Sums over all CPUs of what is counted but no state.

@@ -53,10 +53,10 @@ struct watch_hit {
 typedef bool (*watch_fn)(void *ctx, const struct watch_hit *hit);
 
 // Replaces what ctx watches; count 0 ends it, with ctx NULL for everybody. Up to WATCHERS_MAX
-// watchers, told apart by ctx, hear of their own ranges, in the order in which they came. The ranges
-// are copied. Costs nothing where nothing is watched: only instructions at the given page offsets
-// and pages with a range leave the fast path. Cheap to call: its cost grows with the ranges, not
-// with what is cached. Only between runs.
+// watchers, told apart by ctx, hear of their own ranges, in the order in which they came. The
+// ranges are copied. Costs nothing where nothing is watched: only instructions at the given page
+// offsets and pages with a range leave the fast path. Cheap to call: its cost grows with the
+// ranges, not with what is cached. Only between runs.
 #define WATCHERS_MAX 4
 void machine_set_watch(struct machine *m, const struct watch_range *ranges, unsigned count,
                        watch_fn fn, void *ctx);

@@ -94,8 +94,8 @@ struct mmu *mmu_create(struct mmu_shared *shared, unsigned cpu_index,
 void mmu_destroy(struct mmu *mmu);
 void mmu_set_context(struct mmu *mmu, const struct mmu_context *context);
 
-// This CPU's accesses to the page at gpa go to the MMIO space, also where there is RAM; ~0: there is
-// no such page. Translations to a page that is any CPU's are never cached.
+// This CPU's accesses to the page at gpa go to the MMIO space, also where there is RAM; ~0: there
+// is no such page. Translations to a page that is any CPU's are never cached.
 void mmu_set_apic_page(struct mmu *mmu, u64 gpa);
 
 // Reads the four PAE pointers that cr3 names. False, pdpte unchanged: a reserved bit is set (#GP,
@@ -180,7 +180,8 @@ void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn);
 void mmu_flush_all(struct mmu_shared *shared);
 
 // Address line 20 of all CPUs: passes is how it comes out of reset; else bit 20 of every physical
-// address that they put out is 0 (SDM 3A 9.7.13.4, A20M#). DMA is not concerned. Empties the tables.
+// address that they put out is 0 (SDM 3A 9.7.13.4, A20M#). DMA is not concerned. Empties the
+// tables.
 void mmu_set_a20(struct mmu_shared *shared, bool passes);
 
 // Inline fast paths. Little-endian host and guest; memcpy makes unaligned access defined.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Typed probe events: the one header any layer may include. A probe nobody listens to costs one predicted branch; a
-// listener never changes what happens.
+// Typed probe events: the one header any layer may include. A probe nobody listens to costs one
+// predicted branch; a listener never changes what happens.
 #ifndef VIV_TRACE_PROBE_H
 #define VIV_TRACE_PROBE_H
 

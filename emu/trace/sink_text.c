@@ -193,8 +193,8 @@ static void fault_line(const struct sink_text *s, struct text *line, const struc
                          : e->error_code & PF_WRITE ? "write"
                                                     : "read";
     begin_line(s, line, e);
-    text_add(line, "%u    fault %s 0x%llx error=0x%x rip=0x%llx cr3=0x%llx: %s", e->from_cpl, access,
-             (unsigned long long)e->address, e->error_code, (unsigned long long)e->rip,
+    text_add(line, "%u    fault %s 0x%llx error=0x%x rip=0x%llx cr3=0x%llx: %s", e->from_cpl,
+             access, (unsigned long long)e->address, e->error_code, (unsigned long long)e->rip,
              (unsigned long long)e->cr3, fault_outcome_name(outcome));
 }
 

@@ -28,8 +28,8 @@ struct code_page {
 // One per machine: all CPUs of one physmem share it.
 struct code_cache;
 
-// The machine's cache, created by the first caller; each get needs a put. counted: instructions count
-// themselves (cpu_config.coverage).
+// The machine's cache, created by the first caller; each get needs a put. counted: instructions
+// count themselves (cpu_config.coverage).
 struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
                                   const struct decoder_options *options, bool counted);
 void code_cache_put(struct code_cache *cache);

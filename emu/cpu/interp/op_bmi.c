@@ -15,7 +15,8 @@ static u16 sign_and_zero(const struct insn *insn, u64 result)
 }
 
 // The operand that may be memory, and the other source. last: that one is named last, else first.
-static bool two_sources(struct cpu *cpu, const struct insn *insn, bool last, u64 *source, u64 *other)
+static bool two_sources(struct cpu *cpu, const struct insn *insn, bool last, u64 *source,
+                        u64 *other)
 {
     if (!vex_allowed(cpu)) {
         return false;
@@ -131,7 +132,7 @@ static bool rorx(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(rorx, rorx)
 
-// BLSI: the lowest bit alone; BLSMSK: up to it; BLSR: without it. CF: the source is zero (BLSI: is not).
+// BLSI: the lowest bit alone; BLSMSK: up to it; BLSR: without it. CF: source is 0 (BLSI: not 0).
 static bool lowest_bit(struct cpu *cpu, const struct insn *insn)
 {
     u64 source;

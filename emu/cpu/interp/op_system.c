@@ -99,7 +99,8 @@ static bool popf(struct cpu *cpu, const struct insn *insn)
 {
     u64 value;
     unsigned width = pushf_width(insn);
-    return vm86_allows(cpu) && stack_pop(cpu, insn, width, &value) && cpu_popf(cpu, value, 1u << width);
+    return vm86_allows(cpu) && stack_pop(cpu, insn, width, &value) &&
+           cpu_popf(cpu, value, 1u << width);
 }
 BIND_ONE(popf, popf)
 
@@ -261,7 +262,8 @@ static bool rdpid(struct cpu *cpu, const struct insn *insn)
 }
 BIND_ONE(rdpid, rdpid)
 
-// RDRAND and RDSEED take the next number of one stream, which the run's seed begins (SplitMix64): they never fail.
+// RDRAND and RDSEED take the next number of one stream, which the run's seed begins (SplitMix64):
+// they never fail.
 static bool rdrand(struct cpu *cpu, const struct insn *insn)
 {
     cpu->random_state += UINT64_C(0x9E3779B97F4A7C15);

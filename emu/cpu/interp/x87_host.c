@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: MIT
-// The x87 operations whose results the SDM fixes to the bit, on the host's own x87. Overflow and underflow are unmasked
-// when the guest's are, for their results differ then (SDM 1 8.5.4, 8.5.5); what is pending is cleared before any
-// instruction that would wait for it, so that the host never sees an exception.
+// The x87 operations whose results the SDM fixes to the bit, on the host's own x87. Overflow and
+// underflow are unmasked when the guest's are, for their results differ then (SDM 1 8.5.4, 8.5.5);
+// what is pending is cleared before any instruction that would wait for it, so that the host never
+// sees an exception.
 #include "cpu/interp/x87.h"
 
 #include <string.h>

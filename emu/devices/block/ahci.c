@@ -188,11 +188,11 @@ static void ahci_reset(struct device *dev)
 #define PORT_FIELDS(n)                                                                             \
     F(n, clb), F(n, fb), F(n, is), F(n, ie), F(n, cmd), F(n, tfd), F(n, sig), F(n, sctl),          \
         F(n, serr), F(n, sact), F(n, ci), F(n, issued), F(n, halted), F(n, busy_slot),             \
-        M(n, current_slot, AHCI_SLOTS - 1), F(n, signature_waits), F(n, soft_reset), A(n, slot_command),           \
-        A(n, slot_features), A(n, slot_lba), A(n, slot_sectors), A(n, slot_deadline_ns),           \
-        F(n, write_cache), F(n, look_ahead), F(n, standby), F(n, multiple), F(n, udma_mode),       \
-        F(n, ncq_failed), F(n, ncq_tag), F(n, ncq_error), F(n, ncq_lba), F(n, ncq_sectors),        \
-        F(n, deadline_ns)
+        M(n, current_slot, AHCI_SLOTS - 1), F(n, signature_waits), F(n, soft_reset),               \
+        A(n, slot_command), A(n, slot_features), A(n, slot_lba), A(n, slot_sectors),               \
+        A(n, slot_deadline_ns), F(n, write_cache), F(n, look_ahead), F(n, standby),                \
+        F(n, multiple), F(n, udma_mode), F(n, ncq_failed), F(n, ncq_tag), F(n, ncq_error),         \
+        F(n, ncq_lba), F(n, ncq_sectors), F(n, deadline_ns)
 
 static const struct field ahci_fields[] = {
     PORT_FIELDS(0),          PORT_FIELDS(1),         PORT_FIELDS(2),           PORT_FIELDS(3),

@@ -312,7 +312,8 @@ static void ps2_reset(struct device *dev)
 #define K(member) FIELD(struct ps2, keyboard.member)
 #define M(member) FIELD(struct ps2, mouse.member)
 #define QUEUE(member)                                                                              \
-    FIELD_MAX(struct ps2, member.head, PS2_QUEUE - 1), FIELD_MAX(struct ps2, member.count, PS2_QUEUE)
+    FIELD_MAX(struct ps2, member.head, PS2_QUEUE - 1),                                             \
+        FIELD_MAX(struct ps2, member.count, PS2_QUEUE)
 
 static const struct field ps2_fields[] = {
     FIELD_ARRAY(struct ps2, ram),
