@@ -47,10 +47,16 @@ struct status cpu_create(struct cpu **out, const struct cpu_config *config)
                             "try --cpu v2, or take it away as in %s,-%s",
                             config->model, lacking, config->model, lacking);
     }
+    enum cpu_engine engine = cpu_engine_resolve(config->engine);
+    if (engine == CPU_ENGINE_JIT && !cpu_has_jit()) {
+        return status_error(STATUS_USAGE,
+                            "this viv has no translator for this host; use --cpu-engine interp");
+    }
     struct cpu *cpu = aligned_alloc(64, align_up(sizeof(*cpu), 64));
     CHECK(cpu);
     memset(cpu, 0, sizeof(*cpu));
     cpu->config = *config;
+    cpu->config.engine = engine;
     cpu->model = model;
     cpu->features = features;
     cpu->random_state = config->seed ^ (u64)config->index << 56; // a reset does not begin it anew

@@ -13,6 +13,17 @@
 
 struct cpu;
 
+// How instructions are executed. No part of the state: whatever one engine did, the other goes on
+// with, and both end in the same states.
+enum cpu_engine {
+    CPU_ENGINE_DEFAULT, // what the environment variable VIV_TEST_ENGINE says (jit, interp), else
+                        // the interpreter
+    CPU_ENGINE_INTERP,
+    CPU_ENGINE_JIT, // the translator, for code that is hot
+};
+// Whether this viv has a translator for this host; without one, CPU_ENGINE_JIT is refused.
+bool cpu_has_jit(void);
+
 // What a CPU is connected to. All pointers outlive it.
 struct cpu_config {
     unsigned index;
@@ -25,6 +36,7 @@ struct cpu_config {
     struct probes *probes;
     const struct cpu_apic *apic; // filled in by the LAPIC before the first run
     unsigned *current_cpu;       // written before a device is touched
+    enum cpu_engine engine;
     u64 tsc_hz, crystal_hz;      // CPUID 0x15: TSC and LAPIC timer clock
     u64 seed;                    // of RDRAND and RDSEED
     u64 *coverage; // by enum x86_op: instructions begun (isa/coverage.h); NULL: not counted
@@ -136,6 +148,17 @@ size_t cpu_state_size(const struct cpu *cpu);
 void cpu_state_save(const struct cpu *cpu, u8 *out);
 void cpu_state_load(struct cpu *cpu, const u8 *in);
 const struct field *cpu_fields(void); // over the saved form, for tests and the debugger
+
+// The translated block that holds the instruction at linear, as the code cache has it now. host: the
+// bytes that run in its place. For people who look at differences; valid until the CPU runs again.
+struct cpu_translation {
+    u64 guest_first;
+    unsigned guest_bytes;
+    const u8 *host;
+    size_t host_bytes;
+};
+// False: there is none (not hot, not translated, or no translator).
+bool cpu_translation_at(const struct cpu *cpu, u64 linear, struct cpu_translation *out);
 
 // What CPUID answers now; out is EAX, EBX, ECX, EDX (SDM 2A, CPUID).
 void cpu_cpuid(const struct cpu *cpu, u32 leaf, u32 subleaf, u32 out[4]);

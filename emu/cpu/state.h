@@ -223,6 +223,9 @@ void interp_create(struct cpu *cpu);
 void interp_destroy(struct cpu *cpu);
 void interp_reset(struct cpu *cpu);
 
+// The engine that is meant: never CPU_ENGINE_DEFAULT (engine.c).
+enum cpu_engine cpu_engine_resolve(enum cpu_engine engine);
+
 // Flags as the architecture has them, and back (flags.c).
 u64 cpu_rflags(const struct cpu *cpu);
 void cpu_set_rflags(struct cpu *cpu, u64 rflags); // all bits given; no privilege rules

@@ -31,6 +31,9 @@ static struct status check_options(struct run_options *o)
                             "--from, --trace, --strace, --verify and --write-disk belong to viv "
                             "run and viv replay; see viv debug --help");
     }
+    if (o->lockstep) {
+        return status_error(STATUS_USAGE, "--cpu-engine lockstep belongs to viv run");
+    }
     if (o->gdb && o->script) {
         return status_error(STATUS_USAGE, "--gdb and --script do not go together");
     }

@@ -15,9 +15,11 @@
 
 static struct status open_side(struct session *s, struct run_options *o, const char *path)
 {
-    *o = (struct run_options){.replay = path, .log_inputs = true, .serial = "null"};
-    o->until_step = UINT64_MAX;
-    return session_open(s, o);
+    struct status result = options_parse(o, 0, NULL);
+    o->replay = path;
+    o->log_inputs = true;
+    o->serial = "null";
+    return status_ok(&result) ? session_open(s, o) : result;
 }
 
 static void header_line(const char *what)

@@ -237,6 +237,9 @@ static struct status check_options(struct run_options *o)
         return status_error(STATUS_USAGE, "%s belongs to viv run",
                             o->record ? "--record" : "--from");
     }
+    if (o->lockstep) {
+        return status_error(STATUS_USAGE, "--cpu-engine lockstep belongs to viv run");
+    }
     if (o->file_count + (o->replay != NULL) != 1) {
         return status_error(STATUS_USAGE, "usage: viv replay FILE [OPTION]...");
     }

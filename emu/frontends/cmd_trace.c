@@ -176,7 +176,11 @@ int cmd_trace(int argc, char **argv)
     int status = 0;
     struct status s = trace_options_parse(&o, argc, argv);
     if (status_ok(&s)) {
-        s = options_parse(&v.run, 0, NULL);
+        char *engine[] = {"--cpu-engine", (char *)o.engine};
+        s = options_parse(&v.run, o.engine ? 2 : 0, engine);
+    }
+    if (status_ok(&s) && v.run.lockstep) {
+        s = status_error(STATUS_USAGE, "--cpu-engine lockstep belongs to viv run");
     }
     if (status_ok(&s)) {
         s = run(&v);

@@ -141,12 +141,18 @@ static struct status set_mem(struct run_options *o, const char *value)
 
 static struct status set_engine(struct run_options *o, const char *value)
 {
-    if (strcmp(value, "jit") == 0 || strcmp(value, "lockstep") == 0) {
-        return status_error(
-            STATUS_USAGE, "--cpu-engine %s: this version has no translator yet; use interp", value);
+    o->lockstep = strcmp(value, "lockstep") == 0;
+    bool jit = strcmp(value, "jit") == 0;
+    if (!jit && !o->lockstep && strcmp(value, "interp") != 0) {
+        return bad_value("--cpu-engine", value, "jit, interp or lockstep");
     }
-    return strcmp(value, "interp") == 0 ? status_success()
-                                        : bad_value("--cpu-engine", value, "interp");
+    if (!cpu_has_jit() && (jit || o->lockstep)) {
+        return status_error(STATUS_USAGE,
+                            "--cpu-engine %s: this viv has no translator for this host; use interp",
+                            value);
+    }
+    o->engine = jit ? CPU_ENGINE_JIT : CPU_ENGINE_INTERP;
+    return status_success();
 }
 
 static struct status set_smp(struct run_options *o, const char *value)

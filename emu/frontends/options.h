@@ -6,6 +6,7 @@
 #include "base/status.h"
 #include "host/posix_block.h"
 #include "host/posix_door.h"
+#include "machine/machine.h"
 #include "mmu/mmu.h"
 #include "trace/strace_options.h"
 
@@ -27,6 +28,8 @@ struct run_options {
     u64 mem_bytes, rtc_s, seed, chaos_seed;
     unsigned cpus; // 0: as the tree says
     bool chaos;
+    enum cpu_engine engine;
+    bool lockstep; // both engines beside each other
     enum tlb_geometry tlb;
     enum posix_pace pace;
     // The run.

@@ -130,6 +130,7 @@ static struct status create_machine(struct session *s, const struct run_options 
         .tree = s->boot.tree,
         .host = s->log ? input_log_host(s->log) : host,
         .cpu_model = r->cpu_model,
+        .engine = o->engine,
         .tlb = o->tlb,
         .chaos = r->chaos,
         .chaos_seed = r->chaos_seed,

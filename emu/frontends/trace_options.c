@@ -75,6 +75,12 @@ static struct status set_perfetto(struct trace_options *o, const char *value)
     return status_success();
 }
 
+static struct status set_engine(struct trace_options *o, const char *value)
+{
+    o->engine = value;
+    return status_success();
+}
+
 struct option_row {
     const char *name, *argument;
     struct status (*set)(struct trace_options *o, const char *value);
@@ -91,6 +97,7 @@ static const struct option_row rows[] = {
     {"--check", "ASSERTION", set_check,
      "e.g. 'never(fault where ring==0 and not extable)'; exit status 1 if it does not hold"},
     {"--perfetto", "FILE", set_perfetto, "a trace for ui.perfetto.dev"},
+    {"--cpu-engine", "jit|interp", set_engine, "how instructions are executed; no effect on results"},
 };
 
 void trace_options_help(void)

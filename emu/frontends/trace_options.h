@@ -14,6 +14,7 @@ struct trace_options {
     struct check *checks[TRACER_CHECKS_MAX]; // released by trace_options_free()
     unsigned check_count;
     const char *perfetto; // file, NULL: none
+    const char *engine;   // as viv run has it, NULL: the default
 };
 
 // STATUS_USAGE with one line.

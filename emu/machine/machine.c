@@ -52,6 +52,7 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
             .index = i,
             .cpu_count = m->cpu_count,
             .model = config->cpu_model,
+            .engine = config->engine,
             .mmu = m->mmu,
             .mem = m->mem,
             .ports = m->ports,

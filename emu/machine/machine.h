@@ -15,6 +15,7 @@ struct machine_config {
     const void *tree;        // flattened device tree, fixed up (tree.h); copied
     const struct host *host; // copied; what it refers to outlives the machine
     const char *cpu_model;   // a row of isa/x86_features.def
+    enum cpu_engine engine; // of all CPUs; no part of the state
     enum tlb_geometry tlb;
     bool chaos; // vary event delivery and quanta by chaos_seed; reproducible, outside the hashed
                 // state

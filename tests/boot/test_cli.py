@@ -27,7 +27,19 @@ def test_usage():
     refused(64, "run", "--until", "x", mention=["--until"])
     refused(64, "run", "--smp", "0", mention=["--smp"])
     refused(64, "run", "--tlb", "huge", mention=["--tlb"])
+    refused(64, "run", "--cpu-engine", "fast", mention=["--cpu-engine", "jit, interp or lockstep"])
     refused(64, "run", "stray", mention=["stray"])
+
+
+def test_engines():
+    """A viv without a translator says so; one with it has all three."""
+    if t.viv("run", "--cpu-engine", "jit", "--exec", "true", timeout=60).returncode == 64:
+        for engine in ("jit", "lockstep"):
+            refused(64, "run", "--cpu-engine", engine, mention=[engine, "no translator", "interp"])
+        return
+    for command in ("debug", "replay", "trace"):
+        file = ["x.viv", "syscalls"] if command == "trace" else ["x.viv"] if command == "replay" else []
+        refused(64, command, *file, "--cpu-engine", "lockstep", mention=["lockstep", "viv run"])
 
 
 def test_help_is_asked_for():
