@@ -173,8 +173,9 @@ def cpio(entries):
     return bytes(out) + bytes(-len(out) % 512)
 
 
-def initramfs(path, script, modules=()):
-    """Writes one whose /init is busybox running the script; the modules are loaded before."""
+def initramfs(path, script, modules=(), files=None):
+    """Writes one whose /init is busybox running the script; the modules are loaded before. files: programs of the host's, by
+    the names that they get there."""
     load = "".join(f"insmod /modules/{module.name}\n" for module in modules)
     init = f"""#!/bin/busybox sh
 /bin/busybox --install -s /bin
@@ -188,6 +189,7 @@ poweroff -f
     entries += [("dev/console", S_IFCHR | 0o600, (5, 1)), ("dev/ttyS0", S_IFCHR | 0o600, (4, 64)),
                 ("bin/busybox", S_IFREG | 0o755, BUSYBOX.read_bytes()), ("init", S_IFREG | 0o755, init.encode())]
     entries += [(f"modules/{module.name}", S_IFREG | 0o644, module.read_bytes()) for module in modules]
+    entries += [(name, S_IFREG | 0o755, pathlib.Path(file).read_bytes()) for name, file in (files or {}).items()]
     pathlib.Path(path).write_bytes(cpio(entries))
 
 
