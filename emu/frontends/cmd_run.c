@@ -3,6 +3,7 @@
 #include "frontends/cmd_run.h"
 
 #include "frontends/gdb.h"
+#include "frontends/lockstep.h"
 #include "frontends/outcome.h"
 #include "host/posix_clock.h"
 #include "replay/player.h"
@@ -92,6 +93,9 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
     if (o->from) {
         error = go_to_start(s, o);
     }
+    if (o->lockstep) {
+        return lockstep_main(s, o, w);
+    }
     if (status_ok(&error) && o->gdb) {
         return gdb_main(s, o, w);
     }
@@ -142,8 +146,15 @@ static struct status check_options(struct run_options *o)
     if (o->gdb && o->until_step != UINT64_MAX) {
         return status_error(STATUS_USAGE, "--until: gdb says how far to go; leave it out");
     }
-    for (unsigned i = 0; i < o->disk_count && o->record; i++) {
-        if (o->disks[i].mode == POSIX_BLOCK_WRITE) {
+    if (o->lockstep && (o->record || o->from || o->gdb)) {
+        return status_error(STATUS_USAGE, "%s and --cpu-engine lockstep do not go together",
+                            o->record ? "--record" : o->from ? "--from" : "--gdb");
+    }
+    o->log_inputs = o->log_inputs || o->lockstep;
+    for (unsigned i = 0; i < o->disk_count && (o->record || o->lockstep); i++) {
+        if (o->disks[i].mode == POSIX_BLOCK_WRITE && o->lockstep) {
+            fprintf(stderr, "viv: a run in lockstep does not write %s\n", o->disks[i].path);
+        } else if (o->disks[i].mode == POSIX_BLOCK_WRITE) {
             fprintf(stderr,
                     "viv: a recorded run does not write %s; viv replay --write-disk keeps "
                     "what the guest wrote\n",

@@ -139,12 +139,24 @@ static struct status set_mem(struct run_options *o, const char *value)
     return status_success();
 }
 
+// What follows "lockstep": nothing, or :SEED[@STEP].
+static bool parse_lockstep(struct run_options *o, const char *value)
+{
+    unsigned long long seed = 0, step = UINT64_MAX;
+    int used = 0;
+    o->lockstep = !*value ||
+                  (sscanf(value, ":%llu%n@%llu%n", &seed, &used, &step, &used) > 0 && !value[used]);
+    o->lockstep_seed = seed;
+    o->lockstep_dense_step = step;
+    return o->lockstep;
+}
+
 static struct status set_engine(struct run_options *o, const char *value)
 {
-    o->lockstep = strcmp(value, "lockstep") == 0;
     bool jit = strcmp(value, "jit") == 0;
+    o->lockstep = strncmp(value, "lockstep", 8) == 0 && parse_lockstep(o, value + 8);
     if (!jit && !o->lockstep && strcmp(value, "interp") != 0) {
-        return bad_value("--cpu-engine", value, "jit, interp or lockstep");
+        return bad_value("--cpu-engine", value, "jit, interp or lockstep[:SEED[@STEP]]");
     }
     if (!cpu_has_jit() && (jit || o->lockstep)) {
         return status_error(STATUS_USAGE,

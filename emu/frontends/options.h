@@ -30,6 +30,7 @@ struct run_options {
     bool chaos;
     enum cpu_engine engine;
     bool lockstep; // both engines beside each other
+    u64 lockstep_seed, lockstep_dense_step; // of where they are compared; replay/lockstep.h
     enum tlb_geometry tlb;
     enum posix_pace pace;
     // The run.

@@ -353,7 +353,7 @@ void input_log_seek(struct input_log *log, u64 position)
     input_log_end(log, &log->end_step, &log->end_vtime_ns);
     note_shown(log);
     log->next = position;
-    log->is_at_end = false;
+    log->is_at_end = log->diverged = false;
 }
 
 void input_log_end(const struct input_log *log, u64 *step, u64 *vtime_ns)
