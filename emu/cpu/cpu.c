@@ -52,8 +52,10 @@ struct status cpu_create(struct cpu **out, const struct cpu_config *config)
         return status_error(STATUS_USAGE,
                             "this viv has no translator for this host; use --cpu-engine interp");
     }
-    struct cpu *cpu = aligned_alloc(64, align_up(sizeof(*cpu), 64));
-    CHECK(cpu);
+    // Translated code has the CPU as its stack pointer.
+    u8 *room = aligned_alloc(64, align_up(JIT_STACK_BYTES + sizeof(struct cpu), 64));
+    CHECK(room);
+    struct cpu *cpu = (struct cpu *)(room + JIT_STACK_BYTES);
     memset(cpu, 0, sizeof(*cpu));
     cpu->config = *config;
     cpu->config.engine = engine;
@@ -73,7 +75,7 @@ void cpu_destroy(struct cpu *cpu)
     if (cpu) {
         interp_destroy(cpu);
         mmu_destroy(cpu->mmu);
-        free(cpu);
+        free((u8 *)cpu - JIT_STACK_BYTES);
     }
 }
 

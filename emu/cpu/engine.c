@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: MIT
-// Which engines this viv has. There is no translator yet: what stands here is its place.
+// Which engine executes, and what the translator has made of code.
 #include "cpu/state.h"
+
+#include "cpu/jit/jit.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 bool cpu_has_jit(void)
 {
-    return false; // until emu/cpu/jit is there
+    return jit_host_able();
 }
 
 enum cpu_engine cpu_engine_resolve(enum cpu_engine engine)
@@ -21,5 +23,15 @@ enum cpu_engine cpu_engine_resolve(enum cpu_engine engine)
 
 bool cpu_translation_at(const struct cpu *cpu, u64 linear, struct cpu_translation *out)
 {
-    return false;
+    u64 gpa;
+    if (!cpu->jit || !cpu->long_mode || !mmu_would_fetch(cpu->mmu, linear, &gpa)) {
+        return false;
+    }
+    u32 rpn = physmem_rpn(cpu->config.mem, gpa);
+    if (rpn == PHYSMEM_NO_RPN ||
+        !jit_describe(cpu->jit, cpu->code_pages[rpn], linear & PAGE_MASK, out)) {
+        return false;
+    }
+    out->guest_first += align_down(linear, PAGE_SIZE);
+    return true;
 }

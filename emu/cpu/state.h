@@ -4,6 +4,7 @@
 #define VIV_CPU_STATE_H
 
 #include "cpu/cpu.h"
+#include "cpu/jit/frame.h"
 #include "isa/x86_features.h"
 #include "isa/insn.h"
 
@@ -123,6 +124,7 @@ struct code_cache; // decoded instructions by physical page (interp)
 struct cpu {
     // Hot.
     u64 gpr[GPR_SLOTS]; // 16 registers, then the constant slots of isa/insn.h (not state)
+    struct jit_frame jit_frame;
     u64 rip;            // exact at boundaries; inside a handler see operand.h
     u16 flags;          // FLAGS_*: the six arithmetic flags
     u32 rflags;         // all bits but the six arithmetic ones (those are in flags); bit 1 set
@@ -177,6 +179,7 @@ struct cpu {
     cpu_feature_set features; // what CPUID advertises
     struct code_cache *code;
     struct code_page **code_pages; // of it, by RAM page
+    struct jit *jit;               // NULL: all is interpreted
     struct cpu_counters counters;
     bool kicked, stop; // cpu_run() is to end
     bool yielded;      // kicked, and the CPU's turn is over

@@ -22,10 +22,21 @@ struct tlb_column {
     u64 add[TLB_ENTRIES]; // host address minus linear address
 };
 
+#define TLB_JUMP_ENTRIES 4096 // direct-mapped by bits 1..12
+#define TLB_JUMP_INDEX_MASK UINT64_C(0x1FFE)
+
+// Where translated code for a linear address is (cpu/jit), for as long as a fetch there is
+// translated as it was. Hit: linear + neg[i] == 0.
+struct tlb_jumps {
+    u64 neg[TLB_JUMP_ENTRIES];
+    u64 code[TLB_JUMP_ENTRIES];
+};
+
 // The translations of one key: root frame, paging format, CR0.WP, CR4.PSE/SMEP/SMAP, EFER.NXE, ring
 // class and AC.
 struct tlb_tables {
     struct tlb_column read, write, fetch;
+    struct tlb_jumps jumps;
 };
 
 // What decides a translation. The CPU calls mmu_set_context() whenever one of these may have
@@ -170,6 +181,12 @@ bool mmu_would_fetch(const struct mmu *mmu, u64 linear, u64 *gpa);
 // devices. Accesses that fault are not.
 void mmu_observe(struct mmu_shared *shared, const struct mmu_observed *ranges, unsigned count,
                  mmu_access_fn fn, void *ctx);
+
+// The translated code of linear is at code, while the fetch column says what it says of it now. Only
+// where that holds an entry.
+void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code);
+// Forgets all of them: translated code is about to go.
+void mmu_drop_jumps(struct mmu_shared *shared);
 
 // Drops the write translations of one RAM page: whoever sets a flag in physmem.page_flags calls it
 // right after.

@@ -66,6 +66,9 @@ struct tlb_set {
     u32 number;               // index in mmu_shared.sets
     u32 logged[COLUMN_COUNT]; // > TLB_LOG_MAX: the log overflowed
     u16 log[COLUMN_COUNT][TLB_LOG_MAX];
+    u32 jumps_logged; // > TLB_LOG_MAX: the log overflowed
+    u16 jump_log[TLB_LOG_MAX];
+    u64 jump_pages[TLB_ENTRIES / 64]; // bit: page index of a linear address that has a jump
 };
 
 // What is known of a frame that cached translations depend on (ENGINE.md, "Tracking").

@@ -26,11 +26,65 @@ static void empty_column(struct tlb_column *column)
     }
 }
 
+static u32 jump_index(u64 linear)
+{
+    return (linear >> 1) & (TLB_JUMP_ENTRIES - 1);
+}
+
+static inline u64 empty_jump(u32 i)
+{
+    return -((u64)(i ^ 1) << 1);
+}
+
 static void empty_tables(struct tlb_tables *tables)
 {
+    for (u32 i = 0; i < TLB_JUMP_ENTRIES; i++) {
+        tables->jumps.neg[i] = empty_jump(i);
+    }
     empty_column(&tables->read);
     empty_column(&tables->write);
     empty_column(&tables->fetch);
+}
+
+// Visits the jumps in use; page: of those to forget, ~0: all.
+static void drop_jumps(struct tlb_set *set, u64 page)
+{
+    struct tlb_jumps *jumps = &set->tables.jumps;
+    bool all = set->jumps_logged > TLB_LOG_MAX;
+    u32 count = all ? TLB_JUMP_ENTRIES : set->jumps_logged;
+    for (u32 n = 0; n < count; n++) {
+        u32 i = all ? n : set->jump_log[n];
+        if (page == UINT64_MAX || align_down(-jumps->neg[i], PAGE_SIZE) == page) {
+            jumps->neg[i] = empty_jump(i);
+        }
+    }
+    if (page == UINT64_MAX) {
+        set->jumps_logged = 0;
+        memset(set->jump_pages, 0, sizeof(set->jump_pages));
+    }
+}
+
+void mmu_drop_jumps(struct mmu_shared *shared)
+{
+    for (unsigned i = 0; i < shared->set_count; i++) {
+        drop_jumps(shared->sets[i], UINT64_MAX);
+    }
+}
+
+void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code)
+{
+    struct tlb_set *set = (struct tlb_set *)mmu->tables; // its first member
+    struct tlb_jumps *jumps = &set->tables.jumps;
+    u32 i = jump_index(linear), page = page_index(linear);
+    if (jumps->neg[i] == empty_jump(i) && set->jumps_logged <= TLB_LOG_MAX) {
+        if (set->jumps_logged < TLB_LOG_MAX) {
+            set->jump_log[set->jumps_logged] = (u16)i;
+        }
+        set->jumps_logged++;
+    }
+    jumps->neg[i] = -linear;
+    jumps->code[i] = (u64)(uintptr_t)code;
+    set->jump_pages[page / 64] |= BIT(page % 64);
 }
 
 static void drop_column(struct tlb_set *set, enum tlb_column_kind kind)
@@ -52,6 +106,7 @@ void tlb_drop_set(struct tlb_set *set)
     for (unsigned kind = 0; kind < COLUMN_COUNT; kind++) {
         drop_column(set, kind);
     }
+    drop_jumps(set, UINT64_MAX);
 }
 
 void tlb_drop_writes(struct mmu_shared *shared)
@@ -74,6 +129,10 @@ void tlb_drop_page(struct tlb_set *set, u64 page)
     drop_entry(&set->tables.read, page);
     drop_entry(&set->tables.write, page);
     drop_entry(&set->tables.fetch, page);
+    u32 i = page_index(page);
+    if (UNLIKELY(set->jump_pages[i / 64] & BIT(i % 64))) {
+        drop_jumps(set, page);
+    }
 }
 
 void tlb_drop_range(struct tlb_set *set, u64 first, u64 bytes)

@@ -2,6 +2,7 @@
 // The decode cache: runs of struct insn by physical page, dropped by the stores that overlap them.
 #include "cpu/interp/code_cache.h"
 #include "cpu/interp/vector_unit.h"
+#include "cpu/jit/jit.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -26,6 +27,7 @@ struct code_cache {
     struct mmu_shared *mmu;
     struct decoder *decoder;
     struct vector_unit *vector;
+    struct jit *jit; // NULL: nobody translates
     unsigned users;
     bool counted;             // op_counted stands for every handler
     u64 bytes;                // of all pages and their instructions
@@ -61,8 +63,19 @@ struct code_page **code_cache_pages(struct code_cache *cache)
     return cache->pages;
 }
 
+struct jit *code_cache_jit(struct code_cache *cache)
+{
+    if (!cache->jit) {
+        cache->jit = jit_create(cache->mem, cache->mmu, cache);
+    }
+    return cache->jit;
+}
+
 static void page_free(struct code_cache *cache, struct code_page *page)
 {
+    if (page->blocks) {
+        jit_drop_page(cache->jit, page);
+    }
     struct code_page **link = &cache->pages[page->rpn];
     while (*link != page) {
         link = &(*link)->next_size;
@@ -93,6 +106,7 @@ void code_cache_put(struct code_cache *cache)
         return;
     }
     free_all(cache);
+    jit_destroy(cache->jit);
     cache->mem->on_store.code = NULL;
     cache->mem->on_store.code_ctx = NULL;
     decoder_destroy(cache->decoder);
@@ -199,6 +213,9 @@ void code_cache_watch(struct code_cache *cache, const u64 *linear, unsigned coun
     u64 changed[ARRAY_LEN(cache->watched)];
     memcpy(changed, cache->watched, sizeof(changed));
     memset(cache->watched, 0, sizeof(cache->watched));
+    if (cache->jit) {
+        jit_drop_all(cache->jit);
+    }
     for (unsigned i = 0; i < count; i++) {
         unsigned offset = linear[i] & PAGE_MASK;
         cache->watched[offset / 64] |= BIT(offset % 64);
@@ -311,8 +328,11 @@ static void kill_insn(struct code_page *page, unsigned offset)
     page->live--;
 }
 
-static void kill_range(struct code_page *page, u32 offset, u32 size)
+static void kill_range(struct code_cache *cache, struct code_page *page, u32 offset, u32 size)
 {
+    if (page->blocks) {
+        jit_drop_range(cache->jit, page, offset, size);
+    }
     if (offset + size > PAGE_SIZE - INSN_BYTES_MAX) {
         page->crossing = 0;
     }
@@ -332,9 +352,9 @@ static void code_cache_store(void *ctx, u32 rpn, u32 offset, const u8 *bytes, u3
     bool same = memcmp(physmem_page(cache->mem, rpn) + offset, bytes, size) == 0;
     for (struct code_page *page = cache->pages[rpn]; page; page = page->next_size) {
         if (++page->stores > IDLE_STORES_MAX) {
-            kill_range(page, 0, PAGE_SIZE);
+            kill_range(cache, page, 0, PAGE_SIZE);
         } else if (!same && (page->lines & line_mask(offset, size))) {
-            kill_range(page, offset, size);
+            kill_range(cache, page, offset, size);
         }
         if (page->live == 0) {
             page->lines = 0;

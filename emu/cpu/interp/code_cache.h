@@ -22,6 +22,7 @@ struct code_page {
     u32 stores; // since it was last looked up
     u64 lines;  // 64-byte lines with instruction bytes
     struct insn *insns;
+    struct jit_block *blocks; // translated from here (cpu/jit)
     u16 index[4096]; // by page offset: 1 + position in insns[], 0 not decoded
 };
 
@@ -33,6 +34,9 @@ struct code_cache;
 struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
                                   const struct decoder_options *options, bool counted);
 void code_cache_put(struct code_cache *cache);
+
+// The machine's translator, created by the first caller; lives as long as the cache.
+struct jit *code_cache_jit(struct code_cache *cache);
 
 // By RAM page number; a page's code sizes are chained. Owned by the cache, for the loop's fast
 // lookup.

@@ -10,6 +10,7 @@
 #include "base/check.h"
 #include "cpu/interp/code_cache.h"
 #include "cpu/interp/operand.h"
+#include "cpu/jit/jit.h"
 
 #define CHAIN_MAX 64
 
@@ -21,6 +22,10 @@ void interp_create(struct cpu *cpu)
     cpu->code =
         code_cache_get(cpu->config.mem, cpu->config.mmu, &options, cpu->config.coverage != NULL);
     cpu->code_pages = code_cache_pages(cpu->code);
+    if (cpu->config.engine == CPU_ENGINE_JIT && !cpu->config.coverage) {
+        cpu->jit = code_cache_jit(cpu->code);
+        jit_init_frame(cpu);
+    }
 }
 
 void interp_destroy(struct cpu *cpu)
@@ -440,6 +445,20 @@ static void run_pages(struct cpu *cpu)
         cpu->page = NULL;
     }
     while (true) {
+        if (cpu->jit && !single && cpu->long_mode) {
+            enum jit_result result = jit_run(cpu, insn);
+            if (result == JIT_AT) {
+                return;
+            }
+            if (result == JIT_RETIRED) {
+                leave_run(cpu);
+                return;
+            }
+            if (result == JIT_STOPPED) {
+                stop_run(cpu);
+                return;
+            }
+        }
         s64 n = insn->remaining;
         if (UNLIKELY(single || n > cpu->steps_left)) {
             n = single ? 1 : cpu->steps_left;

@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+// What translated code finds at fixed distances from its stack pointer, which is the CPU itself:
+// the part of struct cpu that belongs to the translator.
+#ifndef VIV_CPU_JIT_FRAME_H
+#define VIV_CPU_JIT_FRAME_H
+
+#include "base/types.h"
+
+// r15 in translated code: steps left << 6 | this; the low bits serve as a shift count (ENGINE.md).
+#define JIT_COUNTER_LOW 12
+#define JIT_STEP 64
+
+// Room below struct cpu for return addresses, and for the frame of a signal that comes while
+// translated code runs.
+#define JIT_STACK_BYTES (64u << 10)
+
+enum jit_exit {
+    JIT_EXIT_OFFSET,  // in front of the instruction at page offset "info"
+    JIT_EXIT_LINEAR,  // in front of the one at linear address "info"
+    JIT_EXIT_LINK,    // a jump within the page that is not linked yet: "info" is its jit_link
+    JIT_EXIT_RETIRED, // after cpu->current
+    JIT_EXIT_STOPPED, // cpu->current did not retire
+};
+
+struct jit_frame {
+    u64 counter;    // r15
+    u64 return_to;  // of a gate
+    u64 target;     // where a jump through the cache goes, while r10 and r11 are in use
+    u64 host_stack; // stack pointer of C
+    u64 index_mask; // constants for PEXT: page index of the TLB, index of the jump cache, sign
+    u64 jump_mask;
+    u64 sign_mask;
+    u64 info;
+    u8 exit;        // enum jit_exit
+    u8 vector_sse;  // the host's registers hold the guest's, and SSE instructions may run
+    u8 vector_avx;  // and AVX ones too
+    u32 mxcsr;      // the host's while they do
+    u32 host_mxcsr; // C's
+};
+
+#endif

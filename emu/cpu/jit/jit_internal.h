@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: MIT
+// The translator's own structures: code memory, blocks, links. Private to emu/cpu/jit.
+#ifndef VIV_CPU_JIT_JIT_INTERNAL_H
+#define VIV_CPU_JIT_JIT_INTERNAL_H
+
+#include "cpu/interp/code_cache.h"
+#include "cpu/jit/emit.h"
+#include "cpu/jit/jit.h"
+#include "cpu/state.h"
+
+#define BLOCK_INSNS_MAX 48
+#define JIT_CODE_BYTES (UINT64_C(64) << 20)
+#define JIT_HOT 16 // executions before a run is translated
+
+struct jit_block;
+
+// A direct jump to a page offset: its displacement leads to the target's entry, or to a stub that
+// asks for it.
+struct jit_link {
+    struct jit_block *from, *to;  // to: NULL: not linked
+    struct jit_link *next, *prev; // of those that lead to the same block
+    u8 *site;                     // the displacement, writable
+    const u8 *stub;
+    u16 offset; // of the target in the page
+};
+
+// Translated instructions of one page, beginning at one offset: entered at its beginning only.
+struct jit_block {
+    struct code_page *page;
+    struct jit_block *next_in_page, *next_in_slot;
+    struct jit_link *incoming;
+    u16 offset, insn_count, link_count, bytes; // bytes: of guest code
+    bool dead;
+    u8 *external_write;               // entry with RIP in r11, writable
+    const u8 *external, *entry, *end; // entry: SLOT_CODE is right
+    struct jit_link *links;
+    struct insn insns[]; // copies; "remaining" counts to the block's end
+};
+
+#define BLOCK_SLOTS (1u << 16)
+
+// Places that translated code calls or jumps to; see gates.c for what each wants.
+struct jit_gates {
+    const u8 *enter;       // from C
+    const u8 *insn;        // CALLed with the instruction in r10
+    const u8 *exit_offset; // jumped to, r10: page offset
+    const u8 *exit_linear; // r11: linear address
+    const u8 *exit_link;   // r10: struct jit_link
+};
+
+struct jit {
+    struct physmem *mem;
+    struct mmu_shared *mmu;
+    struct code_cache *code;
+    u8 *write;       // JIT_CODE_BYTES, read and write
+    const u8 *run;   // the same bytes, read and execute
+    u64 used, first; // bytes; "first" is where the blocks begin
+    struct jit_gates gates;
+    struct jit_block *dead;     // killed, not yet freed
+    u64 kills, flushes;         // blocks killed ever, times that all were forgotten
+    struct code_page *any_page; // stands for the page of the code that runs
+    u64 blocks_bytes;           // of struct jit_block and friends
+    struct jit_block *slots[BLOCK_SLOTS];
+    u8 heat[BLOCK_SLOTS];
+};
+
+static inline s64 jit_to_run(const struct jit *jit)
+{
+    return jit->run - jit->write;
+}
+
+void gates_emit(struct jit *jit);
+
+// The block that begins there, or NULL.
+struct jit_block *block_find(const struct jit *jit, const struct code_page *page, unsigned offset);
+void block_insert(struct jit *jit, struct jit_block *block);
+void block_link(struct jit *jit, struct jit_link *link, struct jit_block *to);
+void block_kill(struct jit *jit, struct jit_block *block);
+// Forgets all blocks. Nothing may be running.
+void block_flush(struct jit *jit);
+
+// Makes a block of the instructions at offset. NULL: there is nothing to translate.
+struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned offset);
+
+// What gates call.
+bool jit_step(struct cpu *cpu, const struct insn *insn);
+
+#endif

@@ -1,0 +1,215 @@
+// SPDX-License-Identifier: MIT
+// The translator at run time: entering blocks, what happens at their ends, and the interpreter's
+// help in their middle.
+#include "cpu/jit/jit_internal.h"
+
+#include "base/check.h"
+#include "base/memory.h"
+
+#include <cpuid.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/auxv.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#define HWCAP2_FSGSBASE_BIT 2 // Linux: user mode may use WRGSBASE
+
+bool jit_host_able(void)
+{
+    unsigned a, b = 0, c, d;
+    bool bmi2 = __get_cpuid_count(7, 0, &a, &b, &c, &d) && (b & bit_BMI2) && (b & bit_BMI);
+    return bmi2 && (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT);
+}
+
+struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_cache *code)
+{
+    struct jit *jit = xcalloc(1, sizeof(*jit));
+    int fd = memfd_create("viv-jit", MFD_CLOEXEC);
+    CHECK(fd >= 0 && ftruncate(fd, JIT_CODE_BYTES) == 0);
+    jit->write = mmap(NULL, JIT_CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    jit->run = mmap(NULL, JIT_CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
+    CHECK(jit->write != MAP_FAILED && jit->run != MAP_FAILED);
+    close(fd);
+    jit->mem = mem;
+    jit->mmu = mmu;
+    jit->code = code;
+    jit->any_page = xcalloc(1, sizeof(*jit->any_page));
+    gates_emit(jit);
+    return jit;
+}
+
+void jit_destroy(struct jit *jit)
+{
+    if (jit) {
+        block_flush(jit);
+        munmap(jit->write, JIT_CODE_BYTES);
+        munmap((void *)(uintptr_t)jit->run, JIT_CODE_BYTES);
+        free(jit->any_page);
+        free(jit);
+    }
+}
+
+void jit_init_frame(struct cpu *cpu)
+{
+    cpu->jit_frame = (struct jit_frame){
+        .index_mask = (TLB_ENTRIES - 1) << PAGE_SHIFT,
+        .jump_mask = TLB_JUMP_INDEX_MASK,
+        .sign_mask = UINT64_C(1) << 63,
+    };
+}
+
+void jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 size)
+{
+    struct jit_block *next;
+    for (struct jit_block *block = page->blocks; block; block = next) {
+        next = block->next_in_page;
+        if (block->offset < offset + size && offset < (u32)block->offset + block->bytes) {
+            block_kill(jit, block);
+        }
+    }
+}
+
+void jit_drop_page(struct jit *jit, struct code_page *page)
+{
+    while (page->blocks) {
+        block_kill(jit, page->blocks);
+    }
+}
+
+void jit_drop_all(struct jit *jit)
+{
+    block_flush(jit);
+}
+
+bool jit_describe(const struct jit *jit, const struct code_page *page, unsigned offset,
+                  struct cpu_translation *out)
+{
+    (void)jit;
+    while (page && page->code != CODE_64) {
+        page = page->next_size;
+    }
+    const struct jit_block *best = NULL;
+    for (const struct jit_block *b = page ? page->blocks : NULL; b; b = b->next_in_page) {
+        bool holds = b->offset <= offset && offset < (unsigned)b->offset + b->bytes;
+        best = holds && (!best || b->offset > best->offset) ? b : best;
+    }
+    if (best) {
+        out->guest_first = best->offset;
+        out->guest_bytes = best->bytes;
+        out->host = best->entry;
+        out->host_bytes = (size_t)(best->end - best->entry);
+    }
+    return best != NULL;
+}
+
+// Executes one instruction of a block by its handler. False: the block goes on behind it.
+bool jit_step(struct cpu *cpu, const struct insn *insn)
+{
+    struct jit_frame *frame = &cpu->jit_frame;
+    u64 kills = cpu->jit->kills;
+    cpu->steps_left = (s64)frame->counter >> 6;
+    cpu->current = insn;
+    cpu->run_end = insn + 1;
+    cpu->chain = 0;
+    cpu->page = cpu->jit->any_page;
+    cpu->mmu->translations_dropped = false;
+    if (UNLIKELY(!insn->fn(cpu, insn))) {
+        frame->exit = JIT_EXIT_STOPPED;
+        return true;
+    }
+    bool leave = (insn->flags & (INSN_END | INSN_SETS_RIP)) || !cpu->page || cpu->boundary ||
+                 cpu->steps_left < 0 || kills != cpu->jit->kills;
+    if (UNLIKELY(leave)) {
+        frame->exit = JIT_EXIT_RETIRED;
+        return true;
+    }
+    frame->counter = (u64)cpu->steps_left << 6 | JIT_COUNTER_LOW;
+    return false;
+}
+
+static void enter(struct cpu *cpu, const u8 *code)
+{
+    void (*gate)(struct cpu *, const u8 *);
+    memcpy(&gate, &cpu->jit->gates.enter, sizeof(gate));
+    cpu->jit_frame.counter = (u64)cpu->steps_left << 6 | JIT_COUNTER_LOW;
+    gate(cpu, code);
+}
+
+// What the block at the offset is, made now if it is worth it.
+static struct jit_block *wanted_block(struct jit *jit, struct code_page *page, unsigned offset)
+{
+    struct jit_block *block = block_find(jit, page, offset);
+    if (LIKELY(block != NULL)) {
+        return block;
+    }
+    u64 key = ((u64)page->rpn << PAGE_SHIFT | offset) * UINT64_C(0x9E3779B97F4A7C15);
+    u8 *heat = &jit->heat[key >> 48];
+    if (++*heat < JIT_HOT) {
+        return NULL;
+    }
+    *heat = 0;
+    return translate(jit, page, offset);
+}
+
+// A jump within the page: linked if its target is there. NULL: it is not, yet.
+static struct jit_block *follow_link(struct jit *jit, struct jit_link *link)
+{
+    if (link->from->dead) {
+        return NULL;
+    }
+    u64 flushes = jit->flushes;
+    struct jit_block *to = wanted_block(jit, link->from->page, link->offset);
+    if (to && flushes == jit->flushes) {
+        block_link(jit, link, to);
+        return to;
+    }
+    return NULL;
+}
+
+static void remember_jump(struct cpu *cpu, const struct jit_block *block)
+{
+    if (tlb_lookup(&cpu->tables->fetch, cpu->rip, 1)) {
+        mmu_remember_jump(cpu->mmu, cpu->rip, block->external);
+    }
+}
+
+// Where the block that was left says that it goes on. NULL: not in a block.
+static struct jit_block *after_exit(struct cpu *cpu)
+{
+    const struct jit_frame *frame = &cpu->jit_frame;
+    u64 start = cpu->gpr[SLOT_CODE];
+    if (frame->exit == JIT_EXIT_LINEAR) {
+        cpu->rip = frame->info;
+        return NULL;
+    }
+    if (frame->exit == JIT_EXIT_OFFSET) {
+        cpu->rip = start + frame->info;
+        return NULL;
+    }
+    struct jit_link *link = (struct jit_link *)(uintptr_t)frame->info;
+    cpu->rip = start + link->offset;
+    return follow_link(cpu->jit, link);
+}
+
+enum jit_result jit_run(struct cpu *cpu, const struct insn *insn)
+{
+    struct jit_block *block = wanted_block(cpu->jit, cpu->page, insn->offset);
+    if (!block || block->insn_count > cpu->steps_left) {
+        return JIT_NOTHING;
+    }
+    remember_jump(cpu, block);
+    while (block) {
+        enter(cpu, block->entry);
+        enum jit_exit exit = (enum jit_exit)cpu->jit_frame.exit;
+        if (exit == JIT_EXIT_RETIRED || exit == JIT_EXIT_STOPPED) {
+            cpu->page = NULL;
+            return exit == JIT_EXIT_RETIRED ? JIT_RETIRED : JIT_STOPPED;
+        }
+        cpu->steps_left = (s64)cpu->jit_frame.counter >> 6;
+        cpu->current = NULL;
+        block = after_exit(cpu);
+    }
+    cpu->page = NULL;
+    return JIT_AT;
+}

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: MIT
+// Addresses, and the flag-free check of the software TLB (ENGINE.md, "The check").
+#include "cpu/jit/translator.h"
+
+#define ADDRESS HOST_R11
+#define SCRATCH HOST_R10
+
+// A slot of cpu->gpr as a base or index: its register, or loaded into scratch.
+static unsigned use_slot(struct translator *t, unsigned slot, unsigned scratch)
+{
+    if (slot < 16) {
+        return use_reg(t, slot, scratch);
+    }
+    emit_load(&t->e, 3, scratch, gpr_slot(slot));
+    return scratch;
+}
+
+static bool is_plain_register(const struct insn *insn)
+{
+    return insn->index == SLOT_ZERO && insn->disp == 0 && insn->base < 16 &&
+           host_of(insn->base) != HOST_NONE && !(insn->flags & INSN_ADDR32);
+}
+
+unsigned emit_offset(struct translator *t)
+{
+    const struct insn *insn = current_insn(t);
+    if (is_plain_register(insn)) {
+        return host_of(insn->base);
+    }
+    unsigned base = HOST_NONE, index = HOST_NONE, scale = insn->scale;
+    s32 disp = insn->disp;
+    if (insn->base != SLOT_ZERO) {
+        base = use_slot(t, insn->base, ADDRESS);
+    }
+    if (insn->index == SLOT_8192) {
+        // It stands for a displacement just beyond 32 bits (take_memory() in isa/decode.c).
+        emit_lea(&t->e, ADDRESS, host_at(base, disp));
+        emit_lea(&t->e, ADDRESS, host_at(ADDRESS, 8192));
+        if (insn->flags & INSN_ADDR32) {
+            emit_mov(&t->e, 2, ADDRESS, ADDRESS);
+        }
+        return ADDRESS;
+    }
+    if (insn->index != SLOT_ZERO) {
+        index = use_slot(t, insn->index, SCRATCH);
+    }
+    struct host_operand address = host_indexed(base, index, scale, disp);
+    emit_op(&t->e, 0x8D | (insn->flags & INSN_ADDR32 ? 0 : ENC_W), ADDRESS, address);
+    return ADDRESS;
+}
+
+unsigned emit_address(struct translator *t)
+{
+    const struct insn *insn = current_insn(t);
+    unsigned address = emit_offset(t);
+    if ((insn->flags & INSN_EA_GENERAL) && insn->seg >= CPU_FS) {
+        emit_load(&t->e, 3, SCRATCH,
+                  host_at(HOST_STATE,
+                          (s32)(offsetof(struct cpu, seg) + insn->seg * sizeof(struct cpu_segment) +
+                                offsetof(struct cpu_segment, base))));
+        emit_lea(&t->e, ADDRESS, host_indexed(address, SCRATCH, 0, 0));
+        address = ADDRESS;
+    }
+    return address;
+}
+
+static struct host_operand table_entry(size_t offset)
+{
+    struct host_operand o = host_indexed(HOST_NONE, SCRATCH, 3, (s32)offset);
+    o.gs = true;
+    return o;
+}
+
+struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write)
+{
+    struct emitter *e = &t->e;
+    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
+    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(address), SCRATCH,
+            STATE(jit_frame.index_mask)); // pext
+    emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
+    emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, address, 0, (s32)size - 1));
+    emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
+            host_reg_operand(HOST_RCX)); // shrx
+    emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
+    emit_jrcxz(e, 5);
+    emit_jump_slow(t);
+    return host_indexed(address, SCRATCH, 0, 0);
+}
+
+struct host_operand emit_operand(struct translator *t, unsigned size, bool write)
+{
+    return emit_check(t, emit_address(t), size, write);
+}

@@ -1,0 +1,316 @@
+// SPDX-License-Identifier: MIT
+// From decoded instructions to a block of host code: which instructions belong to it, its entry,
+// and the stubs behind it.
+#include "cpu/jit/translator.h"
+
+#include "base/memory.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef bool (*translate_fn)(struct translator *t);
+
+// Left to the interpreter where there is none.
+static translate_fn family(const struct insn *insn)
+{
+    switch (insn->op) {
+    case OP_ADD:
+    case OP_OR:
+    case OP_ADC:
+    case OP_SBB:
+    case OP_AND:
+    case OP_SUB:
+    case OP_XOR:
+    case OP_CMP:
+    case OP_TEST:
+        return tr_alu;
+    case OP_NOT:
+    case OP_NEG:
+    case OP_INC:
+    case OP_DEC:
+        return tr_unary;
+    case OP_MOV:
+    case OP_MOVNTI:
+        return tr_mov;
+    case OP_MOVZX:
+    case OP_MOVSX:
+    case OP_MOVSXD:
+        return tr_movx;
+    case OP_LEA:
+        return tr_lea;
+    case OP_XCHG:
+        return tr_xchg;
+    case OP_CMPXCHG:
+        return tr_cmpxchg;
+    case OP_XADD:
+        return tr_xadd;
+    case OP_BSWAP:
+        return tr_bswap;
+    case OP_MOVBE:
+        return tr_movbe;
+    case OP_CBW:
+    case OP_CWDE:
+    case OP_CDQE:
+    case OP_CWD:
+    case OP_CDQ:
+    case OP_CQO:
+        return tr_widen;
+    case OP_CLC:
+    case OP_STC:
+    case OP_CMC:
+    case OP_LAHF:
+    case OP_SAHF:
+    case OP_NOP:
+    case OP_PREFETCH:
+    case OP_PREFETCHW:
+    case OP_PREFETCHWT1:
+    case OP_PREFETCHNTA:
+    case OP_PREFETCHT0:
+    case OP_PREFETCHT1:
+    case OP_PREFETCHT2:
+    case OP_LFENCE:
+    case OP_SFENCE:
+    case OP_MFENCE:
+        return tr_flag;
+    case OP_ROL:
+    case OP_ROR:
+    case OP_SHL:
+    case OP_SHR:
+    case OP_SAR:
+        return tr_shift;
+    case OP_MUL:
+        return tr_mul;
+    case OP_IMUL:
+        return tr_imul;
+    case OP_BT:
+    case OP_BTS:
+    case OP_BTR:
+    case OP_BTC:
+        return tr_bt;
+    case OP_TZCNT:
+    case OP_LZCNT:
+    case OP_POPCNT:
+        return tr_bit_count;
+    case OP_ANDN:
+    case OP_MULX:
+    case OP_PDEP:
+    case OP_PEXT:
+    case OP_BEXTR:
+    case OP_BZHI:
+    case OP_SARX:
+    case OP_SHLX:
+    case OP_SHRX:
+    case OP_RORX:
+    case OP_BLSI:
+    case OP_BLSMSK:
+    case OP_BLSR:
+        return tr_bmi;
+    case OP_PUSH:
+        return tr_push;
+    case OP_POP:
+        return tr_pop;
+    case OP_LEAVE:
+        return tr_leave;
+    case OP_JMP:
+        return tr_jmp;
+    case OP_CALL:
+        return tr_call;
+    case OP_RET:
+        return tr_ret;
+    default:
+        return insn->op >= OP_CMOVO && insn->op <= OP_CMOVNLE ? tr_cmov
+               : insn->op >= OP_SETO && insn->op <= OP_SETNLE ? tr_setcc
+               : insn->op >= OP_JO && insn->op <= OP_JNLE     ? tr_jcc
+                                                              : NULL;
+    }
+}
+
+void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset)
+{
+    t->sites[t->site_count++] = (struct site){jump, (u8)kind, (u8)t->i, offset};
+}
+
+void emit_jump_slow(struct translator *t)
+{
+    add_site(t, emit_jmp(&t->e, NULL), SITE_INSN, 0);
+}
+
+void emit_interpreted(struct translator *t)
+{
+    emit_mov_imm(&t->e, HOST_R10, (u64)(uintptr_t)current_insn(t));
+    emit_call(&t->e, t->jit->gates.insn);
+}
+
+// What ends a block behind itself: it goes elsewhere, or the loop must look afterwards.
+static bool ends_block(const struct insn *insn)
+{
+    if (insn->op == OP_INVALID || (insn->flags & INSN_END)) {
+        return true;
+    }
+    if (!(insn->flags & INSN_SETS_RIP)) {
+        return false;
+    }
+    // A conditional jump back is a loop: it is better entered at its beginning again.
+    bool conditional = insn->op >= OP_JO && insn->op <= OP_JNLE;
+    return !conditional || insn->imm <= insn->offset;
+}
+
+// Copies the instructions from offset on. Returns how many.
+static unsigned collect(const struct jit *jit, struct code_page *page, unsigned offset,
+                        struct insn insns[BLOCK_INSNS_MAX])
+{
+    unsigned n = 0;
+    while (n < BLOCK_INSNS_MAX && offset < PAGE_SIZE) {
+        const struct insn *insn = code_cache_at(jit->code, page, offset);
+        if (!insn || insn->fn == op_watched) {
+            break;
+        }
+        insns[n++] = *insn;
+        offset += insn->length;
+        if (ends_block(insn)) {
+            break;
+        }
+    }
+    return n;
+}
+
+// Charges the whole block, or leaves in front of it.
+static void emit_entry(struct translator *t)
+{
+    struct emitter *e = &t->e;
+    s32 cost = t->block->insn_count * JIT_STEP;
+    if (!t->live_at_entry) {
+        emit_op(e, 0x81 | ENC_W, 5, host_reg_operand(HOST_COUNTER)); // sub
+        emit_imm(e, (u32)cost, 4);
+        add_site(t, emit_jcc(e, 8, NULL), SITE_ENTRY, 0); // js
+        return;
+    }
+    emit_lea(e, HOST_COUNTER, host_at(HOST_COUNTER, -cost));
+    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
+            STATE(jit_frame.sign_mask)); // pext
+    emit_jrcxz(e, 5);
+    add_site(t, emit_jmp(e, NULL), SITE_ENTRY, 0);
+}
+
+static void emit_insns(struct translator *t)
+{
+    for (t->i = 0; t->i < t->block->insn_count; t->i++) {
+        const struct insn *insn = current_insn(t);
+        translate_fn fn = insn->fn == op_too_long ? NULL : family(insn);
+        if (!fn || !fn(t)) {
+            emit_interpreted(t);
+        }
+        t->after[t->i] = emit_here(&t->e);
+    }
+    t->i = t->block->insn_count - 1u;
+    const struct insn *last = current_insn(t);
+    bool goes_on = last->op != OP_INVALID && !(last->flags & (INSN_END | INSN_SETS_RIP));
+    bool conditional = last->op >= OP_JO && last->op <= OP_JNLE;
+    if (goes_on || conditional) {
+        emit_go_on(t, last->offset + last->length);
+    }
+}
+
+// The stub of a link: asks C for the target, which then makes the jump lead there directly.
+static void emit_link_stub(struct translator *t, const struct site *site)
+{
+    struct jit_block *block = t->block;
+    const struct insn *insn = &block->insns[site->insn];
+    s32 give_back = (insn->remaining - 1) * JIT_STEP;
+    emit_patch(site->jump, t->e.to_run, emit_here(&t->e));
+    struct jit_link *link = &block->links[block->link_count++];
+    link->from = block;
+    link->offset = site->offset;
+    link->site = site->jump;
+    if (give_back) {
+        // What the rest of the block would have cost; the link is behind it.
+        emit_lea(&t->e, HOST_COUNTER, host_at(HOST_COUNTER, give_back));
+        link->site = emit_jmp(&t->e, NULL);
+    }
+    link->stub = emit_here(&t->e);
+    emit_patch(link->site, t->e.to_run, link->stub);
+    emit_mov_imm(&t->e, HOST_R10, (u64)(uintptr_t)link);
+    emit_jmp(&t->e, t->jit->gates.exit_link);
+}
+
+static void emit_stubs(struct translator *t)
+{
+    struct emitter *e = &t->e;
+    for (unsigned n = 0; n < t->site_count && !e->overflow; n++) {
+        const struct site *site = &t->sites[n];
+        t->i = site->insn;
+        switch ((enum site_kind)site->kind) {
+        case SITE_INSN:
+            emit_patch(site->jump, e->to_run, emit_here(e));
+            emit_interpreted(t);
+            emit_jmp(e, t->after[t->i]);
+            break;
+        case SITE_LINK:
+            emit_link_stub(t, site);
+            break;
+        case SITE_ENTRY:
+            emit_patch(site->jump, e->to_run, emit_here(e));
+            emit_lea(e, HOST_COUNTER, host_at(HOST_COUNTER, t->block->insn_count * JIT_STEP));
+            emit_mov_imm(e, HOST_R10, t->block->offset);
+            emit_jmp(e, t->jit->gates.exit_offset);
+            break;
+        }
+    }
+}
+
+static struct jit_block *new_block(struct code_page *page, unsigned offset,
+                                   const struct insn *insns, unsigned n)
+{
+    struct jit_block *block = xcalloc(1, sizeof(*block) + n * sizeof(struct insn));
+    block->page = page;
+    block->offset = (u16)offset;
+    block->insn_count = (u16)n;
+    block->links = xcalloc(n + 1, sizeof(struct jit_link));
+    memcpy(block->insns, insns, n * sizeof(struct insn));
+    for (unsigned i = 0; i < n; i++) {
+        block->insns[i].remaining = (u8)(n - i);
+    }
+    const struct insn *last = &insns[n - 1];
+    block->bytes = (u16)(last->offset + last->length - offset);
+    return block;
+}
+
+static bool emit_block(struct jit *jit, struct translator *t)
+{
+    struct jit_block *block = t->block;
+    t->jit = jit;
+    t->e = (struct emitter){.write = jit->write + jit->used,
+                            .end = jit->write + JIT_CODE_BYTES,
+                            .to_run = jit_to_run(jit)};
+    live_flags(t);
+    block->external_write = t->e.write;
+    block->external = emit_here(&t->e);
+    emit_lea(&t->e, HOST_R11, host_at(HOST_R11, -(s32)block->offset));
+    emit_store(&t->e, 3, HOST_R11, STATE(gpr[SLOT_CODE]));
+    block->entry = emit_here(&t->e);
+    emit_entry(t);
+    emit_insns(t);
+    emit_stubs(t);
+    block->end = emit_here(&t->e);
+    return !t->e.overflow;
+}
+
+struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned offset)
+{
+    struct insn insns[BLOCK_INSNS_MAX];
+    unsigned n = collect(jit, page, offset, insns);
+    if (n == 0) {
+        return NULL;
+    }
+    struct translator t = {.block = new_block(page, offset, insns, n)};
+    if (!emit_block(jit, &t)) {
+        free(t.block->links);
+        free(t.block);
+        block_flush(jit);
+        return NULL;
+    }
+    jit->used = ((u64)(t.e.write - jit->write) + 15) & ~UINT64_C(15);
+    jit->blocks_bytes += sizeof(*t.block) + n * (sizeof(struct insn) + sizeof(struct jit_link));
+    block_insert(jit, t.block);
+    return t.block;
+}

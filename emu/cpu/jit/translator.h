@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: MIT
+// What the parts of the translator share while a block is made. Private to emu/cpu/jit.
+#ifndef VIV_CPU_JIT_TRANSLATOR_H
+#define VIV_CPU_JIT_TRANSLATOR_H
+
+#include "cpu/jit/jit_internal.h"
+#include "cpu/jit/regmap.h"
+#include "isa/op_columns.h"
+
+#define SITES_MAX (BLOCK_INSNS_MAX * 4)
+
+// A jump out of the straight code, to be given its stub at the end of the block.
+enum site_kind {
+    SITE_INSN,  // the interpreter executes the instruction, then it goes on behind it
+    SITE_LINK,  // a taken jump to a page offset
+    SITE_ENTRY, // the budget does not cover the block
+};
+
+struct site {
+    u8 *jump; // the displacement
+    u8 kind, insn;
+    u16 offset; // SITE_LINK
+};
+
+struct translator {
+    struct jit *jit;
+    struct emitter e;
+    struct jit_block *block;
+    unsigned i;                      // the instruction being translated
+    u16 live_after[BLOCK_INSNS_MAX]; // F_*: flags that somebody may see after it
+    bool live_at_entry;
+    const u8 *after[BLOCK_INSNS_MAX]; // run address behind it
+    struct site sites[SITES_MAX];
+    unsigned site_count;
+};
+
+static inline const struct insn *current_insn(const struct translator *t)
+{
+    return &t->block->insns[t->i];
+}
+
+// Whether the instruction changes or reads flags, and whether they must be exact before it because
+// it may leave the block (live_flags.c).
+void live_flags(struct translator *t);
+static inline bool flags_live_after(const struct translator *t, unsigned flags)
+{
+    return t->live_after[t->i] & flags;
+}
+
+void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset);
+// Jumps to where the interpreter executes the current instruction: nothing may be committed yet.
+void emit_jump_slow(struct translator *t);
+// Has the interpreter execute the current instruction.
+void emit_interpreted(struct translator *t);
+
+// Memory (tr_memory.c). Leaves the operand's linear address in a register, r11 or another that is
+// not to be changed.
+unsigned emit_address(struct translator *t);
+// The TLB's check of an access there; r10, RCX are used. The result is the operand's host address.
+struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write);
+// Both, for the current instruction's memory operand.
+struct host_operand emit_operand(struct translator *t, unsigned size, bool write);
+// LEA's value, without segment, into r11 (or where it is already).
+unsigned emit_offset(struct translator *t);
+
+// General registers (tr_registers.c). The register that holds it: its own, or scratch, loaded.
+unsigned use_reg(struct translator *t, unsigned guest, unsigned scratch);
+// An 8-bit register's value is in the low byte of the result.
+unsigned use_reg8(struct translator *t, u8 n, unsigned scratch);
+// For a width: 0 takes byte numbers.
+unsigned use_width(struct translator *t, u8 n, unsigned width, unsigned scratch);
+// The register's own host register or its slot in memory. Not for 8-bit ones.
+struct host_operand reg_operand(unsigned guest);
+// Writes scratch to the register by the architecture's rules. A 32-bit value must be zero-extended.
+void put_width(struct translator *t, u8 n, unsigned width, unsigned from);
+// Whether the register has a host register in which an operation of that width can be done.
+bool in_place(u8 n, unsigned width);
+unsigned host_of_width(u8 n, unsigned width);
+
+// One per family: false if it is left to the interpreter, with nothing emitted.
+bool tr_alu(struct translator *t);
+bool tr_unary(struct translator *t);
+bool tr_mov(struct translator *t);
+bool tr_movx(struct translator *t);
+bool tr_lea(struct translator *t);
+bool tr_xchg(struct translator *t);
+bool tr_cmpxchg(struct translator *t);
+bool tr_xadd(struct translator *t);
+bool tr_bswap(struct translator *t);
+bool tr_movbe(struct translator *t);
+bool tr_cmov(struct translator *t);
+bool tr_setcc(struct translator *t);
+bool tr_widen(struct translator *t);
+bool tr_flag(struct translator *t);
+bool tr_shift(struct translator *t);
+bool tr_mul(struct translator *t);
+bool tr_imul(struct translator *t);
+bool tr_bt(struct translator *t);
+bool tr_bit_count(struct translator *t);
+bool tr_bmi(struct translator *t);
+bool tr_push(struct translator *t);
+bool tr_pop(struct translator *t);
+bool tr_leave(struct translator *t);
+// These end the block, or stand in it with a way out (tr_branch.c).
+bool tr_jcc(struct translator *t);
+bool tr_jmp(struct translator *t);
+bool tr_call(struct translator *t);
+bool tr_ret(struct translator *t);
+// Goes on at a page offset behind the block's last instruction.
+void emit_go_on(struct translator *t, unsigned offset);
+
+#endif
