@@ -11,6 +11,10 @@
 #define BLOCK_INSNS_MAX 48
 #define JIT_CODE_BYTES (UINT64_C(64) << 20)
 #define JIT_HOT 16 // executions before a run is translated
+// A block that sets all flags before anyone may see them is left at its entry, where the steps do
+// not last, with flags that are garbage. So translated code gets this many steps less than there
+// are: the interpreter has enough of them to come to where the flags are set.
+#define JIT_RESERVE_STEPS BLOCK_INSNS_MAX
 
 struct jit_block;
 

@@ -103,12 +103,22 @@ bool jit_describe(const struct jit *jit, const struct code_page *page, unsigned 
     return best != NULL;
 }
 
+static s64 steps_of(u64 counter)
+{
+    return ((s64)counter >> 6) + JIT_RESERVE_STEPS;
+}
+
+static u64 counter_of(s64 steps)
+{
+    return (u64)(steps - JIT_RESERVE_STEPS) << 6 | JIT_COUNTER_LOW;
+}
+
 // Executes one instruction of a block by its handler. False: the block goes on behind it.
 bool jit_step(struct cpu *cpu, const struct insn *insn)
 {
     struct jit_frame *frame = &cpu->jit_frame;
     u64 kills = cpu->jit->kills;
-    cpu->steps_left = (s64)frame->counter >> 6;
+    cpu->steps_left = steps_of(frame->counter);
     cpu->current = insn;
     cpu->run_end = insn + 1;
     cpu->chain = 0;
@@ -119,12 +129,12 @@ bool jit_step(struct cpu *cpu, const struct insn *insn)
         return true;
     }
     bool leave = (insn->flags & (INSN_END | INSN_SETS_RIP)) || !cpu->page || cpu->boundary ||
-                 cpu->steps_left < 0 || kills != cpu->jit->kills;
+                 cpu->steps_left < JIT_RESERVE_STEPS || kills != cpu->jit->kills;
     if (UNLIKELY(leave)) {
         frame->exit = JIT_EXIT_RETIRED;
         return true;
     }
-    frame->counter = (u64)cpu->steps_left << 6 | JIT_COUNTER_LOW;
+    frame->counter = counter_of(cpu->steps_left);
     return false;
 }
 
@@ -132,7 +142,7 @@ static void enter(struct cpu *cpu, const u8 *code)
 {
     void (*gate)(struct cpu *, const u8 *);
     memcpy(&gate, &cpu->jit->gates.enter, sizeof(gate));
-    cpu->jit_frame.counter = (u64)cpu->steps_left << 6 | JIT_COUNTER_LOW;
+    cpu->jit_frame.counter = counter_of(cpu->steps_left);
     gate(cpu, code);
 }
 
@@ -195,7 +205,7 @@ static struct jit_block *after_exit(struct cpu *cpu)
 enum jit_result jit_run(struct cpu *cpu, const struct insn *insn)
 {
     struct jit_block *block = wanted_block(cpu->jit, cpu->page, insn->offset);
-    if (!block || block->insn_count > cpu->steps_left) {
+    if (!block || block->insn_count + JIT_RESERVE_STEPS > cpu->steps_left) {
         return JIT_NOTHING;
     }
     remember_jump(cpu, block);
@@ -206,7 +216,7 @@ enum jit_result jit_run(struct cpu *cpu, const struct insn *insn)
             cpu->page = NULL;
             return exit == JIT_EXIT_RETIRED ? JIT_RETIRED : JIT_STOPPED;
         }
-        cpu->steps_left = (s64)cpu->jit_frame.counter >> 6;
+        cpu->steps_left = steps_of(cpu->jit_frame.counter);
         cpu->current = NULL;
         block = after_exit(cpu);
     }
