@@ -37,6 +37,8 @@ struct cpu_signal_ops {
     void (*raise_sipi)(void *cpu, u8 vector);
     void (*kick)(void *cpu); // leave cpu_run() after the current instruction
     void (*yield)(void *cpu); // the same, and where there are several CPUs its turn is over
+    // IGNNE#: with CR0.NE clear, pending x87 exceptions are ignored while it is asserted
+    void (*set_ignne)(void *cpu, bool asserted);
     // Where this CPU's accesses meet its local APIC, RAM or not: a page's guest physical address,
     // CPU_NO_APIC_PAGE while the APIC is disabled. Also called at reset and after a snapshot load.
     void (*set_apic_page)(void *cpu, u64 gpa);

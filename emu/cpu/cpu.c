@@ -136,7 +136,7 @@ void cpu_init_state(struct cpu *cpu, bool power_on)
     cpu->halted = cpu->waiting_for_sipi;
     if (power_on) {
         cpu->xcr0 = 1;
-        cpu->intr = false;
+        cpu->intr = cpu->ferr = cpu->ignne = false;
         cpu->sipi_vector = 0;
         reset_fpu(cpu);
         reset_msrs(cpu);
@@ -271,6 +271,7 @@ static const struct field fields[] = {
     F(fpu.fcw), F(fpu.fsw), F(fpu.fop), F(fpu.ftw), F(fpu.fip), F(fpu.fdp), F(fpu.fcs), F(fpu.fds),
     F(fpu.mxcsr),
     B(halted), B(intr), B(nmi_blocked), B(shutdown), B(waiting_for_sipi),
+    B(ferr), B(ignne),
     M(pending, 15), F(sipi_vector), M(shadow, SHADOW_MOV_SS), F(pending_dr6), B(tf_armed),
     F(random_state),
     FIELD_END
@@ -333,6 +334,17 @@ void cpu_get_counters(const struct cpu *cpu, struct cpu_counters *out)
     *out = cpu->counters;
 }
 
+void cpu_set_ferr(struct cpu *cpu, bool asserted)
+{
+    if (cpu->ferr != asserted) {
+        cpu->ferr = asserted;
+        if (cpu->config.ferr) {
+            before_device(cpu);
+            irq_set(cpu->config.ferr, asserted);
+        }
+    }
+}
+
 static void signal_intr(void *ctx, bool level)
 {
     struct cpu *cpu = ctx;
@@ -382,6 +394,11 @@ static void signal_yield(void *ctx)
     signal_kick(ctx);
 }
 
+static void signal_ignne(void *ctx, bool asserted)
+{
+    ((struct cpu *)ctx)->ignne = asserted;
+}
+
 static void signal_apic_page(void *ctx, u64 gpa)
 {
     mmu_set_apic_page(((struct cpu *)ctx)->mmu, gpa);
@@ -394,6 +411,7 @@ static const struct cpu_signal_ops signal_ops = {
     .raise_sipi = signal_sipi,
     .kick = signal_kick,
     .yield = signal_yield,
+    .set_ignne = signal_ignne,
     .set_apic_page = signal_apic_page,
 };
 

@@ -7,6 +7,7 @@
 #include "base/hash.h"
 #include "bus/cpu_apic.h"
 #include "bus/io_space.h"
+#include "bus/irq_line.h"
 #include "bus/vclock.h"
 #include "mmu/mmu.h"
 #include "trace/probe.h"
@@ -35,6 +36,7 @@ struct cpu_config {
     struct vclock *clock; // the CPU advances clock->step as it runs
     struct probes *probes;
     const struct cpu_apic *apic; // filled in by the LAPIC before the first run
+    const struct irq_line *ferr; // FERR#, filled in before the first run; NULL: not connected
     unsigned *current_cpu;       // written before a device is touched
     enum cpu_engine engine;
     u64 tsc_hz, crystal_hz;      // CPUID 0x15: TSC and LAPIC timer clock

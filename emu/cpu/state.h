@@ -163,6 +163,7 @@ struct cpu {
 
     // Hidden, hashed.
     bool halted, intr, nmi_blocked, shutdown, waiting_for_sipi;
+    bool ferr, ignne; // FERR# is asserted, IGNNE# is seen asserted
     u8 pending; // enum cpu_pending
     u8 sipi_vector;
     u8 shadow; // enum cpu_shadow
@@ -258,6 +259,9 @@ void cpu_probe_transition(struct cpu *cpu,
                           const struct transition *transition); // call when the probe is on
 void cpu_probe(struct cpu *cpu, enum probe_kind kind, u64 rip, u64 address, u64 value,
                u32 error_code, u8 size, u8 cause);
+
+// Drives FERR#. To assert it the clock must be exact (between instructions).
+void cpu_set_ferr(struct cpu *cpu, bool asserted);
 
 // Delivery (exception.c, interrupt.c). Counts its one step. Handles #DF and triple fault by itself.
 // rip is that of the faulting instruction (faults) or of the next one (traps).

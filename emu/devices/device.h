@@ -39,6 +39,7 @@ struct device_bus {
     // Address line 20 of the CPUs: it passes while any gate's pin is high, or if nothing ever
     // drives one.
     struct irq_line a20;
+    struct irq_line ferr;           // CPU 0's FERR#; set by who reports it
     struct irq_line isa_gate;       // set by the HPET: it decides what IRQs 0 and 8 (pin) drive
     struct irq_line ioapic_pin[24]; // set by the IOAPIC: pins that are no ISA interrupts
     // Set by interrupt controllers for each other while the board is built.

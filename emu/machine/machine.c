@@ -59,6 +59,7 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
             .clock = &m->clock,
             .probes = &m->probes,
             .apic = &m->apics[i],
+            .ferr = i ? NULL : &m->bus.ferr, // as on a PC, the first CPU's alone
             .current_cpu = &m->bus.current_cpu,
             .tsc_hz = tree_cpu_hz(config->tree, "tsc-frequency", TSC_HZ),
             .crystal_hz = tree_cpu_hz(config->tree, "crystal-frequency", CRYSTAL_HZ),

@@ -46,9 +46,21 @@ static void cpu_apic_page(void *cpu, u64 gpa)
     ((struct fake_cpu *)cpu)->apic_page = gpa;
 }
 
-static const struct cpu_signal_ops signal_ops = {cpu_set_intr, cpu_nmi,  cpu_init,
-                                                 cpu_sipi,     cpu_kick, cpu_yield,
-                                                 cpu_apic_page};
+static void cpu_ignne(void *cpu, bool asserted)
+{
+    ((struct fake_cpu *)cpu)->ignne = asserted;
+}
+
+static const struct cpu_signal_ops signal_ops = {
+    .set_intr = cpu_set_intr,
+    .raise_nmi = cpu_nmi,
+    .raise_init = cpu_init,
+    .raise_sipi = cpu_sipi,
+    .kick = cpu_kick,
+    .yield = cpu_yield,
+    .set_ignne = cpu_ignne,
+    .set_apic_page = cpu_apic_page,
+};
 
 static void serial_write(void *ctx, const u8 *bytes, size_t size)
 {

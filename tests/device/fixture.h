@@ -21,7 +21,7 @@
 
 // What the LAPIC told one CPU.
 struct fake_cpu {
-    bool intr;
+    bool intr, ignne;
     unsigned nmis, inits, sipis, kicks, yields;
     u8 sipi_vector;
     u64 apic_page;

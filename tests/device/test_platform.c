@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // The HPET (IA-PC HPET Specification 1.0a), ACPI's fixed hardware (ACPI 6.5, 4.8), configuration
-// space in memory, and the single ports 80, 92 and CF9.
+// space in memory, and the single ports 80, 92, CF9 and F0.
 #include "device/fixture.h"
 
 #define HPET UINT64_C(0xFED00000)
@@ -257,6 +257,34 @@ static void reset_control(void **state)
     assert_int_equal(f->stops, 1);
 }
 
+// FERR# is interrupt 13 until port F0 is written, and then IGNNE# until FERR# is gone.
+static void x87_errors(void **state)
+{
+    struct fixture *f = *state;
+    pic_initialise(f);
+    out(f, 0xF0, 0, 1); // nothing to ignore
+    assert_false(f->cpu[0].ignne);
+    for (unsigned i = 0; i < 2; i++) {
+        irq_set(&f->bus.ferr, true);
+        out(f, 0xA0, 0x0A, 1);
+        assert_int_equal(in(f, 0xA0, 1) & 0x20, 0x20);
+        assert_int_equal(f->bus.pic_acknowledge(f->bus.pic), 0x2D);
+        out(f, 0xA0, 0x20, 1);
+        out(f, 0x20, 0x20, 1);
+        assert_false(f->cpu[0].ignne);
+        out(f, 0xF0, 0, 1);
+        assert_true(f->cpu[0].ignne);
+        irq_set(&f->bus.ferr, false);
+        assert_false(f->cpu[0].ignne);
+    }
+    irq_set(&f->bus.ferr, true); // gone before the handler writes: still latched
+    irq_set(&f->bus.ferr, false);
+    assert_int_equal(in(f, 0xA0, 1) & 0x20, 0x20);
+    out(f, 0xF0, 0, 1);
+    assert_int_equal(in(f, 0xA0, 1) & 0x20, 0);
+    assert_false(f->cpu[0].ignne);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
@@ -265,7 +293,7 @@ int main(void)
         TEST(hpet_identity), TEST(hpet_counter), TEST(hpet_one_shot), TEST(hpet_level),
         TEST(hpet_periodic), TEST(hpet_32_bits), TEST(hpet_replaces_the_pit), TEST(pm_timer),
         TEST(pm_timer_interrupts), TEST(pm_control), TEST(configuration_in_memory), TEST(port_92),
-        TEST(post_code), TEST(reset_control),
+        TEST(post_code), TEST(reset_control), TEST(x87_errors),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

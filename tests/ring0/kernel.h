@@ -4,6 +4,7 @@
 #define KERNEL_H
 
 #include "console.h"
+#include "cpuid.h"
 #include "msr.h"
 #include "ring0.h"
 
@@ -39,14 +40,6 @@ struct now {
 extern struct now now; // what is being tested
 // Takes a trap instead of trap(): true: the snippet, or whoever it was, goes on.
 extern bool (*on_trap)(struct trap *t);
-
-// QEMU's translator: some things it does not survive (paging without protection, PCIDs).
-static inline bool on_tcg(void)
-{
-    u32 eax = 0x40000000, ebx, ecx = 0, edx;
-    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    return ebx == 0x54474354; // "TCGT"
-}
 
 #define READ_REG(reg)                                                                              \
     ({                                                                                             \

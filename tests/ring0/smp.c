@@ -4,6 +4,7 @@
 #include "smp.h"
 
 #include "console.h"
+#include "cpuid.h"
 #include "msr.h"
 
 #define APIC 0xFEE00000u
@@ -74,13 +75,6 @@ static void print_line(const char *name, u64 value)
 {
     print_item(name, value);
     print("\n");
-}
-
-static bool on_tcg(void)
-{
-    u32 eax = 0x40000000, ebx, ecx = 0, edx;
-    __asm__ volatile("cpuid" : "+a"(eax), "=b"(ebx), "+c"(ecx), "=d"(edx));
-    return ebx == 0x54474354; // "TCGT"
 }
 
 // Long enough for another CPU to do something: a few turns of viv, more of QEMU, which runs one CPU

@@ -333,11 +333,24 @@ static void count_delivery(struct cpu *cpu)
     }
 }
 
+// Before the x87 instruction at RIP, which has not begun; the interrupt that ends this returns to it.
+static void wait_for_ferr(struct cpu *cpu)
+{
+    cpu->halted = true;
+    cpu->tf_armed = false;
+    cpu->boundary = true;
+    cpu_set_ferr(cpu, true);
+}
+
 // What cpu->fault says, unless the instruction merely did not finish.
 static void deliver(struct cpu *cpu)
 {
     struct fault fault = cpu->fault;
     if (fault.vector == FAULT_VECTOR_NONE) {
+        return;
+    }
+    if (fault.vector == FAULT_VECTOR_FERR) {
+        wait_for_ferr(cpu);
         return;
     }
     cpu_deliver_fault(cpu, &fault);

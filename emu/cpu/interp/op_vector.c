@@ -21,7 +21,7 @@ bool mmx_available(struct cpu *cpu)
     if (!vector_available(cpu, false)) {
         return false;
     }
-    return (cpu->fpu.fsw & 0x80) ? raise_fault(cpu, EXC_MF) : true;
+    return x87_settled(cpu);
 }
 
 void mmx_entered(struct cpu *cpu)

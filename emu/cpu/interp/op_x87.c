@@ -468,13 +468,13 @@ insn_fn bind_x87(const struct insn *insn)
     return arithmetic_group && x87_opcode(insn) != 2 ? op_register_arithmetic : op_register;
 }
 
-// WAIT: #NM if MP and TS are both set; a pending exception is #MF.
+// WAIT: #NM if MP and TS are both set; then it reports a pending exception.
 static bool op_fwait(struct cpu *cpu, const struct insn *insn)
 {
     if ((cpu->cr0 & (CR0_MP | CR0_TS)) == (CR0_MP | CR0_TS)) {
         return raise_fault(cpu, EXC_NM);
     }
-    return !(cpu->fpu.fsw & X87_ES) || raise_fault(cpu, EXC_MF);
+    return x87_settled(cpu);
 }
 
 BIND_ONE(fwait, op_fwait)

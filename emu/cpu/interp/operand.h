@@ -263,6 +263,18 @@ static inline bool insn_unfinished(struct cpu *cpu)
     return false;
 }
 
+// The same for one that a pending x87 exception holds up with CR0.NE clear: the CPU waits before it
+// for an interrupt, which FERR# asks for.
+#define FAULT_VECTOR_FERR 0xFE
+
+// What a waiting x87 or MMX instruction does first: whether no unmasked exception is pending. False:
+// #MF, or the above (x87_stack.c).
+bool x87_report(struct cpu *cpu);
+static inline bool x87_settled(struct cpu *cpu)
+{
+    return LIKELY(!(cpu->fpu.fsw & 0x80) && !cpu->ferr) || x87_report(cpu);
+}
+
 // The same for a REP instruction between two iterations: an interrupt taken there saves RF set (SDM
 // 3B 17.3.1.1), so that a breakpoint on the instruction does not fire again. The loop clears RF
 // when it goes on.

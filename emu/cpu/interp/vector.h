@@ -18,7 +18,7 @@
 
 // #UD, #NM by CR0.EM, CR0.TS and (sse) CR4.OSFXSR (SDM 2 table 2-21 and 2-22). False: raised.
 bool vector_available(struct cpu *cpu, bool sse);
-// The same for MMX instructions, with a pending x87 exception as #MF.
+// The same for MMX instructions, which also wait for a pending x87 exception.
 bool mmx_available(struct cpu *cpu);
 // VEX-encoded instructions: #UD outside protected mode and without AVX in CR4 and XCR0, #NM by
 // CR0.TS (SDM 2 table 2-15 ff.).

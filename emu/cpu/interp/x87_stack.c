@@ -59,13 +59,31 @@ bool x87_overflow(struct cpu_fpu *fpu)
     return x87_take_status(fpu, X87_IE | X87_SF | X87_C1, X87_C1);
 }
 
-// #NM, and for waiting instructions a pending exception as #MF.
+// CR0.NE clear is the PC's way of reporting (SDM 1 8.7.2, D.2.1): FERR# raises an interrupt, and the
+// instruction waits for it, unless IGNNE# lets it pass. FERR# is asserted when a waiting instruction
+// meets the exception, and withdrawn when one meets it no more: others do not look at either.
+bool x87_report(struct cpu *cpu)
+{
+    bool pending = cpu->fpu.fsw & X87_ES;
+    if (pending && (cpu->cr0 & CR0_NE)) {
+        return raise_fault(cpu, EXC_MF);
+    }
+    if (!pending) {
+        cpu_set_ferr(cpu, false);
+    } else if (!cpu->ignne) {
+        cpu->fault.vector = FAULT_VECTOR_FERR;
+        return false;
+    }
+    return true;
+}
+
+// #NM, and for waiting instructions a pending exception is reported.
 bool x87_ready(struct cpu *cpu, bool waiting)
 {
     if (cpu->cr0 & (CR0_EM | CR0_TS)) {
         return raise_fault(cpu, EXC_NM);
     }
-    return !waiting || !(cpu->fpu.fsw & X87_ES) || raise_fault(cpu, EXC_MF);
+    return !waiting || x87_settled(cpu);
 }
 
 // Where the last non-control instruction was, and what it addressed (SDM 1 8.1.8).

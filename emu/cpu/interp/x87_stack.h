@@ -61,7 +61,7 @@ bool x87_take_status(struct cpu_fpu *fpu, u16 status, u16 codes);
 bool x87_underflow(struct cpu_fpu *fpu);
 bool x87_overflow(struct cpu_fpu *fpu);
 
-// #NM, and for waiting instructions a pending exception as #MF. False: raised.
+// #NM, and for waiting instructions a pending exception (x87_settled). False: raised.
 bool x87_ready(struct cpu *cpu, bool waiting);
 // Where the last non-control instruction was, and what it addressed (SDM 1 8.1.8).
 void x87_note_pointers(struct cpu *cpu, const struct insn *insn, u64 address);
