@@ -28,9 +28,9 @@ class Table:
         values = [value for value in self.per_unit(machine, row, clock) if value is not None]
         return statistics.median(values) * BY_NAME[row].units if values else math.nan
 
-    def ratios(self, a, b, row):
+    def ratios(self, a, b, row, clock=None):
         """One of each round: what disturbs a round disturbs both. By the wall's clock where one has no other."""
-        clock = "wall" if "native" in (a, b) and BY_NAME[row].group == "kernel" else self.clock
+        clock = "wall" if "native" in (a, b) and BY_NAME[row].group == "kernel" else clock or self.clock
         pairs = zip(self.per_unit(a, row, clock), self.per_unit(b, row, clock))
         return [x / y for x, y in pairs if x is not None and y]
 
@@ -107,7 +107,11 @@ class Table:
         return "\n".join(lines)
 
     def row_verdict(self, row):
-        seen = self.ratio(self.judged, "qemu", row.name)
-        if math.isnan(seen):
+        """Beside it the least and the greatest ratio, and the median by the other clock."""
+        seen = self.ratios(self.judged, "qemu", row.name)
+        if not seen:
             return ""
-        return f"  {'met' if seen <= row.goal else 'MISSED'} ({row.goal:.2f})"
+        other = "wall" if self.clock == "cpu" else "cpu"
+        beside = statistics.median(self.ratios(self.judged, "qemu", row.name, other))
+        verdict = "met   " if statistics.median(seen) <= row.goal else "MISSED"
+        return f"  {verdict} {row.goal:.2f} [{min(seen):.2f}..{max(seen):.2f}] {other} {beside:.3f}"
