@@ -182,6 +182,14 @@ bool mmu_would_fetch(const struct mmu *mmu, u64 linear, u64 *gpa);
 void mmu_observe(struct mmu_shared *shared, const struct mmu_observed *ranges, unsigned count,
                  mmu_access_fn fn, void *ctx);
 
+// What was remembered for linear, NULL: nothing.
+static inline const u8 *mmu_find_jump(const struct mmu *mmu, u64 linear)
+{
+    const struct tlb_jumps *jumps = &mmu->tables->jumps;
+    u64 i = (linear >> 1) & (TLB_JUMP_ENTRIES - 1);
+    return linear + jumps->neg[i] == 0 ? (const u8 *)(uintptr_t)jumps->code[i] : NULL;
+}
+
 // The translated code of linear is at code, while the fetch column says what it says of it now. Only
 // where that holds an entry.
 void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code);

@@ -463,10 +463,6 @@ static void run_pages(struct cpu *cpu)
             if (result == JIT_AT) {
                 return;
             }
-            if (result == JIT_RETIRED) {
-                leave_run(cpu);
-                return;
-            }
             if (result == JIT_STOPPED) {
                 stop_run(cpu);
                 return;
@@ -499,6 +495,35 @@ static void run_pages(struct cpu *cpu)
         }
         single = !cpu->page;
     }
+}
+
+// Whether look() would find nothing to do, and the next instruction begins at once. What comes from
+// devices while instructions run sets boundary again.
+static bool nothing_to_look_at(const struct cpu *cpu)
+{
+    bool called = cpu->kicked || cpu->stop || cpu->shutdown || cpu->halted || cpu->watch.count;
+    bool traced = cpu->tf_armed || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) || (cpu->dr[7] & 0xFF);
+    return !called && !traced && !cpu->pending && !(cpu->intr && (cpu->rflags & RFLAGS_IF));
+}
+
+bool loop_go_on(struct cpu *cpu)
+{
+    leave_run(cpu);
+    cpu->page = NULL;
+    if (cpu->steps_left <= 0) {
+        return false;
+    }
+    if (cpu->boundary) {
+        if (!nothing_to_look_at(cpu)) {
+            return false;
+        }
+        cpu->boundary = false;
+        cpu->shadow = SHADOW_NONE; // an instruction begins
+    }
+    if (UNLIKELY(cpu->accounted_cpl != cpu->cpl)) {
+        account(cpu);
+    }
+    return cpu->long_mode;
 }
 
 static enum cpu_exit run(struct cpu *cpu)

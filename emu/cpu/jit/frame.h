@@ -6,6 +6,8 @@
 
 #include "base/types.h"
 
+struct tlb_tables;
+
 // r15 in translated code: steps left << 6 | this; the low bits serve as a shift count (ENGINE.md).
 #define JIT_COUNTER_LOW 12
 #define JIT_STEP 64
@@ -18,7 +20,7 @@ enum jit_exit {
     JIT_EXIT_OFFSET,  // in front of the instruction at page offset "info"
     JIT_EXIT_LINEAR,  // in front of the one at linear address "info"
     JIT_EXIT_LINK,    // a jump within the page that is not linked yet: "info" is its jit_link
-    JIT_EXIT_RETIRED, // after cpu->current
+    JIT_EXIT_RETIRED, // in front of the one at cpu->rip: everything is up to date
     JIT_EXIT_STOPPED, // cpu->current did not retire
 };
 
@@ -31,7 +33,8 @@ struct jit_frame {
     u64 jump_mask;
     u64 sign_mask;
     u64 info;
-    u8 exit;        // enum jit_exit
+    struct tlb_tables *tables; // GS base
+    u8 exit;                   // enum jit_exit
     u8 vector_sse;  // the host's registers hold the guest's, and SSE instructions may run
     u8 vector_avx;  // and AVX ones too
     u32 mxcsr;      // the host's while they do

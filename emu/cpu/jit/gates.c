@@ -62,7 +62,7 @@ static const u8 *emit_enter(struct emitter *e)
     emit_store(e, 3, HOST_RSP, host_at(HOST_RDI, (s32)offsetof(struct cpu, jit_frame.host_stack)));
     emit_mov(e, 3, HOST_RSP, HOST_RDI);
     emit_store(e, 3, HOST_RSI, STATE(jit_frame.target));
-    emit_load(e, 3, HOST_RAX, STATE(tables));
+    emit_load(e, 3, HOST_RAX, STATE(jit_frame.tables));
     emit_op(e, 0xAE | ENC_0F | ENC_F3 | ENC_W, 3, host_reg_operand(HOST_RAX)); // wrgsbase rax
     emit_take_state(e);
     emit_jmp_to(e, STATE(jit_frame.target));
@@ -94,8 +94,8 @@ static const u8 *emit_exit(struct emitter *e, enum jit_exit why, unsigned info, 
     return entry;
 }
 
-// CALLed with a struct insn in r10: has the interpreter execute it, and goes on behind the call or
-// leaves.
+// CALLed with a struct insn in r10: has the interpreter execute it, and goes on where jit_step()
+// says, behind the call or at another block's external entry, or leaves.
 static const u8 *emit_insn_gate(struct emitter *e, const u8 *leave)
 {
     const u8 *entry = emit_here(e);
@@ -109,10 +109,12 @@ static const u8 *emit_insn_gate(struct emitter *e, const u8 *leave)
     emit_mov_imm(e, HOST_RAX, (u64)(uintptr_t)jit_step);
     emit_op(e, 0xFF, 2, host_reg_operand(HOST_RAX)); // call rax
     emit_mov(e, 3, HOST_RSP, HOST_RBX);
-    emit_op(e, 0x84, HOST_RAX, host_reg_operand(HOST_RAX)); // test al, al
-    emit_jcc(e, 5, leave);
+    emit_op(e, 0x85 | ENC_W, HOST_RAX, host_reg_operand(HOST_RAX)); // test rax, rax
+    emit_jcc(e, 4, leave);
+    emit_store(e, 3, HOST_RAX, STATE(jit_frame.target));
     emit_take_state(e);
-    emit_jmp_to(e, STATE(jit_frame.return_to));
+    emit_load(e, 3, HOST_R11, STATE(jit_frame.info));
+    emit_jmp_to(e, STATE(jit_frame.target));
     return entry;
 }
 

@@ -25,7 +25,6 @@ void jit_init_frame(struct cpu *cpu);
 enum jit_result {
     JIT_NOTHING, // there is no translation, or the budget ends within it: interpret
     JIT_AT,      // in front of an instruction: cpu->rip and steps_left are exact
-    JIT_RETIRED, // cpu->current has retired: leave the run
     JIT_STOPPED, // cpu->current did not: cpu->fault says why
 };
 

@@ -86,7 +86,7 @@ void block_flush(struct jit *jit);
 // Makes a block of the instructions at offset. NULL: there is nothing to translate.
 struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned offset);
 
-// What gates call.
-bool jit_step(struct cpu *cpu, const struct insn *insn);
+// What the instruction gate calls: where to go on, NULL: leave.
+const u8 *jit_step(struct cpu *cpu, const struct insn *insn);
 
 #endif

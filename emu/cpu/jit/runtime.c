@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // The translator at run time: entering blocks, what happens at their ends, and the interpreter's
 // help in their middle.
+#include "cpu/interp/operand.h"
 #include "cpu/jit/jit_internal.h"
 
 #include "base/check.h"
@@ -113,36 +114,12 @@ static u64 counter_of(s64 steps)
     return (u64)(steps - JIT_RESERVE_STEPS) << 6 | JIT_COUNTER_LOW;
 }
 
-// Executes one instruction of a block by its handler. False: the block goes on behind it.
-bool jit_step(struct cpu *cpu, const struct insn *insn)
-{
-    struct jit_frame *frame = &cpu->jit_frame;
-    u64 kills = cpu->jit->kills;
-    cpu->steps_left = steps_of(frame->counter);
-    cpu->current = insn;
-    cpu->run_end = insn + 1;
-    cpu->chain = 0;
-    cpu->page = cpu->jit->any_page;
-    cpu->mmu->translations_dropped = false;
-    if (UNLIKELY(!insn->fn(cpu, insn))) {
-        frame->exit = JIT_EXIT_STOPPED;
-        return true;
-    }
-    bool leave = (insn->flags & (INSN_END | INSN_SETS_RIP)) || !cpu->page || cpu->boundary ||
-                 cpu->steps_left < JIT_RESERVE_STEPS || kills != cpu->jit->kills;
-    if (UNLIKELY(leave)) {
-        frame->exit = JIT_EXIT_RETIRED;
-        return true;
-    }
-    frame->counter = counter_of(cpu->steps_left);
-    return false;
-}
-
 static void enter(struct cpu *cpu, const u8 *code)
 {
     void (*gate)(struct cpu *, const u8 *);
     memcpy(&gate, &cpu->jit->gates.enter, sizeof(gate));
     cpu->jit_frame.counter = counter_of(cpu->steps_left);
+    cpu->jit_frame.tables = cpu->tables;
     gate(cpu, code);
 }
 
@@ -160,6 +137,79 @@ static struct jit_block *wanted_block(struct jit *jit, struct code_page *page, u
     }
     *heat = 0;
     return translate(jit, page, offset);
+}
+
+static void set_tables(struct cpu *cpu)
+{
+    if (cpu->jit_frame.tables != cpu->tables) {
+        cpu->jit_frame.tables = cpu->tables;
+        __asm__ volatile("wrgsbase %0" : : "r"(cpu->tables));
+    }
+}
+
+// The external entry of what is at cpu->rip in 64-bit code, made now if it is worth it. NULL: there
+// is none, or the fetch is not in the TLB.
+static const u8 *external_entry(struct cpu *cpu)
+{
+    const u8 *host = tlb_lookup(&cpu->tables->fetch, cpu->rip, 1);
+    if (UNLIKELY(!host)) {
+        return NULL;
+    }
+    struct code_page *page = cpu->code_pages[(u64)(host - cpu->config.mem->ram) >> PAGE_SHIFT];
+    if (UNLIKELY(!page || page->code != CODE_64 || page->doomed)) {
+        return NULL;
+    }
+    struct jit_block *block = wanted_block(cpu->jit, page, cpu->rip & PAGE_MASK);
+    if (!block) {
+        return NULL;
+    }
+    page->stores = 0;
+    mmu_remember_jump(cpu->mmu, cpu->rip, block->external);
+    return block->external;
+}
+
+// After an instruction that the loop would look behind: straight on to the next block if there is
+// nothing to see.
+static const u8 *go_on(struct cpu *cpu)
+{
+    struct jit_frame *frame = &cpu->jit_frame;
+    frame->exit = JIT_EXIT_RETIRED;
+    if (!loop_go_on(cpu) || cpu->steps_left < JIT_RESERVE_STEPS) {
+        return NULL;
+    }
+    const u8 *code = mmu_find_jump(cpu->mmu, cpu->rip);
+    if (!code) {
+        code = external_entry(cpu);
+    }
+    if (code) {
+        set_tables(cpu);
+        frame->info = cpu->rip;
+        frame->counter = counter_of(cpu->steps_left);
+    }
+    return code;
+}
+
+const u8 *jit_step(struct cpu *cpu, const struct insn *insn)
+{
+    struct jit_frame *frame = &cpu->jit_frame;
+    u64 kills = cpu->jit->kills;
+    cpu->steps_left = steps_of(frame->counter);
+    cpu->current = insn;
+    cpu->run_end = insn + 1;
+    cpu->chain = 0;
+    cpu->page = cpu->jit->any_page;
+    cpu->mmu->translations_dropped = false;
+    if (UNLIKELY(!insn->fn(cpu, insn))) {
+        frame->exit = JIT_EXIT_STOPPED;
+        return NULL;
+    }
+    bool ends = (insn->flags & (INSN_END | INSN_SETS_RIP)) || !cpu->page || cpu->boundary ||
+                cpu->steps_left < JIT_RESERVE_STEPS || kills != cpu->jit->kills;
+    if (ends) {
+        return go_on(cpu);
+    }
+    frame->counter = counter_of(cpu->steps_left);
+    return (const u8 *)(uintptr_t)frame->return_to;
 }
 
 // A jump within the page: linked if its target is there. NULL: it is not, yet.
@@ -213,8 +263,7 @@ enum jit_result jit_run(struct cpu *cpu, const struct insn *insn)
         enter(cpu, block->entry);
         enum jit_exit exit = (enum jit_exit)cpu->jit_frame.exit;
         if (exit == JIT_EXIT_RETIRED || exit == JIT_EXIT_STOPPED) {
-            cpu->page = NULL;
-            return exit == JIT_EXIT_RETIRED ? JIT_RETIRED : JIT_STOPPED;
+            return exit == JIT_EXIT_RETIRED ? JIT_AT : JIT_STOPPED;
         }
         cpu->steps_left = steps_of(cpu->jit_frame.counter);
         cpu->current = NULL;
