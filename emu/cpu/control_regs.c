@@ -89,6 +89,7 @@ static bool write_cr3(struct cpu *cpu, u64 value)
 static u64 cr4_defined(const struct cpu *cpu)
 {
     u64 bits = CR4_TSD | CR4_DE | CR4_PSE | CR4_PAE | CR4_OSFXSR | CR4_OSXMMEXCPT | CR4_PCE;
+    bits |= cpu_has(cpu, FEATURE_vme) ? CR4_VME | CR4_PVI : 0;
     bits |= cpu_has(cpu, FEATURE_mce) ? CR4_MCE : 0;
     bits |= cpu_has(cpu, FEATURE_pge) ? CR4_PGE : 0;
     bits |= cpu_has(cpu, FEATURE_fsgsbase) ? CR4_FSGSBASE : 0;

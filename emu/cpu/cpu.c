@@ -166,6 +166,7 @@ void cpu_context_changed(struct cpu *cpu)
     };
     memcpy(context.pdpte, cpu->pdpte, sizeof(context.pdpte));
     cpu->long_mode = (cpu->efer & EFER_LMA) && (cpu->seg[CPU_CS].attributes & SEGMENT_L);
+    cpu->boundary |= (cpu->rflags & (RFLAGS_VIF | RFLAGS_VIP)) == (RFLAGS_VIF | RFLAGS_VIP);
     mmu_set_context(cpu->mmu, &context);
     cpu->tables = cpu->mmu->tables;
 }

@@ -400,15 +400,23 @@ static bool paragraph_return(struct cpu *cpu, unsigned width, u64 extra, bool wi
     if (rip > cpu->seg[CPU_CS].limit) {
         return raise_gp(cpu, 0);
     }
+    bool virtual = with_flags && cpu_if_is_virtual(cpu);
+    if (virtual && !cpu_virtual_flags_allowed(cpu, (u16)flags)) {
+        return false;
+    }
     stack.pointer = stack_offset(&stack, (s64)(at + extra));
     stack_commit(cpu, &stack);
     cpu->seg[CPU_CS].selector = (u16)cs;
     cpu->seg[CPU_CS].base = (cs & 0xFFFF) << 4;
     cpu->rip = rip;
-    if (with_flags) {
+    if (virtual) {
+        cpu_set_virtual_flags(cpu, (u16)flags);
+    } else if (with_flags) {
         u64 mask = IRET_FLAGS | RFLAGS_IF | (cpu->rflags & RFLAGS_VM ? 0 : RFLAGS_IOPL);
         mask &= width == 2 ? 0xFFFF : ~UINT64_C(0);
         cpu_set_rflags(cpu, (cpu_rflags(cpu) & ~mask) | (flags & mask));
+    }
+    if (with_flags) {
         cpu->nmi_blocked = false;
         cpu_context_changed(cpu);
     }
@@ -528,7 +536,8 @@ static bool return_to_vm86(struct cpu *cpu, const struct stack *stack, const str
 bool cpu_iret(struct cpu *cpu, unsigned operand_size)
 {
     if (cpu_paragraphs(cpu)) {
-        bool allowed = !(cpu->cr0 & CR0_PE) || (cpu->rflags & RFLAGS_IOPL) == RFLAGS_IOPL;
+        bool allowed = !(cpu->cr0 & CR0_PE) || (cpu->rflags & RFLAGS_IOPL) == RFLAGS_IOPL ||
+                       (cpu_if_is_virtual(cpu) && operand_size == 2);
         return allowed ? paragraph_return(cpu, operand_size, 0, true) : raise_gp(cpu, 0);
     }
     if (cpu->rflags & RFLAGS_NT) {

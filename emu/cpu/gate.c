@@ -241,23 +241,22 @@ static bool enter_protected(struct cpu *cpu, const struct event *event)
     return true;
 }
 
-// Real mode: a table of far pointers, a 6-byte frame, no error codes (SDM 3B 20.1.4).
-static bool enter_real(struct cpu *cpu, const struct event *event)
+// To the handler that a table of far pointers names, with a 6-byte frame; the given flags are saved,
+// then some cleared.
+static bool enter_8086(struct cpu *cpu, const struct event *event, u64 table, u64 saved,
+                       u64 cleared)
 {
     struct stack stack = stack_current(cpu);
     u16 vector[2];
     u16 frame[3] = {(u16)(event->has_next_rip ? event->next_rip : cpu->rip),
-                    cpu->seg[CPU_CS].selector, (u16)cpu_rflags(cpu)};
-    if (event->vector * 4u + 3 > cpu->idtr_limit) {
-        return raise_gp(cpu, idt_error(event));
-    }
-    if (!mmu_system_read(cpu->mmu, cpu->idtr_base + event->vector * 4u, vector, 4, &cpu->fault) ||
+                    cpu->seg[CPU_CS].selector, (u16)saved};
+    if (!mmu_system_read(cpu->mmu, table + event->vector * 4u, vector, 4, &cpu->fault) ||
         !stack_write(cpu, &stack, frame, sizeof(frame))) {
         return false;
     }
     u64 rip = cpu->rip;
     stack_commit(cpu, &stack);
-    cpu_set_rflags(cpu, cpu_rflags(cpu) & ~(u64)(RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF));
+    cpu_set_rflags(cpu, cpu_rflags(cpu) & ~cleared);
     cpu->seg[CPU_CS].selector = vector[1];
     cpu->seg[CPU_CS].base = (u64)vector[1] << 4;
     cpu->rip = vector[0];
@@ -266,8 +265,63 @@ static bool enter_real(struct cpu *cpu, const struct event *event)
     return true;
 }
 
+// Real mode: no error codes (SDM 3B 20.1.4).
+static bool enter_real(struct cpu *cpu, const struct event *event)
+{
+    if (event->vector * 4u + 3 > cpu->idtr_limit) {
+        return raise_gp(cpu, idt_error(event));
+    }
+    return enter_8086(cpu, event, cpu->idtr_base, cpu_rflags(cpu),
+                      RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF);
+}
+
+// The bit of the TSS' map of redirected interrupts, the 32 bytes below the I/O map (SDM 3B 21.3.3.4).
+static bool is_kept(struct cpu *cpu, u8 vector, bool *kept)
+{
+    u16 io_map;
+    u8 bits;
+    if (!(cpu->tr.attributes & SEGMENT_P) || !(cpu->tr.attributes & 8) || cpu->tr.limit < 0x67) {
+        return raise_gp(cpu, 0);
+    }
+    if (!mmu_system_read(cpu->mmu, cpu->tr.base + 0x66, &io_map, 2, &cpu->fault)) {
+        return false;
+    }
+    u32 at = io_map - 32u + vector / 8u;
+    if (at > cpu->tr.limit) {
+        return raise_gp(cpu, 0);
+    }
+    if (!mmu_system_read(cpu->mmu, cpu->tr.base + at, &bits, 1, &cpu->fault)) {
+        return false;
+    }
+    *kept = bits >> (vector & 7) & 1;
+    return true;
+}
+
+// INT n of virtual-8086 mode: to the 8086 program's own handler, if there is VME and the TSS says
+// so; else as a privileged instruction (SDM 3B table 21-2).
+static bool enter_from_vm86(struct cpu *cpu, const struct event *event)
+{
+    bool kept = true, privileged = (cpu->rflags & RFLAGS_IOPL) != RFLAGS_IOPL;
+    if ((cpu->cr4 & CR4_VME) && !is_kept(cpu, event->vector, &kept)) {
+        return false;
+    }
+    if (kept) {
+        return privileged ? raise_gp(cpu, 0) : enter_protected(cpu, event);
+    }
+    if (!privileged) {
+        return enter_8086(cpu, event, 0, cpu_rflags(cpu), RFLAGS_IF | RFLAGS_TF | RFLAGS_RF);
+    }
+    u64 saved = (cpu_rflags(cpu) & ~(u64)RFLAGS_IF) | RFLAGS_IOPL;
+    saved |= cpu->rflags & RFLAGS_VIF ? RFLAGS_IF : 0;
+    return enter_8086(cpu, event, 0, saved, RFLAGS_VIF | RFLAGS_TF | RFLAGS_RF);
+}
+
 bool gate_enter(struct cpu *cpu, const struct event *event)
 {
     cpu->task_switched = false;
-    return cpu->cr0 & CR0_PE ? enter_protected(cpu, event) : enter_real(cpu, event);
+    if (!(cpu->cr0 & CR0_PE)) {
+        return enter_real(cpu, event);
+    }
+    bool from_vm86 = (cpu->rflags & RFLAGS_VM) && event->source == DELIVER_SOFT_INT;
+    return from_vm86 ? enter_from_vm86(cpu, event) : enter_protected(cpu, event);
 }

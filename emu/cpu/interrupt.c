@@ -9,6 +9,13 @@ static bool interrupts_open(const struct cpu *cpu)
     return (cpu->rflags & RFLAGS_IF) && cpu->shadow == SHADOW_NONE;
 }
 
+// Both set as an instruction begins: the monitor is to see to it (SDM 3B 21.3.2).
+static bool virtual_interrupt_waits(const struct cpu *cpu)
+{
+    u32 both = RFLAGS_VIF | RFLAGS_VIP;
+    return UNLIKELY((cpu->rflags & both) == both) && !cpu->halted && cpu_if_is_virtual(cpu);
+}
+
 // Whether the next boundary must be looked at, too.
 static bool boundary_needed(const struct cpu *cpu)
 {
@@ -18,7 +25,8 @@ static bool boundary_needed(const struct cpu *cpu)
     return cpu->shadow != SHADOW_NONE || cpu->tf_armed || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) ||
            (cpu->pending & (CPU_PENDING_INIT | CPU_PENDING_TRAP)) ||
            ((cpu->pending & CPU_PENDING_NMI) && !cpu->nmi_blocked) ||
-           (cpu->intr && (cpu->rflags & RFLAGS_IF)) || debug_execution_enabled(cpu);
+           (cpu->intr && (cpu->rflags & RFLAGS_IF)) || debug_execution_enabled(cpu) ||
+           virtual_interrupt_waits(cpu);
 }
 
 static void take_init(struct cpu *cpu)
@@ -55,6 +63,12 @@ static void take_nmi(struct cpu *cpu)
     event_deliver(cpu, &event);
 }
 
+static void take_virtual_interrupt(struct cpu *cpu)
+{
+    struct fault fault = {EXC_GP, true, 0, 0};
+    cpu_deliver_fault(cpu, &fault);
+}
+
 static void take_interrupt(struct cpu *cpu)
 {
     const struct cpu_apic *apic = cpu->config.apic;
@@ -87,6 +101,8 @@ static bool take_first(struct cpu *cpu)
         take_nmi(cpu);
     } else if (cpu->intr && interrupts_open(cpu)) {
         take_interrupt(cpu);
+    } else if (virtual_interrupt_waits(cpu)) {
+        take_virtual_interrupt(cpu);
     } else if (!cpu->halted && !(cpu->rflags & RFLAGS_RF) && cpu->shadow != SHADOW_MOV_SS &&
                debug_execution_enabled(cpu) && debug_execution_breakpoint(cpu)) {
         take_debug(cpu);

@@ -234,6 +234,19 @@ enum cpu_engine cpu_engine_resolve(enum cpu_engine engine);
 u64 cpu_rflags(const struct cpu *cpu);
 void cpu_set_rflags(struct cpu *cpu, u64 rflags); // all bits given; no privilege rules
 
+// With CR4.VME or PVI, IF is VIF for virtual-8086 mode and ring 3 whose IOPL does not give them the
+// real one (SDM 3B 21.3.2, 21.4).
+static inline bool cpu_if_is_virtual(const struct cpu *cpu)
+{
+    bool enabled = cpu->rflags & RFLAGS_VM ? cpu->cr4 & CR4_VME
+                                           : (cpu->cr4 & CR4_PVI) && cpu->cpl == 3;
+    return enabled && (cpu->rflags & RFLAGS_IOPL) != RFLAGS_IOPL;
+}
+// FLAGS as POPF and IRET take them there in virtual-8086 mode. False: #GP(0), since TF would be set,
+// or VIF with an interrupt pending.
+bool cpu_virtual_flags_allowed(struct cpu *cpu, u16 value);
+void cpu_set_virtual_flags(struct cpu *cpu, u16 value);
+
 // Fault constructors: set cpu->fault, return false, so that "return raise_gp(cpu, 0);" ends a
 // semantic function.
 static inline bool raise_fault(struct cpu *cpu, u8 vector) // no error code
@@ -320,6 +333,5 @@ bool cpu_sysret(struct cpu *cpu, unsigned operand_size);
 bool cpu_sysenter(struct cpu *cpu);
 bool cpu_sysexit(struct cpu *cpu, unsigned operand_size);
 bool cpu_swapgs(struct cpu *cpu);
-bool cpu_popf(struct cpu *cpu, u64 value, unsigned operand_size);
 
 #endif

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// The 32-bit test kernel for what programs of DOS' time relied upon: x87 errors as interrupt 13 (SDM 1 8.7.2, appendix D).
+// The 32-bit test kernel for what programs of DOS' time relied upon: x87 errors as interrupt 13 (SDM 1 8.7.2, appendix D), the
+// extensions of virtual-8086 mode (SDM 3B 21.3, 21.4).
 #include "cpuid.h"
 #include "legacy_kernel.h"
 
@@ -94,6 +95,124 @@ static void reported_errors(void)
     __asm__ volatile("fninit; fwait");
 }
 
+#define CR4_VME 1u
+#define CR4_PVI 2u
+#define VIF 0x80000u
+#define VIP 0x100000u
+#define IOPL_3 0x3000u
+
+extern char v86_begin[], v86_end[];
+static struct {
+    u32 task[26];
+    u8 kept[32]; // BIT(n): INT n is not redirected
+    u8 io_map_end;
+} __attribute__((packed, aligned(128))) wide_tss;
+
+#define V(name)                                                                                    \
+    ({                                                                                             \
+        extern char v_##name[];                                                                    \
+        v_##name;                                                                                  \
+    })
+
+// A TSS with a map of redirected interrupts: 21 is.
+static void reset_extensions(u32 io_map, u32 limit)
+{
+    __asm__ volatile("lgdt gdt_pointer");
+    reset();
+    for (unsigned i = 0; i < 26; i++) {
+        wide_tss.task[i] = tss[i];
+    }
+    for (unsigned i = 0; i < sizeof(wide_tss.kept); i++) {
+        wide_tss.kept[i] = i == 0x21 / 8 ? 0xFF & ~(1 << (0x21 & 7)) : 0xFF;
+    }
+    wide_tss.io_map_end = 0xFF;
+    wide_tss.task[25] = io_map << 16;
+    u32 at = (u32)&wide_tss;
+    gdt[TSS_SELECTOR / 8] = limit | (u64)(at & 0xFFFFFF) << 16 | (u64)0x89 << 40 | (u64)(at >> 24) << 56;
+    __asm__ volatile("ltr %w0" : : "r"(TSS_SELECTOR));
+    set_gate(3, (u32)stubs + 16 * VECTOR_DONE, 14, 3);
+    for (const char *p = v86_begin; p < v86_end; p++) {
+        ((volatile char *)V86_BASE)[p - v86_begin] = *p;
+    }
+    *(volatile u32 *)(0x21 * 4) = V86_CS << 16 | (u32)(V(handler_21) - v86_begin);
+    WRITE_REG("cr4", CR4_VME);
+    more_flags = 0;
+}
+
+static void v86(const char *what, const char *code, u32 flags)
+{
+    more_flags = flags & 0xFFFF0000;
+    in_kernel(what, S(enter_v86), flags << 16 | (u32)(code - v86_begin));
+}
+
+static void v86_flags(void)
+{
+    reset_extensions(136, sizeof(wide_tss) - 1);
+    v86("vme: flags", V(flags), 0);
+    v86("vme: flags, iopl 3", V(flags), IOPL_3);
+    v86("vme: sti", V(sti), 0);
+    v86("vme: sti, vip", V(sti), VIP);
+    v86("vme: sti, vip, iopl 3", V(sti), VIP | IOPL_3);
+    v86("vme: pushfd", V(pushfd), 0);
+    v86("vme: popfd", V(popfd), 0);
+    v86("vme: popf", V(popf), 0);
+    v86("vme: popf, vip", V(popf), VIP);
+    v86("vme: popf without if", V(popf_clear), 0);
+    v86("vme: popf, iopl 3", V(popf), IOPL_3);
+    v86("vme: popf with tf", V(popf_tf), 0);
+    v86("vme: iret", V(iret), 0);
+    v86("vme: iret, vip", V(iret), VIP);
+    v86("vme: iret, iopl 3", V(iret), IOPL_3);
+    v86("vme: iret with tf", V(iret_tf), 0);
+    v86("vme: iretd", V(iretd), 0);
+    v86("vme: vif", V(nothing), VIF);
+    v86("vme: vif and vip", V(nothing), VIF | VIP);
+    v86("vme: vif and vip, iopl 3", V(nothing), VIF | VIP | IOPL_3);
+    WRITE_REG("cr4", 0);
+    v86("vme: off, vif and vip", V(nothing), VIF | VIP);
+    v86("vme: off, sti", V(sti), 0);
+}
+
+static void v86_interrupts(void)
+{
+    reset_extensions(136, sizeof(wide_tss) - 1);
+    v86("vme: int redirected", V(int_21), 0);
+    v86("vme: int redirected, iopl 3", V(int_21), IOPL_3);
+    v86("vme: int redirected, no stack", V(int_no_stack), 0);
+    v86("vme: int kept", V(int_done), 0);
+    v86("vme: int kept, iopl 3", V(int_done), IOPL_3);
+    *(volatile u32 *)(0x21 * 4) = V86_CS << 16 | (u32)(V(handler_iret) - v86_begin);
+    v86("vme: int and iret", V(int_21), 0);
+    WRITE_REG("cr4", 0);
+    v86("vme: off, int", V(int_21), 0);
+    reset_extensions(136, 103);
+    v86("vme: map beyond the tss", V(int_21), 0);
+    reset_extensions(16, sizeof(wide_tss) - 1);
+    v86("vme: no room for the map", V(int_21), 0);
+}
+
+static void user(const char *what, const char *snippet, u32 flags)
+{
+    name = what, start = snippet;
+    run_user(snippet, 0, flags | 2);
+    __asm__ volatile("movl %0, %%ds; movl %0, %%es; pushl $2; popfl" : : "r"(KERNEL_DS));
+}
+
+static void protected_flags(void)
+{
+    reset_extensions(136, sizeof(wide_tss) - 1);
+    user("pvi: off, sti", S(sti), 0);
+    WRITE_REG("cr4", CR4_PVI);
+    user("pvi: sti", S(sti), 0);
+    user("pvi: cli", S(cli), VIF);
+    user("pvi: sti, vip", S(sti), VIP);
+    user("pvi: sti, iopl 3", S(sti), IOPL_3);
+    user("pvi: pushf", S(pushf), 0);
+    user("pvi: vif and vip", S(cli), VIF | VIP);
+    user("pvi: vif and vip, iopl 3", S(cli), VIF | VIP | IOPL_3);
+    WRITE_REG("cr4", 0);
+}
+
 int main(void)
 {
     begin_kernel();
@@ -101,6 +220,9 @@ int main(void)
     native_errors();
     if (!on_tcg()) {
         reported_errors();
+        v86_flags();
+        v86_interrupts();
+        protected_flags();
     }
     end_of_kernel();
 }

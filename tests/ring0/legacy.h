@@ -23,6 +23,10 @@
 #define VECTOR_DONE 0x80
 
 #define REAL_BASE 0x8000
+#define V86_CS 0x800        // code of virtual-8086 mode is copied to V86_BASE
+#define V86_BASE 0x8000
+#define V86_SS 0x900
+#define V86_DS 0xA00
 #define WINDOW 0x40000000
 #define WINDOW_FRAME 0x600000
 #define TABLES 0x700000     // page tables of the tests

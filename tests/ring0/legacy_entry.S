@@ -250,6 +250,22 @@ snippet arpl
     movl $0x03, %ecx
     arpl %cx, %ax
     DONE
+snippet enter_v86               // EDI: IOPL and other flags << 16 | IP
+    movl %edi, %eax
+    shrl $16, %eax
+    orl $0x20002, %eax
+    orl more_flags, %eax        // above the 16
+    movzwl %di, %ecx
+    pushl $0xD00                // GS FS DS ES
+    pushl $0xC00
+    pushl $V86_DS
+    pushl $0xB00
+    pushl $V86_SS
+    pushl $0x800
+    pushl %eax
+    pushl $V86_CS
+    pushl %ecx
+    iretl
 snippet set_cr3
     movl %edi, %cr3
     DONE

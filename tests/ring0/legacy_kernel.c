@@ -5,7 +5,7 @@
 u32 tss[26];
 const char *name, *start;
 bool quiet;
-u32 outcome;
+u32 outcome, more_flags;
 
 void print_place(const char *title, u32 value)
 {
@@ -21,6 +21,12 @@ void print_place(const char *title, u32 value)
     }
 }
 
+static void print_virtual_flags(const struct trap *t)
+{
+    print(t->eflags & 0x80000 ? " vif" : "");
+    print(t->eflags & 0x100000 ? " vip" : "");
+}
+
 void trap(struct trap *t)
 {
     if (quiet) {
@@ -31,6 +37,7 @@ void trap(struct trap *t)
     if (t->vector == VECTOR_DONE) {
         print_item(": done eax=", t->eax);
         print_item(" cs=", t->cs);
+        print_virtual_flags(t);
         print("\n");
         leave();
     }
@@ -44,6 +51,7 @@ void trap(struct trap *t)
     print_place(" eip=", t->eip);
     print_item(" cs=", t->cs);
     print(t->eflags & 0x10000 ? " rf" : "");
+    print_virtual_flags(t);
     if (t->eflags & 0x20000) {
         print_item(" vm ss=", t->ss);
         print_item(" esp=", t->esp);

@@ -25,6 +25,7 @@ extern u32 tss[26];
 extern const char *name, *start; // of the test under way
 extern bool quiet;               // nothing is printed: outcome has vector << 16 | error code
 extern u32 outcome;
+extern u32 more_flags;           // EFLAGS of virtual-8086 mode above bit 15
 #define OUTCOME_DONE 0xFFFFFFFF
 
 static inline void wrmsr(u32 msr, u32 value)

@@ -92,21 +92,6 @@ snippet task_registers          // a sum over what the TSS loaded
 snippet task_ds                 // reads through DS, which the LDT describes: base WINDOW_FRAME
     movl %ds:8, %eax
     DONE
-snippet enter_v86               // EDI: IOPL and other flags << 16 | IP
-    movl %edi, %eax
-    shrl $16, %eax
-    orl $0x20002, %eax
-    movzwl %di, %ecx
-    pushl $0xD00                // GS FS DS ES
-    pushl $0xC00
-    pushl $V86_DS
-    pushl $0xB00
-    pushl $V86_SS
-    pushl $0x800
-    pushl %eax
-    pushl $V86_CS
-    pushl %ecx
-    iretl
 snippet enter_v86_far           // EIP past 64 KiB
     pushl $0xD00
     pushl $0xC00

@@ -23,9 +23,4 @@
 #define VECTOR_CONFORMING 0x41
 #define VECTOR_TASK_BUSY 0x42
 
-#define V86_CS 0x800          // the code is copied to V86_BASE
-#define V86_BASE 0x8000
-#define V86_SS 0x900
-#define V86_DS 0xA00
-
 #endif

@@ -147,9 +147,6 @@ BIND_ONE(iret, iret)
 
 static bool int_n(struct cpu *cpu, const struct insn *insn)
 {
-    if (!vm86_allows(cpu)) {
-        return false;
-    }
     return cpu_soft_interrupt(cpu, (u8)insn->imm, DELIVER_SOFT_INT, insn_next_rip(cpu, insn));
 }
 BIND_ONE(int_n, int_n)

@@ -39,6 +39,10 @@ BIND_ONE(mwait, mwait)
 
 static bool cli(struct cpu *cpu, const struct insn *insn)
 {
+    if (UNLIKELY(cpu_if_is_virtual(cpu))) {
+        cpu->rflags &= ~RFLAGS_VIF;
+        return true;
+    }
     if (!iopl_allows(cpu)) {
         return false;
     }
@@ -49,6 +53,13 @@ BIND_ONE(cli, cli)
 
 static bool sti(struct cpu *cpu, const struct insn *insn)
 {
+    if (UNLIKELY(cpu_if_is_virtual(cpu))) {
+        if (cpu->rflags & RFLAGS_VIP) {
+            return raise_gp(cpu, 0);
+        }
+        cpu->rflags |= RFLAGS_VIF;
+        return true;
+    }
     if (!iopl_allows(cpu)) {
         return false;
     }
@@ -68,14 +79,44 @@ static unsigned pushf_width(const struct insn *insn)
                                                            : 3;
 }
 
+// PUSHF and POPF of virtual-8086 mode with an IOPL below 3: of 16 bits where IF is virtual.
+static bool is_vm86_below_iopl(const struct cpu *cpu)
+{
+    return UNLIKELY(cpu->rflags & RFLAGS_VM) && (cpu->rflags & RFLAGS_IOPL) != RFLAGS_IOPL;
+}
+
+static bool pushf_virtual(struct cpu *cpu, const struct insn *insn)
+{
+    u64 flags = (cpu_rflags(cpu) & ~(u64)RFLAGS_IF) | RFLAGS_IOPL;
+    flags |= cpu->rflags & RFLAGS_VIF ? RFLAGS_IF : 0;
+    return cpu_if_is_virtual(cpu) && pushf_width(insn) == 1 ? stack_push(cpu, insn, 1, flags)
+                                                            : raise_gp(cpu, 0);
+}
+
+static bool popf_virtual(struct cpu *cpu, const struct insn *insn)
+{
+    u64 value;
+    if (!cpu_if_is_virtual(cpu) || pushf_width(insn) != 1) {
+        return raise_gp(cpu, 0);
+    }
+    if (!stack_peek(cpu, insn, 1, 0, &value) || !cpu_virtual_flags_allowed(cpu, (u16)value)) {
+        return false;
+    }
+    stack_adjust(cpu, 2);
+    cpu_set_virtual_flags(cpu, (u16)value);
+    return true;
+}
+
 static bool pushf(struct cpu *cpu, const struct insn *insn)
 {
-    return vm86_allows(cpu) &&
-           stack_push(cpu, insn, pushf_width(insn), cpu_rflags(cpu) & PUSHF_MASK);
+    if (is_vm86_below_iopl(cpu)) {
+        return pushf_virtual(cpu, insn);
+    }
+    return stack_push(cpu, insn, pushf_width(insn), cpu_rflags(cpu) & PUSHF_MASK);
 }
 BIND_ONE(pushf, pushf)
 
-bool cpu_popf(struct cpu *cpu, u64 value, unsigned operand_size)
+static void set_popped(struct cpu *cpu, u64 value, unsigned operand_size)
 {
     u64 mask = POPF_FLAGS;
     if (cpu->cpl <= (cpu->rflags & RFLAGS_IOPL) >> 12) {
@@ -92,15 +133,20 @@ bool cpu_popf(struct cpu *cpu, u64 value, unsigned operand_size)
     if ((old ^ cpu->rflags) & RFLAGS_AC) {
         cpu_context_changed(cpu);
     }
-    return true;
 }
 
 static bool popf(struct cpu *cpu, const struct insn *insn)
 {
     u64 value;
     unsigned width = pushf_width(insn);
-    return vm86_allows(cpu) && stack_pop(cpu, insn, width, &value) &&
-           cpu_popf(cpu, value, 1u << width);
+    if (is_vm86_below_iopl(cpu)) {
+        return popf_virtual(cpu, insn);
+    }
+    if (!stack_pop(cpu, insn, width, &value)) {
+        return false;
+    }
+    set_popped(cpu, value, 1u << width);
+    return true;
 }
 BIND_ONE(popf, popf)
 

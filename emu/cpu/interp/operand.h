@@ -42,13 +42,6 @@ static inline bool raise_ud(struct cpu *cpu)
     return raise_fault(cpu, EXC_UD);
 }
 
-// INT n, PUSHF and POPF of virtual-8086 mode need IOPL 3 (there is no VME).
-static inline bool vm86_allows(struct cpu *cpu)
-{
-    return LIKELY(!(cpu->rflags & RFLAGS_VM)) || (cpu->rflags & RFLAGS_IOPL) == RFLAGS_IOPL ||
-           raise_gp(cpu, 0);
-}
-
 static inline bool is_canonical(u64 linear)
 {
     return (u64)((s64)(linear << 16) >> 16) == linear;
