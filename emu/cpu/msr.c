@@ -8,6 +8,10 @@
     (BIT(0) | BIT(3) | BIT(4) | BIT(5) | BIT(6) | BIT(8) | BIT(13) | BIT(14) | BIT(15) | BIT(20) | \
      BIT(24) | BIT(26) | BIT(27))
 
+#define MSR_APIC_BASE 0x1B
+#define APIC_BASE_EXTENDED BIT(10)
+#define MSR_X2APIC_FIRST 0x800
+#define MSR_X2APIC_LAST 0x83F
 #define MICROCODE_REVISION UINT64_C(0x2B000603)
 #define MISC_ENABLE_FIXED UINT64_C(0x1800)
 #define MISC_ENABLE_WRITABLE UINT64_C(1)
@@ -261,7 +265,8 @@ static const struct msr_row *msr_find(u32 msr)
 #include "isa/x86_msrs.def"
 #undef MSR
     default:
-        return msr >= 0x800 && msr <= 0x83F ? &apic_row : NULL; // x2APIC: the LAPIC decides
+        // x2APIC: the LAPIC decides
+        return msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST ? &apic_row : NULL;
     }
 }
 
@@ -274,6 +279,11 @@ static bool apic_msr(struct cpu *cpu, u32 msr, u64 *value, bool is_write)
 {
     const struct cpu_apic *apic = cpu->config.apic;
     if (!apic || !apic->ops) {
+        return false;
+    }
+    bool enters = is_write && msr == MSR_APIC_BASE && (*value & APIC_BASE_EXTENDED);
+    bool extended = enters || (msr >= MSR_X2APIC_FIRST && msr <= MSR_X2APIC_LAST);
+    if (extended && !cpu_has(cpu, FEATURE_x2apic)) {
         return false;
     }
     *cpu->config.current_cpu = cpu->config.index;

@@ -316,7 +316,6 @@ static void base_msr(void **state)
     assert_int_equal(value, 0xFEE00900);
     f->apics[1].ops->read_msr(f->apics[1].apic, 0x1B, &value);
     assert_int_equal(value, 0xFEE00800);
-    assert_false(apic->ops->write_msr(apic->apic, 0x1B, 0xFEE00D00)); // x2APIC: #GP
     assert_false(apic->ops->write_msr(apic->apic, 0x1B, 0xFEE00901));
     assert_false(apic->ops->read_msr(apic->apic, 0x802, &value));
     assert_true(apic->ops->write_msr(apic->apic, 0x1B, 0xFED00900));
@@ -338,6 +337,93 @@ static void base_msr(void **state)
     isa_set(f, 4, true);
     assert_true(f->cpu[0].intr);
     assert_int_equal(acknowledge(f, 0), 0x24);
+}
+
+static bool x2_write(struct fixture *f, unsigned cpu, u32 msr, u64 value)
+{
+    f->bus.current_cpu = cpu;
+    return f->apics[cpu].ops->write_msr(f->apics[cpu].apic, msr, value);
+}
+
+static u64 x2_read(struct fixture *f, unsigned cpu, u32 msr)
+{
+    u64 value = 0;
+    assert_true(f->apics[cpu].ops->read_msr(f->apics[cpu].apic, msr, &value));
+    return value;
+}
+
+// 11.12.5: how the mode is entered and left.
+static void x2apic_modes(void **state)
+{
+    struct fixture *f = *state;
+    u64 value;
+    assert_false(x2_write(f, 0, 0x1B, 0xFEE00500)); // extended, not enabled
+    assert_true(x2_write(f, 0, 0x1B, 0xFEE00D00));
+    assert_int_equal(x2_read(f, 0, 0x1B), 0xFEE00D00);
+    assert_int_equal(f->cpu[0].apic_page, CPU_NO_APIC_PAGE);
+    assert_int_equal(mmio_read(f, LAPIC_BASE + 0x30), 0xFFFFFFFF);
+    assert_int_equal(x2_read(f, 0, 0x803), 0x50014);
+    assert_false(x2_write(f, 0, 0x1B, 0xFEE00900)); // not back
+    assert_true(x2_write(f, 0, 0x1B, 0xFEE00D00));
+    assert_true(x2_write(f, 0, 0x1B, 0xFEE00100));
+    assert_false(f->apics[0].ops->read_msr(f->apics[0].apic, 0x803, &value));
+    assert_false(x2_write(f, 0, 0x1B, 0xFEE00D00)); // by way of xAPIC mode
+    assert_true(x2_write(f, 0, 0x1B, 0xFEE00900));
+    assert_int_equal(lapic_get(f, 0, 0x30), 0x50014);
+}
+
+// 11.12.1.2, 11.12.9 to 11: what can be read and written, destinations of 32 bits.
+static void x2apic_registers(void **state)
+{
+    static const u32 no_read[] = {0x809, 0x80B, 0x80C, 0x80E, 0x82F, 0x831, 0x83F, 0x801, 0x83A};
+    static const u32 no_write[] = {0x802, 0x803, 0x809, 0x80A, 0x80D, 0x80E, 0x810, 0x818, 0x820,
+                                   0x82F, 0x831, 0x839, 0x83A};
+    struct fixture *f = *state;
+    u64 value;
+    for (unsigned i = 0; i < FIXTURE_CPUS; i++) {
+        assert_true(x2_write(f, i, 0x1B, i ? 0xFEE00C00 : 0xFEE00D00));
+        assert_true(x2_write(f, i, 0x80F, 0x1FF));
+        assert_int_equal(x2_read(f, i, 0x802), i);
+        assert_int_equal(x2_read(f, i, 0x80D), 1u << i);
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(no_read); i++) {
+        assert_false(f->apics[0].ops->read_msr(f->apics[0].apic, no_read[i], &value));
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(no_write); i++) {
+        assert_false(x2_write(f, 0, no_write[i], 0));
+    }
+    assert_false(x2_write(f, 0, 0x808, 0x100));
+    assert_false(x2_write(f, 0, 0x80B, 1));
+    assert_false(x2_write(f, 0, 0x828, 1));
+    assert_false(x2_write(f, 0, 0x832, UINT64_C(1) << 32));
+    assert_false(x2_write(f, 0, 0x830, 0x1041)); // delivery status is reserved here
+    assert_true(x2_write(f, 0, 0x830, UINT64_C(2) << 32 | 0x4041));
+    assert_int_equal(x2_read(f, 0, 0x830), UINT64_C(2) << 32 | 0x4041);
+    assert_true(f->cpu[2].intr);
+    assert_int_equal(acknowledge(f, 2), 0x41);
+    assert_true(x2_write(f, 2, 0x80B, 0));
+    assert_true(x2_write(f, 0, 0x830, UINT64_C(0xFF) << 32 | 0x4042)); // nobody has this ID
+    assert_true(x2_write(f, 0, 0x830, UINT64_C(0xA) << 32 | 0x4843));  // logical: 1 and 3
+    assert_true(x2_write(f, 0, 0x830, UINT64_C(0x1000F) << 32 | 0x4844)); // another cluster
+    for (unsigned i = 0; i < FIXTURE_CPUS; i++) {
+        assert_int_equal(f->cpu[i].intr, i & 1);
+    }
+    assert_int_equal(acknowledge(f, 1), 0x43);
+    assert_int_equal(acknowledge(f, 3), 0x43);
+    assert_true(x2_write(f, 0, 0x830, UINT64_C(0xFFFFFFFF) << 32 | 0x4845));
+    assert_int_equal(acknowledge(f, 0), 0x45);
+    assert_int_equal(acknowledge(f, 2), 0x45);
+    assert_true(x2_write(f, 0, 0x80B, 0));
+    assert_true(x2_write(f, 0, 0x83F, 0x46));
+    assert_int_equal(acknowledge(f, 0), 0x46);
+    assert_int_equal(x2_read(f, 0, 0x830), UINT64_C(0xFFFFFFFF) << 32 | 0x4845);
+    assert_true(x2_write(f, 0, 0x80B, 0));
+    mmio_write(f, LAPIC_BASE, 0);
+    io_space_write(f->bus.mmio, IOAPIC_BASE, 0x20 + 2 * 4, 4);
+    ioapic_put(f, 4, UINT64_C(3) << 56 | 0x47); // 8 bits reach these IDs, too
+    assert_true(x2_write(f, 3, 0x80B, 0));
+    isa_set(f, 4, true);
+    assert_int_equal(acknowledge(f, 3), 0x47);
 }
 
 static void msi(void **state)
@@ -380,7 +466,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         T(reset_state), T(priorities), T(task_priority), T(destinations), T(lowest_priority),
         T(init_and_startup), T(errors), T(software_disable), T(timer_one_shot), T(timer_periodic),
-        T(timer_divide_change), T(timer_tsc_deadline), T(base_msr), T(msi), T(lint_level),
+        T(timer_divide_change), T(timer_tsc_deadline), T(base_msr), T(x2apic_modes), T(x2apic_registers),
+        T(msi), T(lint_level),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,7 +12,8 @@ import tempfile
 
 import bochs
 
-NOT_ON_QEMU = ("cr0 pg without pe", "cr3 bit 63 without pcide", "irq 13: wait")
+NOT_ON_QEMU = ("cr0 pg without pe", "cr3 bit 63 without pcide", "irq 13: wait", "xapic mode: id")
+VIV_OPTIONS = {"x2apic": ["--cpu", "v2,+x2apic"]}
 HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -36,8 +37,13 @@ def report(title, got, want):
     return True
 
 
+def name_of(kernel):
+    return os.path.splitext(os.path.basename(kernel))[0]
+
+
 def run_viv(viv, kernel, geometry, out):
     command = [viv, "run", "--kernel", kernel, "--serial", "file:" + out, "--tlb", geometry, "--stats"]
+    command += VIV_OPTIONS.get(name_of(kernel), [])
     p = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=120, text=True)
     if p.returncode != 0:
         print(f"viv --tlb {geometry}: exit status {p.returncode}: {p.stderr}")
@@ -106,7 +112,7 @@ def test_bochs(kernel, boot_sector, name, want, folder):
 
 def main():
     viv, kernel, boot_sector = sys.argv[1:4]
-    name = os.path.splitext(os.path.basename(kernel))[0]
+    name = name_of(kernel)
     want = lines_of(os.path.join(HERE, name + ".expected"))
     with tempfile.TemporaryDirectory() as folder:
         good = test_viv(viv, kernel, want, folder)

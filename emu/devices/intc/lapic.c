@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: MIT
-// The local APICs of all CPUs: registers, priorities, local vector table (SDM 3A chapter 11). xAPIC
-// mode only.
+// The local APICs of all CPUs: registers, priorities, local vector table (SDM 3A chapter 11).
 #include "devices/intc/lapic_internal.h"
 
 #include <libfdt.h>
@@ -8,25 +7,14 @@
 
 #define MSR_APIC_BASE 0x1B
 #define MSR_TSC_DEADLINE 0x6E0
-// Bits of IA32_APIC_BASE that may be set: BSP, enable, and an address of up to 40 bits. x2APIC (bit
-// 10) is not there.
+// Bits of IA32_APIC_BASE that may be set: BSP, mode, and an address of up to 40 bits.
 #define BASE_ADDRESS UINT64_C(0xFFFFFFF000)
-#define BASE_VALID (BASE_ADDRESS | BASE_BSP | BASE_ENABLED)
-
-// Register offsets (SDM 3A table 11-1).
-enum {
-    REG_ID = 0x20, REG_VERSION = 0x30, REG_TPR = 0x80, REG_APR = 0x90, REG_PPR = 0xA0,
-    REG_EOI = 0xB0,
-    REG_RRD = 0xC0, REG_LDR = 0xD0, REG_DFR = 0xE0, REG_SVR = 0xF0, REG_ISR = 0x100,
-    REG_TMR = 0x180,
-    REG_IRR = 0x200, REG_ESR = 0x280, REG_ICR_LOW = 0x300, REG_ICR_HIGH = 0x310, REG_LVT = 0x320,
-    REG_INITIAL_COUNT = 0x380, REG_CURRENT_COUNT = 0x390, REG_DIVIDE = 0x3E0,
-};
+#define BASE_VALID (BASE_ADDRESS | BASE_BSP | BASE_EXTENDED | BASE_ENABLED)
 
 // Version 0x14, six LVT entries, no suppression of EOI broadcasts.
 #define VERSION_VALUE ((LVT_COUNT - 1) << 16 | 0x14)
 
-static const u32 lvt_writable[LVT_COUNT] = {
+const u32 lapic_lvt_writable[LVT_COUNT] = {
     [LVT_TIMER] = 0x700FF,  [LVT_THERMAL] = 0x107FF, [LVT_PERFORMANCE] = 0x107FF,
     [LVT_LINT0] = 0x1A7FF, [LVT_LINT1] = 0x1A7FF,   [LVT_ERROR] = 0x100FF,
 };
@@ -192,7 +180,7 @@ static u8 lapic_acknowledge(void *ctx)
     return vector;
 }
 
-static bool register_known(u32 reg)
+bool lapic_register_known(u32 reg)
 {
     switch (reg) {
     case REG_ID:
@@ -211,7 +199,7 @@ static bool register_known(u32 reg)
     }
 }
 
-static u32 register_read(struct lapic_cpu *c, u32 reg)
+u32 lapic_register_read(struct lapic_cpu *c, u32 reg)
 {
     unsigned n = reg >> 4 & 7;
     if (reg >= REG_ISR && reg < REG_ESR) {
@@ -263,7 +251,7 @@ static void svr_write(struct lapic_cpu *c, u32 value)
 
 static void lvt_write(struct lapic_cpu *c, enum lvt_index which, u32 value)
 {
-    value &= lvt_writable[which];
+    value &= lapic_lvt_writable[which];
     value |= c->lvt[which] & LVT_REMOTE_IRR & (value & LVT_LEVEL ? ~0u : 0);
     value |= c->svr & SVR_ENABLED ? 0 : LVT_MASKED;
     if (which == LVT_TIMER) {
@@ -277,7 +265,7 @@ static void lvt_write(struct lapic_cpu *c, enum lvt_index which, u32 value)
     }
 }
 
-static void register_write(struct lapic_cpu *c, u32 reg, u32 value)
+void lapic_register_write(struct lapic_cpu *c, u32 reg, u32 value)
 {
     if (reg >= REG_LVT && reg < REG_LVT + 0x10 * LVT_COUNT) {
         lvt_write(c, (reg - REG_LVT) >> 4, value);
@@ -318,13 +306,13 @@ static void register_write(struct lapic_cpu *c, u32 reg, u32 value)
     lapic_update(c);
 }
 
-// The APIC that an access to a region means: the executing CPU's own, if it is enabled and lies
+// The APIC that an access to a region means: the executing CPU's own, if it is in xAPIC mode and lies
 // there. Other CPUs' are out of its reach.
 static struct lapic_cpu *own_apic(const struct lapic_cpu *region)
 {
     struct lapic_cpu *c = &region->owner->cpu[region->owner->dev->bus->current_cpu];
     bool here = (c->base & BASE_ADDRESS) == (region->base & BASE_ADDRESS);
-    return here && lapic_hardware_enabled(c) ? c : NULL;
+    return here && lapic_hardware_enabled(c) && !lapic_is_x2apic(c) ? c : NULL;
 }
 
 static u64 lapic_read(void *ctx, u64 offset, unsigned size)
@@ -334,11 +322,11 @@ static u64 lapic_read(void *ctx, u64 offset, unsigned size)
         return ~UINT64_C(0);
     }
     u32 reg = (u32)offset & ~15u;
-    if (!register_known(reg)) {
+    if (!lapic_register_known(reg)) {
         lapic_error(c, ESR_REGISTER);
     }
     // A register is the first four bytes of its sixteen.
-    return (offset & 15) < 4 ? register_read(c, reg) >> (8 * (offset & 3)) : 0;
+    return (offset & 15) < 4 ? lapic_register_read(c, reg) >> (8 * (offset & 3)) : 0;
 }
 
 static void lapic_write(void *ctx, u64 offset, u64 value, unsigned size)
@@ -347,10 +335,10 @@ static void lapic_write(void *ctx, u64 offset, u64 value, unsigned size)
     if (!c || (offset & 15) || size != 4) {
         return;
     }
-    if (!register_known((u32)offset)) {
+    if (!lapic_register_known((u32)offset)) {
         lapic_error(c, ESR_REGISTER);
     }
-    register_write(c, (u32)offset, (u32)value);
+    lapic_register_write(c, (u32)offset, (u32)value);
 }
 
 static const struct io_ops lapic_ops = {lapic_read, lapic_write, 4};
@@ -386,7 +374,7 @@ static void lapic_set_cr8(void *ctx, u8 value)
 
 static bool lapic_read_msr(void *ctx, u32 msr, u64 *value)
 {
-    const struct lapic_cpu *c = ctx;
+    struct lapic_cpu *c = ctx;
     switch (msr) {
     case MSR_APIC_BASE:
         *value = c->base;
@@ -395,7 +383,7 @@ static bool lapic_read_msr(void *ctx, u32 msr, u64 *value)
         *value = lapic_tsc_deadline(c);
         return true;
     default:
-        return false;
+        return lapic_x2apic_read(c, msr, value);
     }
 }
 
@@ -405,12 +393,13 @@ static void place(struct lapic_cpu *c)
     const struct cpu_signal *cpu = &bus->cpu_signals[c->index];
     u64 address = c->base & BASE_ADDRESS;
     io_space_map(bus->mmio, c->region, address, true);
-    cpu->ops->set_apic_page(cpu->cpu, lapic_hardware_enabled(c) ? address : CPU_NO_APIC_PAGE);
+    bool in_memory = lapic_hardware_enabled(c) && !lapic_is_x2apic(c);
+    cpu->ops->set_apic_page(cpu->cpu, in_memory ? address : CPU_NO_APIC_PAGE);
 }
 
 static bool base_write(struct lapic_cpu *c, u64 value)
 {
-    if (value & ~BASE_VALID) {
+    if ((value & ~BASE_VALID) || !lapic_may_change_mode(c, value)) {
         return false;
     }
     bool disabled = (c->base & BASE_ENABLED) && !(value & BASE_ENABLED);
@@ -433,7 +422,7 @@ static bool lapic_write_msr(void *ctx, u32 msr, u64 value)
         lapic_set_tsc_deadline(c, value);
         return true;
     default:
-        return false;
+        return lapic_x2apic_write(c, msr, value);
     }
 }
 

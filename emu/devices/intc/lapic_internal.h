@@ -20,7 +20,17 @@ enum lvt_index {
 enum {
     LVT_REMOTE_IRR = 1 << 14, LVT_LEVEL = 1 << 15, LVT_MASKED = 1 << 16,
     SVR_ENABLED = 1 << 8,
-    BASE_BSP = 1 << 8, BASE_ENABLED = 1 << 11,
+    BASE_BSP = 1 << 8, BASE_EXTENDED = 1 << 10, BASE_ENABLED = 1 << 11,
+};
+
+// Register offsets (SDM 3A table 11-1).
+enum {
+    REG_ID = 0x20, REG_VERSION = 0x30, REG_TPR = 0x80, REG_APR = 0x90, REG_PPR = 0xA0,
+    REG_EOI = 0xB0,
+    REG_RRD = 0xC0, REG_LDR = 0xD0, REG_DFR = 0xE0, REG_SVR = 0xF0, REG_ISR = 0x100,
+    REG_TMR = 0x180,
+    REG_IRR = 0x200, REG_ESR = 0x280, REG_ICR_LOW = 0x300, REG_ICR_HIGH = 0x310, REG_LVT = 0x320,
+    REG_INITIAL_COUNT = 0x380, REG_CURRENT_COUNT = 0x390, REG_DIVIDE = 0x3E0, REG_SELF_IPI = 0x3F0, // x2APIC mode alone
 };
 
 // Error status bits (SDM 3A 11.5.3).
@@ -69,6 +79,13 @@ static inline bool lapic_hardware_enabled(const struct lapic_cpu *c)
     return c->base & BASE_ENABLED;
 }
 
+// x2APIC mode: registers are MSRs, IDs and destinations have 32 bits.
+static inline bool lapic_is_x2apic(const struct lapic_cpu *c)
+{
+    u64 both = BASE_ENABLED | BASE_EXTENDED;
+    return (c->base & both) == both;
+}
+
 static inline bool lapic_software_enabled(const struct lapic_cpu *c)
 {
     return lapic_hardware_enabled(c) && (c->svr & SVR_ENABLED);
@@ -82,9 +99,21 @@ void lapic_error(struct lapic_cpu *c, u32 bits);
 void lapic_lvt_deliver(struct lapic_cpu *c, enum lvt_index which);
 u8 lapic_ppr(const struct lapic_cpu *c);
 void lapic_init(struct lapic_cpu *c); // registers as after INIT
+// By their offsets in xAPIC mode.
+bool lapic_register_known(u32 reg);
+u32 lapic_register_read(struct lapic_cpu *c, u32 reg);
+void lapic_register_write(struct lapic_cpu *c, u32 reg, u32 value);
+extern const u32 lapic_lvt_writable[LVT_COUNT];
+
+// lapic_x2apic.c: MSRs 800H-83FH. False: #GP.
+bool lapic_x2apic_read(struct lapic_cpu *c, u32 msr, u64 *value);
+bool lapic_x2apic_write(struct lapic_cpu *c, u32 msr, u64 value);
+u32 lapic_x2apic_ldr(const struct lapic_cpu *c);
+bool lapic_may_change_mode(const struct lapic_cpu *c, u64 base); // to what IA32_APIC_BASE is to be
 
 // lapic_message.c
 void lapic_icr_write(struct lapic_cpu *c, u32 low);
+void lapic_send_self(struct lapic_cpu *c, u8 vector);
 void lapic_message(void *ctx, u64 address, u32 data);
 
 // lapic_timer.c

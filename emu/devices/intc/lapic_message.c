@@ -14,11 +14,34 @@ struct message {
     bool level; // trigger mode
 };
 
-// 11.6.2: physical by ID, logical by LDR in the flat or cluster model of DFR.
-static bool addressed(const struct lapic_cpu *c, u8 destination, bool logical)
+// Where a message goes. Those of xAPIC mode, IOAPIC and MSI have 8 bits for it.
+struct destination {
+    u32 id;
+    u32 everybody;
+    bool logical;
+};
+
+static struct destination narrow_destination(u8 id, bool logical)
 {
-    if (!logical) {
-        return destination == 0xFF || destination == c->index;
+    return (struct destination){id, 0xFF, logical};
+}
+
+// 11.6.2: physical by ID, logical by LDR in the flat or cluster model of DFR; 11.12.9, 11.12.10.
+static bool addressed(const struct lapic_cpu *c, const struct destination *d)
+{
+    u32 destination = d->id;
+    if (!d->logical) {
+        return destination == d->everybody || destination == c->index;
+    }
+    if (destination == UINT32_MAX) {
+        return true;
+    }
+    if (lapic_is_x2apic(c)) {
+        u32 own = lapic_x2apic_ldr(c);
+        return destination >> 16 == own >> 16 && (destination & own & 0xFFFF);
+    }
+    if (destination > 0xFF) {
+        return false;
     }
     u8 ldr = (u8)(c->ldr >> 24);
     if (c->dfr >> 28 == 0xF) {
@@ -80,20 +103,25 @@ static void send(struct lapic *l, u32 targets, const struct message *m)
     }
 }
 
-static u32 find_targets(const struct lapic *l, u8 destination, bool logical)
+static u32 find_targets(const struct lapic *l, struct destination destination)
 {
     u32 targets = 0;
     for (unsigned i = 0; i < l->dev->bus->cpu_count; i++) {
-        targets |= addressed(&l->cpu[i], destination, logical) ? (u32)BIT(i) : 0;
+        targets |= addressed(&l->cpu[i], &destination) ? (u32)BIT(i) : 0;
     }
     return targets;
 }
 
-void lapic_icr_write(struct lapic_cpu *c, u32 low)
+static struct destination icr_destination(const struct lapic_cpu *c, bool logical)
+{
+    return lapic_is_x2apic(c) ? (struct destination){c->icr_high, UINT32_MAX, logical}
+                              : narrow_destination((u8)(c->icr_high >> 24), logical);
+}
+
+static void send_ipi(struct lapic_cpu *c, u32 low)
 {
     struct lapic *l = c->owner;
     const struct device_bus *bus = l->dev->bus;
-    c->icr_low = low & ICR_WRITABLE; // delivery status: always idle
     struct message m = {(u8)low, (enum lapic_delivery)bits_get(low, 8, 3), low & ICR_LEVEL};
     u32 all = (u32)(BIT(bus->cpu_count) - 1), self = (u32)BIT(c->index), targets = 0;
     if (m.delivery == DELIVER_INIT && m.level && !(low & ICR_ASSERT)) {
@@ -105,7 +133,7 @@ void lapic_icr_write(struct lapic_cpu *c, u32 low)
     }
     switch (low >> ICR_SHORTHAND_SHIFT & 3) {
     case SHORTHAND_NONE:
-        targets = find_targets(l, (u8)(c->icr_high >> 24), low & ICR_LOGICAL);
+        targets = find_targets(l, icr_destination(c, low & ICR_LOGICAL));
         break;
     case SHORTHAND_SELF:
         targets = self;
@@ -125,6 +153,19 @@ void lapic_icr_write(struct lapic_cpu *c, u32 low)
     }
 }
 
+void lapic_icr_write(struct lapic_cpu *c, u32 low)
+{
+    c->icr_low = low & ICR_WRITABLE; // delivery status: always idle
+    send_ipi(c, low);
+}
+
+// 11.12.11: an edge-triggered fixed one, and the ICR is as it was.
+void lapic_send_self(struct lapic_cpu *c, u8 vector)
+{
+    send_ipi(c, vector | SHORTHAND_SELF << ICR_SHORTHAND_SHIFT);
+    lapic_update(c);
+}
+
 void lapic_message(void *ctx, u64 address, u32 data)
 {
     struct device *dev = ctx;
@@ -139,5 +180,5 @@ void lapic_message(void *ctx, u64 address, u32 data)
     if (m.level && !(data & ICR_ASSERT)) {
         return;
     }
-    send(l, find_targets(l, (u8)(address >> 12), address & 4), &m);
+    send(l, find_targets(l, narrow_destination((u8)(address >> 12), address & 4)), &m);
 }
