@@ -8,10 +8,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Minus a page whose index is not i: no address hits it.
+// Minus a page whose index is not i, and not i + 1 either: translated code adds the address of an
+// access's last byte, which may lie in the next page.
 static inline u64 empty_neg(u32 i)
 {
-    return -((u64)(i ^ 1) << PAGE_SHIFT);
+    return -((u64)(i ^ 2) << PAGE_SHIFT);
 }
 
 static inline u32 page_index(u64 linear)
