@@ -126,15 +126,15 @@ bool tr_bit_count(struct translator *t)
     const struct insn *insn = current_insn(t);
     struct emitter *e = &t->e;
     static const u8 opcodes[] = {0xBC, 0xBD, 0xB8}; // TZCNT LZCNT POPCNT
+    if (insn->width == 1) {
+        return false; // a second prefix, which the encoder does not have
+    }
     struct host_operand source = second_operand(t);
     if (insn->op != OP_POPCNT && flags_live_after(t, F_O)) {
         // Undefined, and kept by some processors, where the profile clears it.
         emit_op(e, 0x85, HOST_RAX, host_reg_operand(HOST_RAX)); // test eax, eax
     }
     unsigned to = in_place(insn->reg, insn->width) ? host_of(insn->reg) : HOST_RCX;
-    if (to == HOST_RCX && insn->width == 1) {
-        emit_load(e, 3, HOST_RCX, gpr_slot(insn->reg));
-    }
     emit_op(e, opcodes[insn->op - OP_TZCNT] | ENC_0F | ENC_F3 | width_encoding(insn->width), to,
             source);
     if (to == HOST_RCX) {
