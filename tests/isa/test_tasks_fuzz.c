@@ -124,7 +124,7 @@ static void fill_code(struct random *r, u8 *code, unsigned size)
         case 12: code[at++] = 0x0F, code[at++] = random_below(r, 2) ? 0x06 : 0x20, code[at++] = 0xC0; break;
         case 13: code[at++] = 0xFF, code[at++] = 0x35, target = TASKS + random_below(r, 0x600), memcpy(code + at, &target, 4), at += 4; break;
         case 14: code[at++] = 0x8F, code[at++] = 0x05, target = GDT + random_below(r, 0x1000), memcpy(code + at, &target, 4), at += 4; break;
-        default: code[at++] = 0x90; break;
+        default: code[at++] = "\x90\xFA\xFB\x9C"[random_below(r, 4)]; break; // nop, cli, sti, pushf
         }
     }
 }
@@ -165,7 +165,7 @@ static void start(struct random *r, struct bare *b, bool paging)
     regs.idtr_base = IDT, regs.idtr_limit = 64 * 8 - 1;
     regs.cr0 = paging ? 0x80010011 : 0x11;
     regs.cr3 = DIRECTORY;
-    regs.cr4 = 0;
+    regs.cr4 = random_below(r, 2) ? 3 : 0; // VME, PVI
     regs.rip = CODE;
     regs.gpr[CPU_RSP] = STACKS + 0xF00;
     regs.rflags = 2;

@@ -144,7 +144,7 @@ def test_bad_input():
         cases = [
             (64, ["--frob"], b"--frob"), (64, ["--mem"], b"--mem"), (64, ["--mem", "12Q"], b"12Q"),
             (65, ["--mem", "1000T"], b"--mem"), (64, ["--smp", "9"], b"--smp"), (64, ["--tlb", "big"], b"--tlb"),
-            (64, ["--cpu-engine", "jit"], b"interp"), (64, ["--cpu", "v9", "--kernel", ECHO], b"v9"),
+            (64, ["--cpu-engine", "warp"], b"interp"), (64, ["--cpu", "v9", "--kernel", ECHO], b"v9"),
             (65, ["--kernel", ECHO, "--record", "/nonexistent/x"], b"/nonexistent/x"),
             (64, ["--trace", "colours"], b"colours"),
             (65, ["--kernel", str(f)], folder.encode()), (65, ["--kernel", str(f / "empty")], b"empty"),
