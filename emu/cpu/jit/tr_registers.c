@@ -62,6 +62,10 @@ static void put8(struct translator *t, u8 n, unsigned from)
     } else if (!is_high(n)) {
         emit_mov(&t->e, 0, host, from);
     } else {
+        if (from == host) { // BH from BL, which is about to move
+            emit_mov(&t->e, 2, HOST_R11, from);
+            from = HOST_R11;
+        }
         emit_rorx(&t->e, true, host, host, 8);
         emit_mov(&t->e, 0, host, from);
         emit_rorx(&t->e, true, host, host, 56);
