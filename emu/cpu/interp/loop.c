@@ -467,6 +467,8 @@ static void run_pages(struct cpu *cpu)
                 stop_run(cpu);
                 return;
             }
+            // Translating has decoded, too, and so may have moved the page's instructions.
+            insn = &cpu->page->insns[cpu->page->index[cpu->rip & PAGE_MASK] - 1];
         }
         s64 n = insn->remaining;
         if (UNLIKELY(single || n > cpu->steps_left)) {
