@@ -26,7 +26,7 @@ enum { AREA_BYTES = 896, LEGACY_XMM = 160, HEADER = 512, YMM_HIGH = 576 };
 struct image {
     u8 before[AREA_BYTES], after[AREA_BYTES]; // XSAVE areas
     u8 memory[64];                            // the memory operand
-    u64 rax, rcx, rdx, rflags;
+    u64 rax, rcx, rdx, rflags, r10;
 } __attribute__((aligned(64)));
 _Static_assert(offsetof(struct image, rax) == 0x740, "make_code() knows it");
 
@@ -105,16 +105,19 @@ static void make_image(struct random *r, struct image *image, bool x87)
     image->rax = operand(r);
     image->rcx = operand(r);
     image->rdx = operand(r);
+    image->r10 = operand(r);
 }
 
-// xrstor [rdi]; rax, rcx, rdx from the image; all flags set; insn; store rax, rcx, rdx, flags; xsave [rdi + 896].
+// xrstor [rdi]; rax, rcx, rdx, r10 from the image; all flags set; insn; store these and flags; xsave [rdi + 896].
 static unsigned make_code(u8 *code, const u8 *insn, unsigned size)
 {
     static const u8 before[] = {0xB8, 7, 0, 0, 0, 0x31, 0xD2, 0x48, 0x0F, 0xAE, 0x2F, 0x48, 0x8B, 0x87, 0x40, 7, 0, 0,
                                 0x48, 0x8B, 0x8F, 0x48, 7, 0, 0, 0x48, 0x8B, 0x97, 0x50, 7, 0, 0,
+                                0x4C, 0x8B, 0x97, 0x60, 7, 0, 0,
                                 0x68, 0xD7, 0x08, 0, 0, 0x9D}; // push flags, popfq
     static const u8 after[] = {0x9C, 0x41, 0x58, 0x48, 0x89, 0x87, 0x40, 7, 0, 0, 0x48, 0x89, 0x8F, 0x48, 7, 0, 0,
                                0x48, 0x89, 0x97, 0x50, 7, 0, 0, 0x4C, 0x89, 0x87, 0x58, 7, 0, 0,
+                               0x4C, 0x89, 0x97, 0x60, 7, 0, 0,
                                0xB8, 7, 0, 0, 0, 0x31, 0xD2, 0x48, 0x0F, 0xAE, 0xA7, 0x80, 3, 0, 0};
     memcpy(code, before, sizeof(before));
     memcpy(code + sizeof(before), insn, size);
@@ -192,7 +195,7 @@ static int run_guest(struct session *s, const u8 *insn, unsigned size, struct im
     physmem_write(s->guest->mem, GUEST_DATA, image, sizeof(*image));
     struct cpu_regs regs = guest_regs(s, memory);
     cpu_set_regs(s->guest->cpu, &regs);
-    cpu_run(s->guest->cpu, 40);
+    cpu_run(s->guest->cpu, 200); // translated code runs only with steps in reserve
     physmem_read(s->guest->mem, GUEST_DATA, image, sizeof(*image));
     cpu_get_regs(s->guest->cpu, &regs);
     return regs.rip == GUEST_CODE + n ? -1 : bare_exception(s->guest).vector;
@@ -313,14 +316,20 @@ static bool is_compared(enum x86_op op)
     }
 }
 
-// General registers other than rax, rcx and rdx hold something else.
+// Other general registers hold something else.
+static bool is_known_register(unsigned n)
+{
+    return n == CPU_RAX || n == CPU_RCX || n == CPU_RDX || n == 10;
+}
+
 static bool uses_known_registers(const struct insn *insn)
 {
     union vector_key key = {.bits = insn->imm};
     if (!(x86_op_info[insn->op].attributes & A_VECTOR)) {
         return true;
     }
-    return !(key.reg_class == VECTOR_GPR && insn->reg > 2) && !(key.rm_class == VECTOR_GPR && insn->rm > 2);
+    return (key.reg_class != VECTOR_GPR || is_known_register(insn->reg)) &&
+           (key.rm_class != VECTOR_GPR || is_known_register(insn->rm));
 }
 
 // Gathers: addresses from registers, so they get indices of their own (gathers()).

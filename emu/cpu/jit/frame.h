@@ -34,11 +34,13 @@ struct jit_frame {
     u64 sign_mask;
     u64 info;
     struct tlb_tables *tables; // GS base
-    u8 exit;                   // enum jit_exit
-    u8 vector_sse;  // the host's registers hold the guest's, and SSE instructions may run
-    u8 vector_avx;  // and AVX ones too
-    u32 mxcsr;      // the host's while they do
-    u32 host_mxcsr; // C's
+    u64 aligned16;  // the same: page number and misalignment of 16 and 32 bytes
+    u64 aligned32;
+    u8 exit;        // enum jit_exit
+    // 0: the host's vector registers are the guest's, with MXCSR: XMM alone, and upper halves too.
+    u8 sse_missing, avx_missing;
+    u8 sse_blocked, avx_blocked; // 0: they may be
+    u32 host_mxcsr;              // C's
 };
 
 #endif

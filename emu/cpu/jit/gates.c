@@ -38,8 +38,9 @@ static void emit_take_state(struct emitter *e)
 }
 
 // The other way. Destroys RAX after saving it.
-static void emit_give_state(struct emitter *e)
+static void emit_give_state(struct emitter *e, const struct jit_gates *g)
 {
+    emit_if_live(e, g->vector_save);
     for (unsigned n = 0; n < 16; n++) {
         if (host_of(n) != HOST_NONE) {
             emit_store(e, 3, host_of(n), gpr_slot(n));
@@ -73,6 +74,7 @@ static const u8 *emit_enter(struct emitter *e)
 static const u8 *emit_leave(struct emitter *e)
 {
     const u8 *entry = emit_here(e);
+    emit_vectors_gone(e);
     emit_load(e, 3, HOST_RSP, STATE(jit_frame.host_stack));
     emit_op(e, 0x83 | ENC_W, 0, host_reg_operand(HOST_RSP));
     emit_imm(e, 8, 1);
@@ -84,34 +86,37 @@ static const u8 *emit_leave(struct emitter *e)
 }
 
 // r10 or r11 holds what belongs to the exit.
-static const u8 *emit_exit(struct emitter *e, enum jit_exit why, unsigned info, const u8 *leave)
+static const u8 *emit_exit(struct emitter *e, const struct jit_gates *g, enum jit_exit why,
+                           unsigned info)
 {
     const u8 *entry = emit_here(e);
     emit_store(e, 3, info, STATE(jit_frame.info));
-    emit_give_state(e);
+    emit_give_state(e, g);
     emit_mov_imm_to(e, 0, STATE(jit_frame.exit), why);
-    emit_jmp(e, leave);
+    emit_jmp(e, g->leave);
     return entry;
 }
 
-// CALLed with a struct insn in r10: has the interpreter execute it, and goes on where jit_step()
-// says, behind the call or at another block's external entry, or leaves.
-static const u8 *emit_insn_gate(struct emitter *e, const u8 *leave)
+// CALLed with a struct insn in r10: has the interpreter execute it, and goes on where step() says,
+// behind the call or at another block's external entry, or leaves.
+static const u8 *emit_insn_gate(struct emitter *e, const struct jit_gates *g,
+                                const u8 *(*step)(struct cpu *cpu, const struct insn *insn))
 {
     const u8 *entry = emit_here(e);
     emit_pop(e, HOST_R11);
     emit_store(e, 3, HOST_R11, STATE(jit_frame.return_to));
-    emit_give_state(e);
+    emit_give_state(e, g);
     emit_mov(e, 3, HOST_RBX, HOST_RSP);
     emit_mov(e, 3, HOST_RDI, HOST_RSP);
     emit_mov(e, 3, HOST_RSI, HOST_R10);
     emit_load(e, 3, HOST_RSP, STATE(jit_frame.host_stack));
-    emit_mov_imm(e, HOST_RAX, (u64)(uintptr_t)jit_step);
+    emit_mov_imm(e, HOST_RAX, (u64)(uintptr_t)step);
     emit_op(e, 0xFF, 2, host_reg_operand(HOST_RAX)); // call rax
     emit_mov(e, 3, HOST_RSP, HOST_RBX);
     emit_op(e, 0x85 | ENC_W, HOST_RAX, host_reg_operand(HOST_RAX)); // test rax, rax
-    emit_jcc(e, 4, leave);
+    emit_jcc(e, 4, g->leave);
     emit_store(e, 3, HOST_RAX, STATE(jit_frame.target));
+    emit_if_live(e, g->vector_load);
     emit_take_state(e);
     emit_load(e, 3, HOST_R11, STATE(jit_frame.info));
     emit_jmp_to(e, STATE(jit_frame.target));
@@ -123,12 +128,14 @@ void gates_emit(struct jit *jit)
     struct emitter e = {
         .write = jit->write, .end = jit->write + JIT_CODE_BYTES, .to_run = jit_to_run(jit)};
     struct jit_gates *g = &jit->gates;
-    const u8 *leave = emit_leave(&e);
+    vector_routines_emit(&e, g);
+    g->leave = emit_leave(&e);
     g->enter = emit_enter(&e);
-    g->exit_offset = emit_exit(&e, JIT_EXIT_OFFSET, HOST_R10, leave);
-    g->exit_linear = emit_exit(&e, JIT_EXIT_LINEAR, HOST_R11, leave);
-    g->exit_link = emit_exit(&e, JIT_EXIT_LINK, HOST_R10, leave);
-    g->insn = emit_insn_gate(&e, leave);
+    g->exit_offset = emit_exit(&e, g, JIT_EXIT_OFFSET, HOST_R10);
+    g->exit_linear = emit_exit(&e, g, JIT_EXIT_LINEAR, HOST_R11);
+    g->exit_link = emit_exit(&e, g, JIT_EXIT_LINK, HOST_R10);
+    g->insn = emit_insn_gate(&e, g, jit_step);
+    vector_gates_emit(&e, g, emit_insn_gate(&e, g, jit_step_alone));
     CHECK(!e.overflow);
     jit->used = jit->first = (u64)(e.write - jit->write + 63) & ~UINT64_C(63);
 }

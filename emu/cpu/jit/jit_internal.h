@@ -10,7 +10,7 @@
 
 #define BLOCK_INSNS_MAX 48
 #define JIT_CODE_BYTES (UINT64_C(64) << 20)
-#define JIT_HOT 16 // executions before a run is translated
+#define JIT_HOT 16 // executions before a run is translated; VIV_TEST_HOT in the environment
 // A block that sets all flags before anyone may see them is left at its entry, where the steps do
 // not last, with flags that are garbage. So translated code gets this many steps less than there
 // are: the interpreter has enough of them to come to where the flags are set.
@@ -46,10 +46,15 @@ struct jit_block {
 // Places that translated code calls or jumps to; see gates.c for what each wants.
 struct jit_gates {
     const u8 *enter;       // from C
+    const u8 *leave;       // to C, all state being given
     const u8 *insn;        // CALLed with the instruction in r10
     const u8 *exit_offset; // jumped to, r10: page offset
     const u8 *exit_linear; // r11: linear address
     const u8 *exit_link;   // r10: struct jit_link
+    const u8 *vector_save; // CALLed while vector registers are live
+    const u8 *vector_load; // CALLed to get back what was saved
+    const u8 *vector_sse;  // CALLed with the instruction in r10: makes XMM registers live
+    const u8 *vector_avx;  // the whole ones
 };
 
 struct jit {
@@ -65,6 +70,7 @@ struct jit {
     struct code_page *any_page; // stands for the page of the code that runs
     u64 blocks_bytes;           // of struct jit_block and friends
     struct jit_block *slots[BLOCK_SLOTS];
+    u8 hot; // what heat must reach
     u8 heat[BLOCK_SLOTS];
 };
 
@@ -86,7 +92,17 @@ void block_flush(struct jit *jit);
 // Makes a block of the instructions at offset. NULL: there is nothing to translate.
 struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned offset);
 
-// What the instruction gate calls: where to go on, NULL: leave.
+// What the instruction gates call: where to go on, NULL: leave. alone: not behind the instruction
+// in its block.
 const u8 *jit_step(struct cpu *cpu, const struct insn *insn);
+const u8 *jit_step_alone(struct cpu *cpu, const struct insn *insn);
+
+// The passages of vector registers (vector_gates.c). Before others; alone: where an instruction is
+// interpreted, then the block left.
+void vector_routines_emit(struct emitter *e, struct jit_gates *gates);
+void vector_gates_emit(struct emitter *e, struct jit_gates *gates, const u8 *alone);
+// Calls a routine if vector registers are live.
+void emit_if_live(struct emitter *e, const u8 *routine);
+void emit_vectors_gone(struct emitter *e);
 
 #endif

@@ -128,11 +128,20 @@ static struct flag_use use_of(const struct insn *insn)
     return use;
 }
 
+// Registers alone, and live already: it cannot leave the block.
+static struct flag_use vector_use(const struct insn *insn, bool live)
+{
+    return (struct flag_use){.writes = x86_op_info[insn->op].flags_defined,
+                             .exposed = !live || insn->form != FORM_RR};
+}
+
 void live_flags(struct translator *t)
 {
     unsigned live = ALL;
     for (unsigned i = t->block->insn_count; i > 0; i--) {
-        struct flag_use use = use_of(&t->block->insns[i - 1]);
+        const struct insn *insn = &t->block->insns[i - 1];
+        struct flag_use use =
+            vector_level(insn) ? vector_use(insn, !t->vector_needs[i - 1]) : use_of(insn);
         t->live_after[i - 1] = (u16)live;
         live = use.exposed ? ALL : (live & ~(unsigned)use.writes) | use.reads;
     }

@@ -6,6 +6,7 @@
 
 #include "base/check.h"
 #include "base/memory.h"
+#include "cpu/interp/vector.h"
 
 #include <cpuid.h>
 #include <stdlib.h>
@@ -35,6 +36,8 @@ struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_
     jit->mem = mem;
     jit->mmu = mmu;
     jit->code = code;
+    const char *hot = getenv("VIV_TEST_HOT");
+    jit->hot = hot && atoi(hot) > 0 && atoi(hot) < JIT_HOT ? (u8)atoi(hot) : JIT_HOT;
     jit->any_page = xcalloc(1, sizeof(*jit->any_page));
     gates_emit(jit);
     return jit;
@@ -57,6 +60,11 @@ void jit_init_frame(struct cpu *cpu)
         .index_mask = (TLB_ENTRIES - 1) << PAGE_SHIFT,
         .jump_mask = TLB_JUMP_INDEX_MASK,
         .sign_mask = UINT64_C(1) << 63,
+        .aligned16 = ~(u64)PAGE_MASK | 15,
+        .aligned32 = ~(u64)PAGE_MASK | 31,
+        .sse_missing = 1,
+        .avx_missing = 1,
+        .host_mxcsr = MXCSR_MASKED,
     };
 }
 
@@ -114,10 +122,30 @@ static u64 counter_of(s64 steps)
     return (u64)(steps - JIT_RESERVE_STEPS) << 6 | JIT_COUNTER_LOW;
 }
 
+// Whether vector instructions do on the host what they do in the guest: no exception of theirs is
+// unmasked, and the operating system lets them run.
+static void judge_vectors(struct cpu *cpu)
+{
+    bool sse = !(cpu->cr0 & (CR0_EM | CR0_TS)) && (cpu->cr4 & CR4_OSFXSR) &&
+               (cpu->fpu.mxcsr & ~(MXCSR_MODE | MXCSR_FLAGS)) == MXCSR_MASKED;
+    bool avx =
+        sse && (cpu->cr4 & CR4_OSXSAVE) && (cpu->xcr0 & XCR0_AVX_SSE) == XCR0_AVX_SSE;
+    cpu->jit_frame.sse_blocked = !sse;
+    cpu->jit_frame.avx_blocked = !avx;
+}
+
+// Live vector registers that may not be any more.
+static bool vectors_revoked(const struct jit_frame *frame)
+{
+    return (frame->sse_blocked && !frame->sse_missing) ||
+           (frame->avx_blocked && !frame->avx_missing);
+}
+
 static void enter(struct cpu *cpu, const u8 *code)
 {
     void (*gate)(struct cpu *, const u8 *);
     memcpy(&gate, &cpu->jit->gates.enter, sizeof(gate));
+    judge_vectors(cpu);
     cpu->jit_frame.counter = counter_of(cpu->steps_left);
     cpu->jit_frame.tables = cpu->tables;
     gate(cpu, code);
@@ -132,7 +160,7 @@ static struct jit_block *wanted_block(struct jit *jit, struct code_page *page, u
     }
     u64 key = ((u64)page->rpn << PAGE_SHIFT | offset) * UINT64_C(0x9E3779B97F4A7C15);
     u8 *heat = &jit->heat[key >> 48];
-    if (++*heat < JIT_HOT) {
+    if (++*heat < jit->hot) {
         return NULL;
     }
     *heat = 0;
@@ -174,6 +202,7 @@ static const u8 *go_on(struct cpu *cpu)
 {
     struct jit_frame *frame = &cpu->jit_frame;
     frame->exit = JIT_EXIT_RETIRED;
+    frame->sse_missing = frame->avx_missing = 1; // until somebody wants them
     if (!loop_go_on(cpu) || cpu->steps_left < JIT_RESERVE_STEPS) {
         return NULL;
     }
@@ -189,7 +218,7 @@ static const u8 *go_on(struct cpu *cpu)
     return code;
 }
 
-const u8 *jit_step(struct cpu *cpu, const struct insn *insn)
+static inline const u8 *step(struct cpu *cpu, const struct insn *insn, bool alone)
 {
     struct jit_frame *frame = &cpu->jit_frame;
     u64 kills = cpu->jit->kills;
@@ -205,11 +234,22 @@ const u8 *jit_step(struct cpu *cpu, const struct insn *insn)
     }
     bool ends = (insn->flags & (INSN_END | INSN_SETS_RIP)) || !cpu->page || cpu->boundary ||
                 cpu->steps_left < JIT_RESERVE_STEPS || kills != cpu->jit->kills;
-    if (ends) {
+    judge_vectors(cpu);
+    if (ends || alone || vectors_revoked(frame)) {
         return go_on(cpu);
     }
     frame->counter = counter_of(cpu->steps_left);
     return (const u8 *)(uintptr_t)frame->return_to;
+}
+
+const u8 *jit_step(struct cpu *cpu, const struct insn *insn)
+{
+    return step(cpu, insn, false);
+}
+
+const u8 *jit_step_alone(struct cpu *cpu, const struct insn *insn)
+{
+    return step(cpu, insn, true);
 }
 
 // A jump within the page: linked if its target is there. NULL: it is not, yet.

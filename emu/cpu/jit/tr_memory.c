@@ -71,20 +71,40 @@ static struct host_operand table_entry(size_t offset)
     return o;
 }
 
-struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write)
+// aligned: a PEXT mask of the page number and the bits that must be 0, or NULL.
+static struct host_operand check(struct translator *t, unsigned address, unsigned last, bool write,
+                                 const struct host_operand *aligned)
 {
     struct emitter *e = &t->e;
     size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
     emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(address), SCRATCH,
             STATE(jit_frame.index_mask)); // pext
     emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
-    emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, address, 0, (s32)size - 1));
-    emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
-            host_reg_operand(HOST_RCX)); // shrx
+    emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, address, 0, (s32)last));
+    if (aligned) {
+        emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_RCX), HOST_RCX,
+                *aligned); // pext
+    } else {
+        emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
+                host_reg_operand(HOST_RCX)); // shrx
+    }
     emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
     emit_jrcxz(e, 5);
     emit_jump_slow(t);
     return host_indexed(address, SCRATCH, 0, 0);
+}
+
+struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write)
+{
+    return check(t, address, size - 1, write, NULL);
+}
+
+struct host_operand emit_check_aligned(struct translator *t, unsigned address, unsigned size,
+                                       bool write)
+{
+    struct host_operand mask =
+        size == 32 ? STATE(jit_frame.aligned32) : STATE(jit_frame.aligned16);
+    return check(t, address, 0, write, &mask);
 }
 
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write)

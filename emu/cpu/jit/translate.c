@@ -121,13 +121,13 @@ static translate_fn family(const struct insn *insn)
         return insn->op >= OP_CMOVO && insn->op <= OP_CMOVNLE ? tr_cmov
                : insn->op >= OP_SETO && insn->op <= OP_SETNLE ? tr_setcc
                : insn->op >= OP_JO && insn->op <= OP_JNLE     ? tr_jcc
-                                                              : NULL;
+                                                              : tr_vector;
     }
 }
 
 void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset)
 {
-    t->sites[t->site_count++] = (struct site){jump, (u8)kind, (u8)t->i, offset};
+    t->sites[t->site_count++] = (struct site){jump, (u8)kind, (u8)t->i, offset, emit_here(&t->e)};
 }
 
 void emit_jump_slow(struct translator *t)
@@ -254,6 +254,13 @@ static void emit_stubs(struct translator *t)
             emit_mov_imm(e, HOST_R10, t->block->offset);
             emit_jmp(e, t->jit->gates.exit_offset);
             break;
+        case SITE_VECTOR:
+            emit_patch(site->jump, e->to_run, emit_here(e));
+            emit_mov_imm(e, HOST_R10, (u64)(uintptr_t)current_insn(t));
+            emit_call(e, site->offset == VECTORS_AVX ? t->jit->gates.vector_avx
+                                                     : t->jit->gates.vector_sse);
+            emit_jmp(e, site->back);
+            break;
         }
     }
 }
@@ -282,6 +289,7 @@ static bool emit_block(struct jit *jit, struct translator *t)
     t->e = (struct emitter){.write = jit->write + jit->used,
                             .end = jit->write + JIT_CODE_BYTES,
                             .to_run = jit_to_run(jit)};
+    vector_needs(t);
     live_flags(t);
     block->external_write = t->e.write;
     block->external = emit_here(&t->e);

@@ -14,12 +14,14 @@ enum site_kind {
     SITE_INSN,  // the interpreter executes the instruction, then it goes on behind it
     SITE_LINK,  // a taken jump to a page offset
     SITE_ENTRY, // the budget does not cover the block
+    SITE_VECTOR, // vector registers are not live
 };
 
 struct site {
     u8 *jump; // the displacement
     u8 kind, insn;
-    u16 offset; // SITE_LINK
+    u16 offset;     // SITE_LINK
+    const u8 *back; // SITE_VECTOR: where it goes on
 };
 
 struct translator {
@@ -29,6 +31,7 @@ struct translator {
     unsigned i;                      // the instruction being translated
     u16 live_after[BLOCK_INSNS_MAX]; // F_*: flags that somebody may see after it
     bool live_at_entry;
+    u8 vector_needs[BLOCK_INSNS_MAX]; // enum vector_level that is not known to be reached before it
     const u8 *after[BLOCK_INSNS_MAX]; // run address behind it
     struct site sites[SITES_MAX];
     unsigned site_count;
@@ -38,6 +41,13 @@ static inline const struct insn *current_insn(const struct translator *t)
 {
     return &t->block->insns[t->i];
 }
+
+// What must be live in the host's vector registers: all that is below too.
+enum vector_level { VECTORS_NONE, VECTORS_SSE, VECTORS_AVX };
+// What the instruction needs to be executed by the host itself; NONE: it never is (tr_vector.c).
+enum vector_level vector_level(const struct insn *insn);
+void vector_needs(struct translator *t);
+bool tr_vector(struct translator *t);
 
 // Whether the instruction changes or reads flags, and whether they must be exact before it because
 // it may leave the block (live_flags.c).
@@ -58,7 +68,10 @@ void emit_interpreted(struct translator *t);
 unsigned emit_address(struct translator *t);
 // The TLB's check of an access there; r10, RCX are used. The result is the operand's host address.
 struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write);
-// Both, for the current instruction's memory operand.
+// The same for 16 or 32 bytes that must be aligned.
+struct host_operand emit_check_aligned(struct translator *t, unsigned address, unsigned size,
+                                       bool write);
+// Address and check, for the current instruction's memory operand.
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write);
 // LEA's value, without segment, into r11 (or where it is already).
 unsigned emit_offset(struct translator *t);

@@ -1,0 +1,155 @@
+// SPDX-License-Identifier: MIT
+// Vector instructions as the host has them, on the same registers (ENGINE.md, decision 7): what the
+// interpreter lets the host compute, and only that.
+#include "cpu/jit/translator.h"
+
+#include "cpu/interp/vector_unit.h"
+
+#include <string.h>
+
+static const char *const binders[X86_OP_COUNT] = {
+#define OP(id, mnemonic, select, bind, ...) [OP_##id] = #bind,
+#include "isa/x86_ops.def"
+#undef OP
+};
+
+static union vector_key key_of(const struct insn *insn)
+{
+    return ((const struct vector_op *)(uintptr_t)insn->imm)->key;
+}
+
+static bool is_zeroing(const struct insn *insn)
+{
+    return insn->op == OP_VZEROUPPER || insn->op == OP_VZEROALL;
+}
+
+// Those whose handlers run the operation itself, and moves.
+static bool is_hosts(const struct insn *insn)
+{
+    static const char *const names[] = {"vector", "vector_move16", "avx", "avx_move"};
+    if (!(x86_op_info[insn->op].attributes & A_VECTOR) || !insn->imm) {
+        return false;
+    }
+    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
+        if (strcmp(binders[insn->op], names[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+enum vector_level vector_level(const struct insn *insn)
+{
+    if (insn->op == OP_INVALID || insn->fn == op_too_long || insn->fn == op_undefined) {
+        return VECTORS_NONE;
+    }
+    if (is_zeroing(insn)) {
+        return VECTORS_AVX;
+    }
+    if (!is_hosts(insn)) {
+        return VECTORS_NONE;
+    }
+    union vector_key key = key_of(insn);
+    bool mmx = key.reg_class == VECTOR_MMX || key.rm_class == VECTOR_MMX;
+    bool known = !mmx && !key.string && !(key.memory && key.mem_size == 0);
+    return !known ? VECTORS_NONE : key.vex ? VECTORS_AVX : VECTORS_SSE;
+}
+
+void vector_needs(struct translator *t)
+{
+    enum vector_level reached = VECTORS_NONE;
+    for (unsigned i = 0; i < t->block->insn_count; i++) {
+        enum vector_level level = vector_level(&t->block->insns[i]);
+        t->vector_needs[i] = level > reached ? level : VECTORS_NONE;
+        reached = level > reached ? level : reached;
+    }
+}
+
+static void emit_make_live(struct translator *t)
+{
+    enum vector_level level = t->vector_needs[t->i];
+    if (level == VECTORS_NONE) {
+        return;
+    }
+    emit_op(&t->e, 0xB6 | ENC_0F, HOST_RCX,
+            level == VECTORS_AVX ? STATE(jit_frame.avx_missing)
+                                 : STATE(jit_frame.sse_missing)); // movzx
+    emit_jrcxz(&t->e, 5);
+    add_site(t, emit_jmp(&t->e, NULL), SITE_VECTOR, (u16)level);
+}
+
+static u32 encoding_of(const struct insn *insn, union vector_key key)
+{
+    u32 encoding = (u32)key.opcode | (u32)key.map << 8 | (u32)key.prefix << 10;
+    encoding |= key.w ? ENC_W : 0;
+    if (key.vex) {
+        encoding |= ENC_VEX | (key.length ? ENC_L : 0);
+        encoding |= key.has_vvvv ? ENC_VVVV(vector_vvvv(insn)) : 0;
+    }
+    return encoding;
+}
+
+// The host register of an operand; a general one in memory goes through RCX.
+static unsigned operand_register(struct translator *t, unsigned class, unsigned n, bool written)
+{
+    if (class != VECTOR_GPR) {
+        return n;
+    }
+    if (written) {
+        return host_of(n) == HOST_NONE ? HOST_RCX : host_of(n);
+    }
+    return use_reg(t, n, HOST_RCX);
+}
+
+// A general register written as a whole, as such instructions do.
+static void put_general(struct translator *t, unsigned n)
+{
+    if (host_of(n) == HOST_NONE) {
+        emit_store(&t->e, 3, HOST_RCX, gpr_slot(n));
+    }
+}
+
+static struct host_operand memory_operand(struct translator *t, union vector_key key)
+{
+    unsigned size = key.mem_size;
+    return key.aligned ? emit_check_aligned(t, emit_address(t), size, key.rm_written)
+                       : emit_operand(t, size, key.rm_written);
+}
+
+static void emit_operation(struct translator *t)
+{
+    const struct insn *insn = current_insn(t);
+    union vector_key key = key_of(insn);
+    struct host_operand rm =
+        key.memory ? memory_operand(t, key)
+                   : host_reg_operand(
+                         operand_register(t, key.rm_class, vector_rm(insn), key.rm_written));
+    unsigned reg = key.has_extension
+                       ? (unsigned)key.extension
+                       : operand_register(t, key.reg_class, vector_reg(insn), key.reg_written);
+    emit_op(&t->e, encoding_of(insn, key), reg, rm);
+    if (key.has_imm8) {
+        emit_imm(&t->e, key.has_is4 ? vector_is4(insn) << 4 : (u64)key.imm8, 1);
+    }
+    if (key.reg_class == VECTOR_GPR && key.reg_written) {
+        put_general(t, vector_reg(insn));
+    }
+    if (!key.memory && key.rm_class == VECTOR_GPR && key.rm_written) {
+        put_general(t, vector_rm(insn));
+    }
+}
+
+bool tr_vector(struct translator *t)
+{
+    const struct insn *insn = current_insn(t);
+    if (vector_level(insn) == VECTORS_NONE) {
+        return false;
+    }
+    emit_make_live(t);
+    if (is_zeroing(insn)) {
+        emit_bytes(&t->e, insn->op == OP_VZEROALL ? "\xC5\xFC\x77" : "\xC5\xF8\x77", 3);
+        return true;
+    }
+    emit_operation(t);
+    return true;
+}
