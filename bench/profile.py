@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: MIT
 """Where an emulator spends its time in one row of tools/bench: perf (package linux-perf) from the BEGIN to the END line.
 
-usage: bench/profile.py ROW [--machine viv-jit|viv-interp|qemu] [--units N] [--lines N] [--sort KEYS] [--keep FILE]
+usage: bench/profile.py ROW [--machine viv-jit|viv-interp|qemu] [--units N] [--lines N] [--sort FIELDS] [--keep FILE]
 
-Translated code has no names; it shows as the memory object that it lies in (--sort dso sums up).
+The first lines sum up by object. Translated code has no names; its object is a memfd.
 """
 import argparse
 import os
@@ -39,10 +39,12 @@ def profiled(command, name, data):
         run.close()
 
 
-def report(data, sort, count):
-    text = subprocess.run(["perf", "report", "-i", str(data), "--stdio", "--no-children", "--sort", sort], capture_output=True,
-                          text=True, check=True).stdout
-    print("\n".join([line.rstrip() for line in text.splitlines() if line.strip() and not line.startswith("#")][:count]))
+def report(data, fields, count):
+    text = subprocess.run(["perf", "report", "-i", str(data), "--stdio", "--no-children", "-F", f"overhead,{fields}", "-s", fields],
+                          capture_output=True, text=True, check=True).stdout
+    lines = [line.rstrip(" -") for line in text.splitlines() if line.strip() and not line.startswith("#")]
+    lines.sort(key=lambda line: -float(line.split("%")[0]))
+    print("\n".join(lines[:count]))
 
 
 def main():
@@ -69,6 +71,7 @@ def main():
         command = machine.debian(files.vmlinux, f"{machines.APPEND} work={options.row}:{units}")
         seconds = profiled(command, options.row, data)
         print(f"{options.row} on {machine.name}: {units} units in {seconds:.2f} s of CPU time")
+        report(data, "dso", 5)
         report(data, options.sort, options.lines)
     return 0
 
