@@ -170,7 +170,10 @@ struct rm register_rm(unsigned reg)
 u64 any_target(struct generator *g, unsigned size)
 {
     u64 data = chance(g, 6) ? (u64)(s64)(KERNEL) + KERNEL_DATA : DATA;
-    unsigned what = pick(g, 100);
+    unsigned what = pick(g, g->polite && !chance(g, 60) ? 78 : 100);
+    if (g->polite && what >= 78 && what < 92) { // astride two pages that are there
+        return data + (1 + pick(g, 3)) * PAGE_SIZE - pick(g, size + 2);
+    }
     if (what < 78) {
         unsigned page = pick(g, 5), offset = pick(g, PAGE_SIZE - size);
         return data + (page == 4 ? 6 : page) * PAGE_SIZE + (chance(g, 3) ? offset : offset & ~7u);

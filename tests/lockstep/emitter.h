@@ -16,6 +16,7 @@ struct generator {
     u64 value[16];
     unsigned depth;    // of loops
     unsigned counters; // loop counters used
+    bool polite;       // few faults, so that most of the steps are the program's own
     unsigned functions[8], function_count;
 };
 

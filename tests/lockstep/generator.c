@@ -461,8 +461,81 @@ static void emit_string(struct generator *g)
     forget(g, 7);
 }
 
+enum { VEX_ONLY = 1, LEGACY_ONLY = 2, NDS = 4, L_TOO = 8, IMM = 16 };
+
+// Valid ones: opcodes of a map, the prefixes (bits: none 66 F3 F2) and forms that they have.
+static const struct {
+    u8 map, first, last, prefixes, flags;
+} vector_rows[] = {
+    {MAP_0F, 0x10, 0x11, 0x3, L_TOO},
+    {MAP_0F, 0x10, 0x11, 0xC, LEGACY_ONLY},
+    {MAP_0F, 0x14, 0x15, 0x3, NDS | L_TOO},
+    {MAP_0F, 0x28, 0x29, 0x3, L_TOO},
+    {MAP_0F, 0x2A, 0x2A, 0xC, NDS},
+    {MAP_0F, 0x2C, 0x2D, 0xC, 0},
+    {MAP_0F, 0x2E, 0x2F, 0x3, 0},
+    {MAP_0F, 0x51, 0x51, 0x3, L_TOO},
+    {MAP_0F, 0x51, 0x51, 0xC, NDS},
+    {MAP_0F, 0x54, 0x57, 0x3, NDS | L_TOO},
+    {MAP_0F, 0x58, 0x59, 0xF, NDS | L_TOO},
+    {MAP_0F, 0x58, 0x59, 0xC, NDS},
+    {MAP_0F, 0x5C, 0x5F, 0xF, NDS | L_TOO},
+    {MAP_0F, 0x5A, 0x5A, 0xC, NDS},
+    {MAP_0F, 0x5B, 0x5B, 0x7, L_TOO},
+    {MAP_0F, 0x60, 0x6D, 0x2, NDS | L_TOO},
+    {MAP_0F, 0x6E, 0x6E, 0x2, 0},
+    {MAP_0F, 0x6F, 0x6F, 0x6, L_TOO},
+    {MAP_0F, 0x7F, 0x7F, 0x6, L_TOO},
+    {MAP_0F, 0x7E, 0x7E, 0x6, 0},
+    {MAP_0F, 0x70, 0x70, 0xE, L_TOO | IMM},
+    {MAP_0F, 0x74, 0x76, 0x2, NDS | L_TOO},
+    {MAP_0F, 0xC2, 0xC2, 0xF, NDS | L_TOO | IMM},
+    {MAP_0F, 0xC6, 0xC6, 0x3, NDS | L_TOO | IMM},
+    {MAP_0F, 0xD1, 0xD5, 0x2, NDS | L_TOO},
+    {MAP_0F, 0xD6, 0xD6, 0x2, 0},
+    {MAP_0F, 0xD8, 0xE5, 0x2, NDS | L_TOO},
+    {MAP_0F, 0xE8, 0xEF, 0x2, NDS | L_TOO},
+    {MAP_0F, 0xF1, 0xF6, 0x2, NDS | L_TOO},
+    {MAP_0F, 0xF8, 0xFE, 0x2, NDS | L_TOO},
+    {MAP_0F38, 0x00, 0x0B, 0x2, NDS | L_TOO},
+    {MAP_0F38, 0x1C, 0x1E, 0x2, L_TOO},
+    {MAP_0F38, 0x20, 0x25, 0x2, L_TOO},
+    {MAP_0F38, 0x28, 0x29, 0x2, NDS | L_TOO},
+    {MAP_0F38, 0x30, 0x35, 0x2, L_TOO},
+    {MAP_0F38, 0x37, 0x40, 0x2, NDS | L_TOO},
+    {MAP_0F38, 0x45, 0x47, 0x2, NDS | L_TOO | VEX_ONLY},
+    {MAP_0F38, 0x58, 0x59, 0x2, L_TOO | VEX_ONLY},
+    {MAP_0F38, 0x78, 0x79, 0x2, L_TOO | VEX_ONLY},
+    {MAP_0F38, 0x96, 0x9F, 0x2, NDS | L_TOO | VEX_ONLY},
+    {MAP_0F38, 0xA6, 0xAF, 0x2, NDS | L_TOO | VEX_ONLY},
+    {MAP_0F38, 0xB6, 0xBF, 0x2, NDS | L_TOO | VEX_ONLY},
+    {MAP_0F3A, 0x08, 0x09, 0x2, L_TOO | IMM},
+    {MAP_0F3A, 0x0A, 0x0B, 0x2, NDS | IMM},
+    {MAP_0F3A, 0x0C, 0x0F, 0x2, NDS | L_TOO | IMM},
+    {MAP_0F3A, 0x14, 0x17, 0x2, IMM},
+};
+
+static void choose_valid_vector(struct generator *g, struct encoding *e)
+{
+    unsigned n = pick(g, ARRAY_LEN(vector_rows)), flags = vector_rows[n].flags;
+    e->map = vector_rows[n].map;
+    e->opcode =
+        (u8)(vector_rows[n].first + pick(g, vector_rows[n].last - vector_rows[n].first + 1u));
+    do {
+        e->pp = (u8)pick(g, 4);
+    } while (!(vector_rows[n].prefixes >> e->pp & 1));
+    e->imm_size = (flags & IMM) != 0;
+    e->vex = flags & VEX_ONLY || (!(flags & LEGACY_ONLY) && chance(g, 2));
+    e->vex_l = e->vex && flags & L_TOO && (e->pp < 2 || e->opcode == 0x6F || e->opcode == 0x7F) &&
+               chance(g, 2);
+    e->vex_w = e->map == MAP_0F38 && e->opcode > 0x90 && chance(g, 2);
+    e->vvvv = (u8)(flags & NDS ? pick(g, 16) : 0);
+    e->wide =
+        !e->vex && (e->opcode == 0x2A || e->opcode == 0x2D || e->opcode == 0x6E) && chance(g, 2);
+}
+
 // Operations on XMM and YMM registers: what the maps have, some of it no instruction.
-static void emit_vector(struct generator *g)
+static void choose_any_vector(struct generator *g, struct encoding *e)
 {
     static const u8 floats[] = {0x10, 0x11, 0x12, 0x14, 0x15, 0x16, 0x28, 0x29, 0x2A,
                                 0x2C, 0x2D, 0x2E, 0x2F, 0x50, 0x51, 0x54, 0x55, 0x56,
@@ -472,34 +545,43 @@ static void emit_vector(struct generator *g)
     static const u8 extended[] = {0x0C, 0x0D, 0x0E, 0x0F, 0x14, 0x15, 0x16, 0x17, 0x20, 0x21, 0x22,
                                   0x08, 0x09, 0x0A, 0x0B, 0x40, 0x41, 0x42, 0x4A, 0x4B, 0x4C, 0x02,
                                   0x04, 0x05, 0x06, 0x18, 0x19, 0x38, 0x39, 0x46, 0x00, 0x01};
-    struct encoding e = {.map = MAP_0F, .has_rm = true, .reg = (u8)pick(g, 16)};
+    e->map = MAP_0F;
     unsigned what = pick(g, 20);
-    e.pp = (u8)pick(g, 4);
+    e->pp = (u8)pick(g, 4);
     if (what < 9) {
-        e.opcode = floats[pick(g, sizeof(floats))];
+        e->opcode = floats[pick(g, sizeof(floats))];
     } else if (what < 15) {
-        e.opcode = (u8)(chance(g, 2) ? 0x60 + pick(g, 0x20) : 0xD0 + pick(g, 0x30));
-        e.pp = chance(g, 5) ? e.pp : 1;
-        e.opcode = e.opcode == 0x77 ? 0x6F : e.opcode;
+        e->opcode = (u8)(chance(g, 2) ? 0x60 + pick(g, 0x20) : 0xD0 + pick(g, 0x30));
+        e->pp = chance(g, 5) ? e->pp : 1;
+        e->opcode = e->opcode == 0x77 ? 0x6F : e->opcode;
     } else if (what < 19) {
-        e.map = MAP_0F38;
-        e.opcode = (u8)pick(g, chance(g, 2) ? 0x42 : 0xC0);
-        e.pp = 1;
+        e->map = MAP_0F38;
+        e->opcode = (u8)pick(g, chance(g, 2) ? 0x42 : 0xC0);
+        e->pp = 1;
     } else {
-        e.map = MAP_0F3A;
-        e.opcode = extended[pick(g, sizeof(extended))];
-        e.pp = 1;
-        e.imm_size = 1;
+        e->map = MAP_0F3A;
+        e->opcode = extended[pick(g, sizeof(extended))];
+        e->pp = 1;
+        e->imm_size = 1;
     }
-    for (unsigned i = 0; i < sizeof(immediates) && e.map == MAP_0F; i++) {
-        e.imm_size |= e.opcode == immediates[i];
+    for (unsigned i = 0; i < sizeof(immediates) && e->map == MAP_0F; i++) {
+        e->imm_size |= e->opcode == immediates[i];
     }
-    e.imm = random_u64(&g->r);
-    e.vex = chance(g, 2);
-    e.vex_l = e.vex && chance(g, 2);
-    e.vex_w = e.map != MAP_0F && chance(g, 2);
-    e.vvvv = (u8)(chance(g, 10) ? 0 : pick(g, 16));
-    e.wide = !e.vex && chance(g, 4);
+    e->vex = chance(g, 2);
+    e->vex_l = e->vex && chance(g, 2);
+    e->vex_w = e->map != MAP_0F && chance(g, 2);
+    e->vvvv = (u8)(chance(g, 10) ? 0 : pick(g, 16));
+    e->wide = !e->vex && chance(g, 4);
+}
+
+static void emit_vector(struct generator *g)
+{
+    struct encoding e = {.has_rm = true, .reg = (u8)pick(g, 16), .imm = random_u64(&g->r)};
+    if (g->polite || chance(g, 2)) {
+        choose_valid_vector(g, &e);
+    } else {
+        choose_any_vector(g, &e);
+    }
     e.rm = chance(g, 2)
                ? memory_at(g, any_target(g, 32) & (chance(g, 4) ? ~UINT64_C(0) : ~UINT64_C(15)))
                : register_rm(pick(g, 16));
@@ -670,6 +752,9 @@ static void emit_system(struct generator *g)
                                      {2, 0x0F, 0xA2}, {2, 0x0F, 0x0B},       {3, 0x0F, 0x01, 0xF9},
                                      {2, 0x0F, 0x05}, {3, 0x0F, 0xAE, 0xF0}, {3, 0x0F, 0x01, 0xD0}};
     unsigned n = pick(g, ARRAY_LEN(anywhere));
+    if (g->polite && anywhere[n][2] == 0x0B) {
+        return;
+    }
     if (g->p->ring0 && anywhere[n][2] == 0x05) {
         return; // SYSRET would leave ring 0 for good
     }
@@ -781,6 +866,9 @@ static void emit_control(struct generator *g)
 static void emit_garbage(struct generator *g)
 {
     u64 bytes = random_u64(&g->r);
+    if (g->polite) {
+        return;
+    }
     emit_plain(g, &bytes, 1 + pick(g, 6));
     forget_all(g);
 }
@@ -872,7 +960,8 @@ static void emit_main(struct generator *g)
     forget_all(g);
     p->start = (u16)g->at;
     load_constant(g, 4, STACK + STACK_PAGES * PAGE_SIZE - 0x100 - pick(g, 0x1000));
-    unsigned limit = 20 + pick(g, BODY_BYTES);
+    static const unsigned limits[] = {100, 300, 600, BODY_BYTES};
+    unsigned limit = 20 + pick(g, limits[pick(g, ARRAY_LEN(limits))]);
     while (g->at - p->start < limit && g->at < CODE_BYTES - 600) {
         emit_one(g);
     }
@@ -910,6 +999,7 @@ void program_generate(struct program *p, u64 seed)
         random_u64(&g.r);
     }
     choose_state(&g);
+    g.polite = chance(&g, 2);
     g.at = pick(&g, 0x1000);
     for (unsigned n = pick(&g, 5); n; n--) {
         emit_function(&g);

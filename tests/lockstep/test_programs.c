@@ -59,7 +59,7 @@ static void destroy(struct pair *p)
 
 static struct plan plan_of(const struct options *o, u64 seed)
 {
-    static const unsigned cuts[] = {3, 40, 300, 300, 2000, 2000, 8000, 8000};
+    static const unsigned cuts[] = {3, 60, 300, 800, 2000, 2000, 8000, 8000};
     struct plan plan = {.r = {seed * UINT64_C(0xA24BAED4963EE407) | 1}};
     random_u64(&plan.r);
     plan.cut = cuts[random_below(&plan.r, ARRAY_LEN(cuts))];
