@@ -61,6 +61,17 @@ def test_what_does_not_show_again():
     t.expect("the engines differ at step" in text and "does not show" in text and "lockstep:4@" in text, text)
 
 
+def test_the_step_of_a_random_program():
+    """Of the random programs the bench finds the step as well: 100 + the seed modulo 1000 here."""
+    for seed in (77, 4711):
+        r = subprocess.run([str(t.BUILD / "tests" / "lockstep" / "test_programs"), "--inject", "--engines", "interp,interp",
+                            "--count", "1", "--seed", str(seed)], capture_output=True, timeout=100)
+        text = r.stdout.decode()
+        t.expect_equal(r.returncode, 1, text)
+        t.expect(f"not ok - seed {seed} differs first at step {100 + seed % 1000} " in text, text)
+        t.expect("kernel_gs_base" in text, text)
+
+
 def test_what_does_not_go_with_it():
     for arguments in (["--record", "x.viv"], ["--gdb", "1234"]):
         r = lockstep("none@1", *arguments)
