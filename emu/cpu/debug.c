@@ -43,6 +43,7 @@ void cpu_debug_changed(struct cpu *cpu)
         }
     }
     mmu_set_watches(cpu->mmu, watches, on_watch);
+    cpu->tables = cpu->mmu->tables;
 }
 
 bool debug_execution_enabled(const struct cpu *cpu)

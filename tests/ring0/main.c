@@ -388,6 +388,9 @@ static void debug_exceptions(void)
     in_user("single step user", S(single_step), (u64)gdt + USER_ALIAS);
     in_kernel("single step over ss", S(single_step_ss), 0);
     in_kernel("single step int", S(single_step_int), 0);
+    map(0, PAGE | 6);
+    WRITE_REG("dr0", WINDOW);
+    in_kernel("watch at once", S(watch_at_once), WINDOW);
     WRITE_REG("dr0", (u64)S(nothing) + 2);
     WRITE_REG("dr7", 0x401);
     in_kernel("breakpoint", S(nothing), 0);

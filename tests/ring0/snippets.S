@@ -189,6 +189,15 @@ snippet set_cr8
 snippet get_cr8
     movq %cr8, %rax
     DONE
+snippet watch_at_once           // from the very next instruction on, and no longer than DR7 says
+    movl $1, (%rdi)
+    movl $0xD0401, %eax
+    movq %rax, %dr7
+    movl $2, (%rdi)
+    movl $0x400, %eax
+    movq %rax, %dr7
+    movl $3, (%rdi)
+    DONE
 snippet set_dr7
     movq %rdi, %dr7
     movq %dr7, %rax
