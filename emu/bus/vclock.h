@@ -6,6 +6,10 @@
 
 #include "base/types.h"
 
+// The end of time, 146 years after power-on: what is due later never comes, so that sums of steps,
+// deadlines and periods do not overflow.
+#define VCLOCK_END_NS (UINT64_C(1) << 62)
+
 struct vclock {
     u64 step;    // exact at every boundary and whenever a device is accessed
     u64 idle_ns; // hashed state; grows only while every CPU is halted

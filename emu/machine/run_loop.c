@@ -27,7 +27,7 @@ static u64 next_deadline(const struct machine *m)
         u64 late = (number >> 2) % ranges_ns[(number & 3) % ARRAY_LEN(ranges_ns)];
         deadline = deadline < EVENT_NEVER - late ? deadline + late : deadline;
     }
-    return deadline;
+    return deadline <= VCLOCK_END_NS ? deadline : EVENT_NEVER;
 }
 
 static u64 new_quantum(const struct machine *m)

@@ -118,12 +118,9 @@ void machine_state_load(struct machine *m, const u8 *in)
     event_queue_rebuild(m->events);
 }
 
-// Beyond this, sums of steps and deadlines could overflow; it is 146 years.
-#define TIME_MAX (UINT64_C(1) << 62)
-
 static bool time_is_sound(const struct machine *m, const struct time_state *time)
 {
-    return time->step <= TIME_MAX && time->idle_ns <= TIME_MAX &&
+    return time->step <= VCLOCK_END_NS && time->idle_ns <= VCLOCK_END_NS &&
            time->step_ps == m->clock.step_ps && time->current < m->cpu_count &&
            time->quantum_left && time->quantum_left <= 2 * MACHINE_QUANTUM_STEPS;
 }

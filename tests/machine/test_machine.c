@@ -102,6 +102,27 @@ static void test_runs_to_its_end(void **state)
     machine_destroy(f.m);
 }
 
+// A deadline centuries ahead never comes: the machine is as stuck as without it.
+static void test_the_end_of_time(void **state)
+{
+    static const u8 code[] = {
+        0xC7, 0x05, 0xF0, 0x00, 0xE0, 0xFE, 0xFF, 0x01, 0x00, 0x00, // APIC on
+        0xC7, 0x05, 0x20, 0x03, 0xE0, 0xFE, 0x40, 0x00, 0x04, 0x00, // timer: TSC deadline
+        0xB9, 0xE0, 0x06, 0x00, 0x00, 0xBA, 0x00, 0x00, 0x00, 0x7F, // IA32_TSC_DEADLINE =
+        0x31, 0xC0, 0x0F, 0x30,                                     // 7F000000_00000000H
+        0xFB, 0xF4,                                                 // sti; hlt
+    };
+    struct fixture f;
+    struct cpu_regs regs;
+    open_machine(&f, TLB_FULL, false);
+    cpu_get_regs(machine_cpu(f.m, 0), &regs);
+    assert_true(physmem_write(machine_memory(f.m), regs.rip, code, sizeof(code)));
+    struct machine_result r = machine_run(f.m, UINT64_MAX);
+    assert_int_equal(r.exit, MACHINE_EXIT_STUCK);
+    assert_int_equal(machine_clock(f.m)->idle_ns, 0);
+    machine_destroy(f.m);
+}
+
 // After a reset with cleared memory the same kernel boots and runs as the first time.
 static void test_boots_again(void **state)
 {
@@ -331,7 +352,7 @@ int main(int argc, char **argv)
 {
     read_kernel(argv[1]);
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_runs_to_its_end),
+        cmocka_unit_test(test_the_end_of_time), cmocka_unit_test(test_runs_to_its_end),
         cmocka_unit_test(test_boots_again),
         cmocka_unit_test(test_slices_do_not_matter),
         cmocka_unit_test(test_tlb_does_not_matter),
