@@ -10,15 +10,15 @@
 #include "mmu/fault.h"
 
 #define MMU_PHYS_BITS 40 // MAXPHYADDR, CPUID 80000008H
-#define TLB_ENTRIES 4096 // direct-mapped by bits 12..23
+#define TLB_INDEX_BITS 16 // direct-mapped by bits 12..27: SHRX and MOVZX in translated code
+#define TLB_ENTRIES (UINT64_C(1) << TLB_INDEX_BITS)
 
 enum tlb_geometry { TLB_FULL, TLB_TINY, TLB_OFF }; // tiny: 4 entries in use; off: nothing is cached
 
 // Hit: linear + size-1 + neg[i] < PAGE_SIZE in unsigned arithmetic on both ends of the access; host
 // = linear + add[i].
 struct tlb_column {
-    u64 neg[TLB_ENTRIES]; // minus the page's linear address; minus a page of another index when
-                          // empty
+    u64 neg[TLB_ENTRIES]; // minus the page's linear address; empty: 0, which only index 0 could hit
     u64 add[TLB_ENTRIES]; // host address minus linear address
 };
 

@@ -46,8 +46,9 @@ struct walk {
 };
 
 #define TLB_SETS_MAX 32
-#define TLB_LOG_MAX 1024
+#define TLB_LOG_MAX 4096
 #define TLB_TINY_SLOTS 4
+#define JUMP_PAGES 4096
 
 enum tlb_column_kind { COLUMN_READ, COLUMN_WRITE, COLUMN_FETCH, COLUMN_COUNT };
 
@@ -68,7 +69,7 @@ struct tlb_set {
     u16 log[COLUMN_COUNT][TLB_LOG_MAX];
     u32 jumps_logged; // > TLB_LOG_MAX: the log overflowed
     u16 jump_log[TLB_LOG_MAX];
-    u64 jump_pages[TLB_ENTRIES / 64]; // bit: page index of a linear address that has a jump
+    u64 jump_pages[JUMP_PAGES / 64]; // bit: linear page, modulo, that has a jump
 };
 
 // What is known of a frame that cached translations depend on (ENGINE.md, "Tracking").
@@ -93,11 +94,11 @@ struct mmu_shared {
     unsigned set_count;
     u64 use_clock;
     struct tlb_set *empty; // never filled: for modes in which nothing may be cached
-    u16 tiny_slot[TLB_SETS_MAX][COLUMN_COUNT][TLB_TINY_SLOTS]; // index + 1 of what is cached
+    u32 tiny_slot[TLB_SETS_MAX][COLUMN_COUNT][TLB_TINY_SLOTS]; // index + 1 of what is cached
     struct table_track **tracks;                               // by rpn
     u32 *tracked;                                              // the rpns that have one
     u32 tracked_count, tracked_room;
-    // Two places where a write translation of the frame may be: set number << 12 | index, plus 1;
+    // Two places where a write translation of the frame may be: set number, index, plus 1;
     // ~0 in [0]: more.
     u32 (*write_refs)[2];
     bool apic_in_ram; // some CPU's APIC page lies over RAM

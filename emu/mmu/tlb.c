@@ -8,11 +8,12 @@
 #include <stdlib.h>
 #include <string.h>
 
-// Minus a page whose index is not i, and not i + 1 either: translated code adds the address of an
-// access's last byte, which may lie in the next page.
+// What no address of index i hits, nor the address of the last byte of an access from there on, which
+// is what translated code looks at and may lie in the next page. Zero but for the first and the last
+// index, whose next page is 0: so what is never used of a table costs no memory.
 static inline u64 empty_neg(u32 i)
 {
-    return -((u64)(i ^ 2) << PAGE_SHIFT);
+    return i == 0 || i == TLB_ENTRIES - 1 ? -2 * PAGE_SIZE : 0;
 }
 
 static inline u32 page_index(u64 linear)
@@ -20,11 +21,17 @@ static inline u32 page_index(u64 linear)
     return (linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1);
 }
 
+// Of zeroed memory.
+static void begin_column(struct tlb_column *column)
+{
+    column->neg[0] = empty_neg(0);
+    column->neg[TLB_ENTRIES - 1] = empty_neg(TLB_ENTRIES - 1);
+}
+
 static void empty_column(struct tlb_column *column)
 {
-    for (u32 i = 0; i < TLB_ENTRIES; i++) {
-        column->neg[i] = empty_neg(i);
-    }
+    memset(column->neg, 0, sizeof(column->neg));
+    begin_column(column);
 }
 
 static u32 jump_index(u64 linear)
@@ -37,14 +44,15 @@ static inline u64 empty_jump(u32 i)
     return -((u64)(i ^ 1) << 1);
 }
 
+// Of zeroed memory.
 static void empty_tables(struct tlb_tables *tables)
 {
     for (u32 i = 0; i < TLB_JUMP_ENTRIES; i++) {
         tables->jumps.neg[i] = empty_jump(i);
     }
-    empty_column(&tables->read);
-    empty_column(&tables->write);
-    empty_column(&tables->fetch);
+    begin_column(&tables->read);
+    begin_column(&tables->write);
+    begin_column(&tables->fetch);
 }
 
 // Visits the jumps in use; page: of those to forget, ~0: all.
@@ -76,7 +84,7 @@ void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code)
 {
     struct tlb_set *set = (struct tlb_set *)mmu->tables; // its first member
     struct tlb_jumps *jumps = &set->tables.jumps;
-    u32 i = jump_index(linear), page = page_index(linear);
+    u32 i = jump_index(linear), page = page_index(linear) % JUMP_PAGES;
     if (jumps->neg[i] == empty_jump(i) && set->jumps_logged <= TLB_LOG_MAX) {
         if (set->jumps_logged < TLB_LOG_MAX) {
             set->jump_log[set->jumps_logged] = (u16)i;
@@ -130,7 +138,7 @@ void tlb_drop_page(struct tlb_set *set, u64 page)
     drop_entry(&set->tables.read, page);
     drop_entry(&set->tables.write, page);
     drop_entry(&set->tables.fetch, page);
-    u32 i = page_index(page);
+    u32 i = page_index(page) % JUMP_PAGES;
     if (UNLIKELY(set->jump_pages[i / 64] & BIT(i % 64))) {
         drop_jumps(set, page);
     }
@@ -168,13 +176,14 @@ static bool writes_to(const struct mmu_shared *shared, const struct tlb_set *set
 
 static bool ref_valid(const struct mmu_shared *shared, u32 ref, u32 rpn)
 {
-    return ref && writes_to(shared, shared->sets[(ref - 1) >> 12], (ref - 1) & 0xFFF, rpn);
+    return ref && writes_to(shared, shared->sets[(ref - 1) >> TLB_INDEX_BITS],
+                            (ref - 1) & (TLB_ENTRIES - 1), rpn);
 }
 
 static void remember_write(struct mmu_shared *shared, const struct tlb_set *set, u32 i, u32 rpn)
 {
     u32 *refs = shared->write_refs[rpn];
-    u32 ref = (set->number << 12 | i) + 1;
+    u32 ref = (set->number << TLB_INDEX_BITS | i) + 1;
     if (refs[0] == WRITE_REFS_MANY || refs[0] == ref || refs[1] == ref) {
         return;
     }
@@ -210,8 +219,8 @@ void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn)
     } else {
         for (unsigned k = 0; k < 2; k++) {
             if (ref_valid(shared, refs[k], rpn)) {
-                u32 i = (refs[k] - 1) & 0xFFF;
-                shared->sets[(refs[k] - 1) >> 12]->tables.write.neg[i] = empty_neg(i);
+                u32 i = (refs[k] - 1) & (TLB_ENTRIES - 1);
+                shared->sets[(refs[k] - 1) >> TLB_INDEX_BITS]->tables.write.neg[i] = empty_neg(i);
             }
         }
     }
@@ -222,12 +231,12 @@ void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn)
 static void evict_tiny(struct mmu_shared *shared, struct tlb_set *set, enum tlb_column_kind kind,
                        u32 i)
 {
-    u16 *slot = &shared->tiny_slot[set->number][kind][i % TLB_TINY_SLOTS];
+    u32 *slot = &shared->tiny_slot[set->number][kind][i % TLB_TINY_SLOTS];
     if (*slot && *slot != i + 1) {
         u32 old = *slot - 1u;
         tlb_column_of(&set->tables, kind)->neg[old] = empty_neg(old);
     }
-    *slot = (u16)(i + 1);
+    *slot = i + 1;
 }
 
 // True if accesses of that kind to the page must stay off the fast path. What reads and writes at

@@ -29,8 +29,7 @@ struct jit_frame {
     u64 return_to;  // of a gate
     u64 target;     // where a jump through the cache goes, while r10 and r11 are in use
     u64 host_stack; // stack pointer of C
-    u64 index_mask; // constants for PEXT: page index of the TLB, index of the jump cache, sign
-    u64 jump_mask;
+    u64 jump_mask;  // constants for PEXT: index of the jump cache, sign
     u64 sign_mask;
     u64 info;
     struct tlb_tables *tables; // GS base

@@ -57,7 +57,6 @@ void jit_destroy(struct jit *jit)
 void jit_init_frame(struct cpu *cpu)
 {
     cpu->jit_frame = (struct jit_frame){
-        .index_mask = (TLB_ENTRIES - 1) << PAGE_SHIFT,
         .jump_mask = TLB_JUMP_INDEX_MASK,
         .sign_mask = UINT64_C(1) << 63,
         .aligned16 = ~(u64)PAGE_MASK | 15,
