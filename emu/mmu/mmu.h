@@ -22,15 +22,23 @@ struct tlb_column {
     u64 add[TLB_ENTRIES]; // host address minus linear address
 };
 
-#define TLB_JUMP_ENTRIES 4096 // direct-mapped by bits 1..12
-#define TLB_JUMP_INDEX_MASK UINT64_C(0x1FFE)
+#define TLB_JUMP_ENTRIES 65536
 
 // Where translated code for a linear address is (cpu/jit), for as long as a fetch there is
 // translated as it was. Hit: linear + neg[i] == 0.
 struct tlb_jumps {
-    u64 neg[TLB_JUMP_ENTRIES];
+    u64 neg[TLB_JUMP_ENTRIES]; // 0: empty
     u64 code[TLB_JUMP_ENTRIES];
 };
+
+// Where the jump to a linear address is: 16 bits of its CRC-32C, an instruction that leaves the flags
+// alone. Only address 0 could hit what is empty, at index 0.
+static inline u32 tlb_jump_index(u64 linear)
+{
+    u64 crc = 0;
+    __asm__("crc32q %1, %0" : "+r"(crc) : "r"(linear));
+    return (u16)crc;
+}
 
 // The translations of one key: root frame, paging format, CR0.WP, CR4.PSE/SMEP/SMAP, EFER.NXE, ring
 // class and AC.
@@ -186,7 +194,7 @@ void mmu_observe(struct mmu_shared *shared, const struct mmu_observed *ranges, u
 static inline const u8 *mmu_find_jump(const struct mmu *mmu, u64 linear)
 {
     const struct tlb_jumps *jumps = &mmu->tables->jumps;
-    u64 i = (linear >> 1) & (TLB_JUMP_ENTRIES - 1);
+    u32 i = tlb_jump_index(linear);
     return linear + jumps->neg[i] == 0 ? (const u8 *)(uintptr_t)jumps->code[i] : NULL;
 }
 

@@ -34,22 +34,16 @@ static void empty_column(struct tlb_column *column)
     begin_column(column);
 }
 
-static u32 jump_index(u64 linear)
-{
-    return (linear >> 1) & (TLB_JUMP_ENTRIES - 1);
-}
-
+// Address 0 has index 0.
 static inline u64 empty_jump(u32 i)
 {
-    return -((u64)(i ^ 1) << 1);
+    return i ? 0 : 1;
 }
 
 // Of zeroed memory.
 static void empty_tables(struct tlb_tables *tables)
 {
-    for (u32 i = 0; i < TLB_JUMP_ENTRIES; i++) {
-        tables->jumps.neg[i] = empty_jump(i);
-    }
+    tables->jumps.neg[0] = empty_jump(0);
     begin_column(&tables->read);
     begin_column(&tables->write);
     begin_column(&tables->fetch);
@@ -84,7 +78,7 @@ void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code)
 {
     struct tlb_set *set = (struct tlb_set *)mmu->tables; // its first member
     struct tlb_jumps *jumps = &set->tables.jumps;
-    u32 i = jump_index(linear), page = page_index(linear) % JUMP_PAGES;
+    u32 i = tlb_jump_index(linear), page = page_index(linear) % JUMP_PAGES;
     if (jumps->neg[i] == empty_jump(i) && set->jumps_logged <= TLB_LOG_MAX) {
         if (set->jumps_logged < TLB_LOG_MAX) {
             set->jump_log[set->jumps_logged] = (u16)i;

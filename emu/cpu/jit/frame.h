@@ -29,8 +29,8 @@ struct jit_frame {
     u64 return_to;  // of a gate
     u64 target;     // where a jump through the cache goes, while r10 and r11 are in use
     u64 host_stack; // stack pointer of C
-    u64 jump_mask;  // constants for PEXT: index of the jump cache, sign
-    u64 sign_mask;
+    u64 sign_mask;  // constants for PEXT: bit 63
+    u64 df_mask;    // and RFLAGS.DF
     u64 info;
     struct tlb_tables *tables; // GS base
     u64 aligned16;  // the same: page number and misalignment of 16 and 32 bytes

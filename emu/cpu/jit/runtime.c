@@ -57,7 +57,7 @@ void jit_destroy(struct jit *jit)
 void jit_init_frame(struct cpu *cpu)
 {
     cpu->jit_frame = (struct jit_frame){
-        .jump_mask = TLB_JUMP_INDEX_MASK,
+        .df_mask = RFLAGS_DF,
         .sign_mask = UINT64_C(1) << 63,
         .aligned16 = ~(u64)PAGE_MASK | 15,
         .aligned32 = ~(u64)PAGE_MASK | 31,

@@ -234,3 +234,61 @@ bool tr_widen(struct translator *t)
     }
     return true;
 }
+
+// Jumps to the interpreter unless rDX < RCX, the divisor, where the quotient fits. The 64-bit
+// division is done only where rDX is 0. No flag is touched: NOT leaves them alone.
+static void emit_division_check(struct translator *t, unsigned width)
+{
+    struct emitter *e = &t->e;
+    if (width == 3) {
+        emit_mov(e, 3, HOST_R11, HOST_RCX);
+        emit_jrcxz(e, 3 + 2); // by zero: to the jump
+        emit_mov(e, 3, HOST_RCX, HOST_RDX);
+        emit_jrcxz(e, 5);
+        emit_jump_slow(t);
+        emit_mov(e, 3, HOST_RCX, HOST_R11);
+        return;
+    }
+    emit_mov(e, 2, HOST_R10, HOST_RDX);
+    emit_mov(e, 3, HOST_R11, HOST_RCX);
+    emit_op(e, 0xF7 | ENC_W, 2, host_reg_operand(HOST_R11));       // not
+    emit_lea(e, HOST_R10, host_indexed(HOST_R10, HOST_R11, 0, 1)); // edx - ecx
+    emit_op(e, 0xF7 | ENC_W, 2, host_reg_operand(HOST_R10));
+    emit_mov(e, 3, HOST_R11, HOST_RCX);
+    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_R10), HOST_RCX,
+            STATE(jit_frame.sign_mask)); // pext: 0 if it was negative
+    emit_jrcxz(e, 5);
+    emit_jump_slow(t);
+    emit_mov(e, 3, HOST_RCX, HOST_R11);
+}
+
+// The profile sets ZF and PF and keeps the other flags.
+bool tr_div(struct translator *t)
+{
+    const struct insn *insn = current_insn(t);
+    struct emitter *e = &t->e;
+    unsigned width = insn->width;
+    if (width < 2) {
+        return false;
+    }
+    struct host_operand source =
+        insn->form == FORM_M ? emit_operand(t, 1u << width, false) : reg_operand(insn->reg);
+    emit_load(e, width, HOST_RCX, source);
+    emit_division_check(t, width);
+    bool flags = flags_live_after(t, F_OSZAPC);
+    if (flags) {
+        emit_mov(e, 3, HOST_R11, HOST_RAX);
+        emit_bytes(e, (const u8[]){0x9F, 0x0F, 0x90, 0xC0}, 4); // lahf; seto al
+        emit_store(e, 1, HOST_RAX, STATE(flags));
+        emit_mov(e, 3, HOST_RAX, HOST_R11);
+    }
+    emit_op(e, 0xF7 | width_encoding(width), 6, host_reg_operand(HOST_RCX));
+    if (flags) {
+        emit_mov(e, 3, HOST_R11, HOST_RAX);
+        emit_op(e, 0xB7 | ENC_0F, HOST_RAX, STATE(flags));
+        // or ah, ZF | PF; add al, 7F; sahf
+        emit_bytes(e, (const u8[]){0x80, 0xCC, 0x44, 0x04, 0x7F, 0x9E}, 6);
+        emit_mov(e, 3, HOST_RAX, HOST_R11);
+    }
+    return true;
+}

@@ -17,8 +17,10 @@ static struct host_operand jump_entry(size_t offset)
 static u8 *emit_lookup(struct translator *t)
 {
     struct emitter *e = &t->e;
-    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(TARGET), INDEX,
-            STATE(jit_frame.jump_mask)); // pext
+    // crc32 r10, r11 from 0; movzx r10d, r10w: see tlb_jump_index().
+    emit_mov_imm(e, INDEX, 0);
+    emit_op(e, 0xF1 | ENC_0F38 | ENC_F2 | ENC_W, INDEX, host_reg_operand(TARGET));
+    emit_op(e, 0xB7 | ENC_0F, INDEX, host_reg_operand(INDEX));
     emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_tables, jumps.neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, TARGET, 0, 0));
     emit_jrcxz(e, 5);

@@ -78,7 +78,7 @@ static struct host_operand check(struct translator *t, unsigned address, unsigne
     struct emitter *e = &t->e;
     size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
     emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), SCRATCH,
-            host_reg_operand(address)); // shrx: the page's number
+            host_reg_operand(address));                            // shrx: the page's number
     emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
     emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, address, 0, (s32)last));

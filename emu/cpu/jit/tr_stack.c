@@ -8,12 +8,19 @@ bool tr_push(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
     struct emitter *e = &t->e;
-    if (insn->width != 3 || insn->form == FORM_M) {
+    if (insn->width != 3) {
         return false;
+    }
+    if (insn->form == FORM_M) {
+        emit_load(e, 3, HOST_RCX, emit_operand(t, 8, false));
+        emit_store(e, 3, HOST_RCX, STATE(jit_frame.info));
     }
     emit_lea(e, HOST_R11, host_at(GUEST_RSP, -8));
     struct host_operand slot = emit_check(t, HOST_R11, 8, true);
-    if (insn->form == FORM_I) {
+    if (insn->form == FORM_M) {
+        emit_load(e, 3, HOST_RCX, STATE(jit_frame.info));
+        emit_store(e, 3, HOST_RCX, slot);
+    } else if (insn->form == FORM_I) {
         emit_mov_imm_to(e, 3, slot, insn->imm);
     } else {
         emit_store(e, 3, use_reg(t, insn->reg, HOST_RCX), slot);

@@ -111,6 +111,8 @@ static translate_fn family(const struct insn *insn)
         return tr_pop;
     case OP_LEAVE:
         return tr_leave;
+    case OP_DIV:
+        return tr_div;
     case OP_JMP:
         return tr_jmp;
     case OP_CALL:
@@ -118,6 +120,9 @@ static translate_fn family(const struct insn *insn)
     case OP_RET:
         return tr_ret;
     default:
+        if (insn->op >= OP_MOVSB && insn->op <= OP_SCASQ) {
+            return tr_string;
+        }
         return insn->op >= OP_CMOVO && insn->op <= OP_CMOVNLE ? tr_cmov
                : insn->op >= OP_SETO && insn->op <= OP_SETNLE ? tr_setcc
                : insn->op >= OP_JO && insn->op <= OP_JNLE     ? tr_jcc

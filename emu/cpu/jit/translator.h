@@ -108,12 +108,14 @@ bool tr_flag(struct translator *t);
 bool tr_shift(struct translator *t);
 bool tr_mul(struct translator *t);
 bool tr_imul(struct translator *t);
+bool tr_div(struct translator *t);
 bool tr_bt(struct translator *t);
 bool tr_bit_count(struct translator *t);
 bool tr_bmi(struct translator *t);
 bool tr_push(struct translator *t);
 bool tr_pop(struct translator *t);
 bool tr_leave(struct translator *t);
+bool tr_string(struct translator *t);
 // These end the block, or stand in it with a way out (tr_branch.c).
 bool tr_jcc(struct translator *t);
 bool tr_jmp(struct translator *t);
