@@ -3,8 +3,8 @@
 // and a machine without any cache, run step by step, ends in the same state and memory. Where both
 // decoders know an instruction they agree on its length.
 //
-// Input: mode; steps; RFLAGS bits; 4 bytes that the registers are made of; 2 bytes: number of the
-// page whose rights change, and those; the rest is code.
+// Input: mode; steps; RFLAGS bits, and one for CR0.NE, CR4.VME and PVI; 4 bytes that the registers
+// are made of; 2 bytes: number of the page whose rights change, and those; the rest is code.
 #include "base/check.h"
 #include "base/memory.h"
 #include "debugger/disas.h"
@@ -133,6 +133,10 @@ static void start(struct fuzz *f, struct side *s, struct input in)
                       (rights & 7) | (u64)(rights & 0x60) | (u64)(rights >> 7) << 63);
     }
     enter_mode(&regs, mode);
+    if (flags & 128) { // what DOS' time knew: x87 errors by interrupt, virtual interrupt flags
+        regs.cr0 &= ~UINT64_C(0x20);
+        regs.cr4 |= 3;
+    }
     size_t n = in.size - in.at < CODE_MAX ? in.size - in.at : CODE_MAX;
     physmem_write(s->b->mem, CODE, in.data + in.at, n);
     cpu_set_regs(s->b->cpu, &regs);
