@@ -18,4 +18,5 @@ void fs_init(void)
     eventpoll_init();
     ext2_init();
     proc_init();
+    sysfs_init();
 }

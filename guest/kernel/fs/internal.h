@@ -104,6 +104,7 @@ void eventpoll_init(void);
 void tmpfs_init(void);
 void devtmpfs_init(void);
 void proc_init(void);
+void sysfs_init(void);
 void ext2_init(void);
 void mem_devices_init(void);
 void buffer_init(void);

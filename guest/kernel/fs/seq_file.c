@@ -172,3 +172,23 @@ int seq_release(struct inode *i, struct file *f)
     }
     return 0;
 }
+
+void seq_bit_list(struct seq_file *m, u64 bits)
+{
+    const char *comma = "";
+    for (unsigned first = 0; first < 64; first++) {
+        unsigned last = first;
+        if (!(bits >> first & 1)) {
+            continue;
+        }
+        while (last < 63 && (bits >> (last + 1) & 1)) {
+            last++;
+        }
+        seq_printf(m, "%s%u", comma, first);
+        if (last > first) {
+            seq_printf(m, "-%u", last);
+        }
+        comma = ",";
+        first = last;
+    }
+}

@@ -26,6 +26,7 @@ struct seq_operations {
 void seq_printf(struct seq_file *m, const char *fmt, ...) __printf(2, 3);
 void seq_puts(struct seq_file *m, const char *s);
 void seq_putc(struct seq_file *m, char c);
+void seq_bit_list(struct seq_file *m, u64 bits); // ranges of set bits: "0-2,5"
 void seq_write(struct seq_file *m, const void *p, size_t n);
 int single_open(struct file *f, int (*show)(struct seq_file *, void *), void *priv);
 int seq_open(struct file *f, const struct seq_operations *op);

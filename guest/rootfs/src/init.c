@@ -337,6 +337,7 @@ static int wait_for(pid_t pid)
 int main(void)
 {
     mount_at("proc", "/proc", 0, NULL);
+    mount_at("sysfs", "/sys", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL);
     mount_at("devtmpfs", "/dev", 0, NULL);
     mount_at("tmpfs", "/tmp", MS_NOSUID | MS_NODEV, "mode=1777");
     set_hostname();

@@ -35,13 +35,12 @@ static void evict_inode(struct inode *i)
 
 static int proc_statfs(struct dentry *d, struct linux_statfs *st)
 {
-    st->f_type = PROC_SUPER_MAGIC;
     st->f_bsize = PAGE_SIZE;
     st->f_namelen = NAME_MAX;
     return 0;
 }
 
-static const struct super_operations sops = {
+const struct super_operations proc_sops = {
     .alloc_inode = alloc_inode, .free_inode = free_inode, .evict_inode = evict_inode, .statfs = proc_statfs};
 
 struct inode *proc_new_inode(struct super_block *sb, umode_t mode)
@@ -116,7 +115,7 @@ int proc_register(const char *path, umode_t mode, int (*show)(struct seq_file *m
     return 0;
 }
 
-static struct inode *entry_inode(struct super_block *sb, const struct proc_entry *e)
+struct inode *proc_entry_inode(struct super_block *sb, const struct proc_entry *e)
 {
     struct inode *i = proc_new_inode(sb, e->mode);
     if (!i) {
@@ -124,6 +123,7 @@ static struct inode *entry_inode(struct super_block *sb, const struct proc_entry
     }
     proc_i(i)->entry = e;
     i->i_ino = e->ino;
+    i->i_size = e->size;
     i->i_op = S_ISDIR(e->mode) ? &dir_iops : S_ISLNK(e->mode) ? &link_iops : &file_iops;
     i->i_fop = S_ISDIR(e->mode) ? &dir_fops : e->fops ? e->fops : &file_fops;
     return i;
@@ -135,7 +135,7 @@ struct dentry *proc_lookup_static(const struct proc_entry *dir, struct super_blo
     if (!e) {
         return ERR_PTR(-ENOENT);
     }
-    struct inode *i = entry_inode(sb, e);
+    struct inode *i = proc_entry_inode(sb, e);
     if (!i) {
         return ERR_PTR(-ENOMEM);
     }
@@ -147,10 +147,17 @@ static struct dentry *dir_lookup(struct inode *inode, struct dentry *d)
 {
     const struct proc_entry *dir = proc_i(inode)->entry;
     struct dentry *found = proc_lookup_static(dir, inode->i_sb, d);
-    if (dir == &proc_root && PTR_ERR_OR_ZERO(found) == -ENOENT) {
+    if (PTR_ERR_OR_ZERO(found) != -ENOENT) {
+        return found;
+    }
+    if (dir == &proc_root) {
         return proc_lookup_pid(inode, d);
     }
-    return found;
+    if (inode->i_sb->s_magic == PROC_SUPER_MAGIC) {
+        return found;
+    }
+    d_add(d, NULL); // sysfs: nothing there, and nothing can be made there (EACCES)
+    return NULL;
 }
 
 bool proc_emit_static(const struct proc_entry *dir, struct dir_context *ctx)
@@ -247,9 +254,9 @@ static const struct file_operations file_fops = {
 
 static int fill_super(struct super_block *sb, const char *data, bool silent)
 {
-    sb->s_op = &sops;
+    sb->s_op = &proc_sops;
     sb->s_magic = PROC_SUPER_MAGIC;
-    struct inode *root = entry_inode(sb, &proc_root);
+    struct inode *root = proc_entry_inode(sb, &proc_root);
     sb->s_root = root ? d_make_root(root) : NULL;
     return sb->s_root ? 0 : -ENOMEM;
 }

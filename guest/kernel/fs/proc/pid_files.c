@@ -154,28 +154,6 @@ static void show_capabilities(struct seq_file *m, struct task_struct *t)
     put_cred(c);
 }
 
-// Ranges, as Linux's bitmaps: "0-2,5".
-static void put_cpu_list(struct seq_file *m, u64 mask)
-{
-    const char *comma = "";
-    for (unsigned first = 0; first < NR_CPUS; first++) {
-        unsigned last = first;
-        if (!(mask >> first & 1)) {
-            continue;
-        }
-        while (mask >> (last + 1) & 1) {
-            last++;
-        }
-        seq_printf(m, "%s%u", comma, first);
-        if (last > first) {
-            seq_printf(m, "-%u", last);
-        }
-        comma = ",";
-        first = last;
-    }
-    seq_putc(m, '\n');
-}
-
 static int show_status(struct seq_file *m, struct task_struct *t)
 {
     struct family f;
@@ -207,7 +185,8 @@ static int show_status(struct seq_file *m, struct task_struct *t)
     show_capabilities(m, t);
     seq_printf(m, "NoNewPrivs:\t%d\nCpus_allowed:\t%llx\nCpus_allowed_list:\t", t->no_new_privs,
                (unsigned long long)(t->cpus_allowed & cpu_online_mask()));
-    put_cpu_list(m, t->cpus_allowed & cpu_online_mask());
+    seq_bit_list(m, t->cpus_allowed & cpu_online_mask());
+    seq_putc(m, '\n');
     seq_printf(m, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n", (unsigned long long)t->nvcsw,
                (unsigned long long)t->nivcsw);
     return 0;

@@ -15,6 +15,7 @@ struct proc_entry {
     int (*write)(const char *text, size_t len);
     const struct file_operations *fops; // instead of show and write
     const char *target;                 // symbolic link
+    loff_t size;                        // as stat(2) shows it
     void *priv;
     struct proc_entry *parent, *child, *next;
 };
@@ -53,6 +54,8 @@ extern const struct file_operations proc_pid_dir_fops, proc_task_fops, proc_fd_f
 // generic.c
 struct proc_entry *proc_mkdir(struct proc_entry *parent, const char *name);
 struct proc_entry *proc_add(struct proc_entry *parent, const char *name, umode_t mode);
+struct inode *proc_entry_inode(struct super_block *sb, const struct proc_entry *e);
+extern const struct super_operations proc_sops;
 struct inode *proc_new_inode(struct super_block *sb, umode_t mode);
 struct dentry *proc_lookup_static(const struct proc_entry *dir, struct super_block *sb, struct dentry *d);
 bool proc_emit_static(const struct proc_entry *dir, struct dir_context *ctx); // positions from 2; false: full
