@@ -13,6 +13,7 @@
 #include "lib/string.h"
 #include "lib/xarray.h"
 #include "mm/page_cache.h"
+#include "mm/vmalloc.h"
 #include "proc/exec.h"
 #include "proc/futex.h"
 #include "proc/signal.h"
@@ -139,6 +140,7 @@ static int kernel_init(void *unused)
     chardev_init();
     sysrq_init();
     mm_late_init();
+    vmalloc_late_init();
     mount_root();
     open_console();
     return start_init();

@@ -8,6 +8,7 @@
 #include "lib/list.h"
 #include "lib/printk.h"
 #include "mm/page.h"
+#include "mm/shrinker.h"
 #include "mm/slab.h"
 #include "sched/lock.h"
 
@@ -192,6 +193,30 @@ void kernel_stack_free(void *stack)
         vfree(stack);
 }
 
+static u64 count_stacks(void)
+{
+    return READ_ONCE(stack_cached);
+}
+
+static u64 scan_stacks(u64 nr, gfp_t gfp)
+{
+    u64 freed = 0;
+    for (; freed < nr; freed++) {
+        void *s = NULL;
+        spin_lock(&stack_lock);
+        if (stack_cached)
+            s = stack_cache[--stack_cached];
+        spin_unlock(&stack_lock);
+        if (!s)
+            break;
+        vfree(s);
+    }
+    return freed;
+}
+
+static struct shrinker stack_shrinker = {
+    .name = "stacks", .count = count_stacks, .scan = scan_stacks};
+
 // Called from the double fault handler: no locks.
 bool is_stack_guard(u64 addr)
 {
@@ -228,4 +253,9 @@ void vmalloc_init(void)
     // Areas are made on demand; the first keeps a guard page below it because the search starts one
     // page in.
     _Static_assert(STACK_PAGES * PAGE_SIZE == KERNEL_STACK_SIZE, "stacks are whole pages");
+}
+
+void vmalloc_late_init(void)
+{
+    shrinker_register(&stack_shrinker);
 }

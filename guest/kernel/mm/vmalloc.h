@@ -17,3 +17,4 @@ bool is_stack_guard(u64 addr);
 u64 vmalloc_reserve(size_t size);
 void vmalloc_release(u64 va);
 void vmalloc_init(void);
+void vmalloc_late_init(void); // cached stacks are given back when memory is short
