@@ -46,8 +46,8 @@ def test_a_full_disk():
 
 
 def start_writer(image):
-    process = subprocess.Popen([str(t.VIV), "run", "--disk", str(image.path), "--exec",
-                                "i=0; while :; do i=$((i+1)); echo $i > /root/f$i; sync; echo $i; done"],
+    process = subprocess.Popen(t.command_line("run", "--disk", image.path, "--exec",
+                                              "i=0; while :; do i=$((i+1)); echo $i > /root/f$i; sync; echo $i; done"),
                                stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     last = 0
     deadline = time.monotonic() + 60

@@ -34,7 +34,7 @@ def record(work):
         f.truncate(0)
     console = os.path.join(work, "console")
     subprocess.run(
-        ["timeout", "120", "qemu-system-x86_64", "-machine", "q35", "-m", "128", "-display", "none", "-no-reboot",
+        ["timeout", "120", "qemu-system-x86_64", "-machine", "q35", "-m", "128", "-smp", t.SMP or "1", "-display", "none", "-no-reboot",
          "-serial", f"file:{console}", "-monitor", "none", "-kernel", KERNEL, "-append", "console=ttyS0 quiet init=/power_cuts",
          "-drive", f"file={root},format=raw,if=none,id=d,snapshot=on", "-device", "ide-hd,drive=d,bus=ide.0",
          "-blockdev", f"driver=file,filename={image},node-name=image", "-blockdev", f"driver=file,filename={log},node-name=log",

@@ -9,6 +9,8 @@ import vivtest as t
 
 
 def boot(image, *extra, append=""):
+    if "-smp" not in extra:
+        extra = ("-smp", t.SMP or "1", *extra)
     return t.Terminal(command=[
         "qemu-system-x86_64", "-machine", "q35", "-m", "256", "-display", "none", "-serial", "mon:stdio", "-no-reboot",
         "-kernel", str(t.FERN), "-snapshot", "-drive", f"file={image.path},format=raw,if=none,id=d",

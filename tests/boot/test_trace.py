@@ -25,7 +25,7 @@ def traced(*options):
 
 def test_transitions_and_faults():
     lines, _, stats = traced()
-    faults = [line for line in lines if re.search(r"^ *\d+ [03]    fault ", line)]
+    faults = [line for line in lines if re.search(r"^ *\d+ (\[\d\] )?[03]    fault ", line)]
     for line in faults:
         t.expect(re.search(r"fault (read|write|fetch) 0x[0-9a-f]+ error=0x[0-9a-f]+ rip=0x[0-9a-f]+ cr3=0x[0-9a-f]+: "
                            r"(map|copy-on-write|write-enable|spurious|fatal|swap-in)", line), line)
@@ -43,14 +43,14 @@ def test_transitions_and_faults():
 
 def test_every_entry_has_its_return():
     lines, _, _ = traced()
-    depth = 0
+    in_user_mode = {}  # by CPU
     for line in lines:
-        match = re.match(r" *\d+ (\d)->(\d) (syscall|sysret|iret|interrupt|#\w+)", line)
-        if match and match.group(1) == "3":
-            t.expect(depth == 0, f"entered twice: {line}")
-            depth = 1
-        elif match and match.group(2) == "3":
-            depth = 0
+        match = re.match(r" *\d+ (?:\[(\d)\] )?(\d)->(\d) (syscall|sysret|iret|interrupt|#\w+)", line)
+        if match:
+            cpu, left, entered = match.group(1, 2, 3)
+            t.expect(in_user_mode.get(cpu, left == "3") == (left == "3"), f"out of order: {line}")
+            in_user_mode[cpu] = entered == "3"
+    t.expect(in_user_mode, "no transitions")
 
 
 def test_strace_format():

@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""What the boot tests share: running viv, a pseudo-terminal to type at, TAP lines."""
+"""What the boot tests share: running viv, a pseudo-terminal to type at, TAP lines.
+
+Where the environment says so, every guest that a test gives no number of CPUs (kernel, seed) of its own runs elsewhere than
+on one CPU of viv. VIV_TEST_SMP=N: on N CPUs. VIV_TEST_DEBUG=1: on the kernel with checks of locks and contexts.
+VIV_TEST_CHAOS=SEED: viv varies turns and ticks."""
 import os
 import pathlib
 import pty
@@ -19,6 +23,9 @@ VIV = BUILD / "viv"
 FERN = BUILD / "fern"
 ROOTFS = BUILD / "rootfs.img"
 LEVEL = os.environ.get("VIV_TEST_LEVEL", "default")
+SMP = os.environ.get("VIV_TEST_SMP", "")
+CHAOS = os.environ.get("VIV_TEST_CHAOS", "")
+DEBUG = os.environ.get("VIV_TEST_DEBUG", "") not in ("", "0")
 PROMPT = b"# "
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -38,10 +45,23 @@ def expect_equal(seen, wanted, what=""):
         raise Failure(f"{what}: wanted {wanted!r}, saw {seen!r}")
 
 
+def command_line(*arguments, binary=VIV):
+    """viv's, with what the environment adds to a run of fern."""
+    given = list(map(str, arguments))
+    if given[:1] != ["run"] or {"--from", "--help", "--machine"} & set(given):
+        return [str(binary), *given]
+    added = ["--smp", SMP] if SMP and "--smp" not in given else []
+    added += ["--chaos", CHAOS] if CHAOS and "--chaos" not in given else []
+    if DEBUG and "--kernel" not in given:
+        added += ["--kernel", str(BUILD / "fern-debug")]
+        added += [] if "--disk" in given else ["--disk", f"{ROOTFS},snapshot"]
+    return [str(binary), "run", *added, *given[1:]]
+
+
 def viv(*arguments, stdin=b"", timeout=120, env=None, cwd=None, binary=VIV):
     """Runs viv without a terminal; returns the finished process with bytes in stdout and stderr."""
     options = {"input": stdin} if stdin is not None else {"stdin": subprocess.DEVNULL}
-    return subprocess.run([str(binary), *map(str, arguments)], capture_output=True, timeout=timeout, env=env, cwd=cwd,
+    return subprocess.run(command_line(*arguments, binary=binary), capture_output=True, timeout=timeout, env=env, cwd=cwd,
                           **options)
 
 
@@ -74,7 +94,7 @@ class Terminal:
     """viv (or another command) on a pseudo-terminal, as a person has it."""
 
     def __init__(self, *arguments, command=None, rows=24, cols=80, cwd=None):
-        argv = command or [str(VIV), "run", *map(str, arguments)]
+        argv = command or command_line("run", *arguments)
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
             if cwd:

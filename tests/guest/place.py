@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where a suite's guest runs. VIV_TEST_SMP=N: on N CPUs. VIV_TEST_MACHINE=qemu: on QEMU's q35 instead of viv.
-VIV_TEST_DEBUG=1: on the kernel with checks of locks and contexts. VIV_TEST_CHAOS=SEED: viv
-varies turns and ticks. VIV_TEST_TIMEOUT: seconds instead of the suite's own."""
+"""Where a suite's guest runs: beside what vivtest.py reads from the environment (VIV_TEST_SMP, VIV_TEST_DEBUG,
+VIV_TEST_CHAOS), VIV_TEST_MACHINE=qemu: on QEMU's q35 instead of viv. VIV_TEST_TIMEOUT: seconds instead of the suite's own."""
 import os
 import pathlib
 import subprocess
@@ -10,11 +9,7 @@ import tempfile
 import time
 
 TOP = pathlib.Path(__file__).resolve().parent.parent.parent
-BUILD = pathlib.Path(os.environ.get("VIV_BUILD", TOP / "build"))
-SMP = os.environ.get("VIV_TEST_SMP", "")
-CHAOS = os.environ.get("VIV_TEST_CHAOS", "")
 QEMU = os.environ.get("VIV_TEST_MACHINE", "viv") == "qemu"
-DEBUG = os.environ.get("VIV_TEST_DEBUG", "") not in ("", "0")
 
 sys.path.insert(0, str(TOP / "tests" / "boot"))
 import vivtest  # noqa: E402
@@ -31,16 +26,12 @@ def kernel_of(extra):
     extra = list(extra)
     if "--kernel" in extra:
         return pathlib.Path(extra[extra.index("--kernel") + 1])
-    return BUILD / ("fern-debug" if DEBUG else "fern")
+    return vivtest.BUILD / ("fern-debug" if vivtest.DEBUG else "fern")
 
 
 def run_viv(image, command, timeout, extra):
-    options = ["--smp", SMP] if SMP else []
-    options += ["--chaos", CHAOS] if CHAOS else []
-    if DEBUG and "--kernel" not in extra:
-        options += ["--kernel", str(kernel_of(extra))]
-    r = subprocess.run([str(BUILD / "viv"), "run", "--disk", f"{image},snapshot", "--timeout", str(timeout), *options, *extra,
-                        "--exec", command], stdin=subprocess.DEVNULL, capture_output=True)
+    r = vivtest.viv("run", "--disk", f"{image},snapshot", "--timeout", timeout, *extra, "--exec", command, stdin=None,
+                    timeout=None)
     return Result(r.stdout, r.returncode, r.stderr)
 
 
@@ -49,7 +40,7 @@ def run_qemu(image, command, timeout, extra):
     with tempfile.TemporaryDirectory() as folder:
         out = pathlib.Path(folder) / "out"
         s = vivtest.Terminal(command=[
-            "qemu-system-x86_64", "-machine", "q35", "-m", "256", "-smp", SMP or "1", "-display", "none",
+            "qemu-system-x86_64", "-machine", "q35", "-m", "256", "-smp", vivtest.SMP or "1", "-display", "none",
             "-serial", "mon:stdio", "-serial", f"file:{out}", "-no-reboot", "-kernel", str(kernel_of(extra)), "-snapshot",
             "-drive", f"file={image},format=raw,if=none,id=d", "-device", "ide-hd,drive=d,bus=ide.0",
             "-append", "root=/dev/sda quiet"])

@@ -78,6 +78,7 @@ int main(void)
     pid = fork();
     if (pid == 0) {
         raise(SIGSTOP);
+        read(p[0], &c, 1); // the end is for later: a zombie is no longer reported as continued
         _exit(7);
     }
     waitpid(pid, &status, WUNTRACED);
@@ -86,7 +87,14 @@ int main(void)
     kill(pid, SIGCONT);
     waitpid(pid, &status, WCONTINUED);
     show_status("continued", status);
-    waitpid(pid, &status, 0);
+    kill(pid, SIGSTOP);
+    waitpid(pid, &status, WUNTRACED);
+    show_status("untraced", status);
+    kill(pid, SIGCONT);
+    write(p[1], "x", 1);
+    show("zombie", waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
+    show("waitid continued, a zombie", waitid(P_PID, (id_t)pid, &info, WCONTINUED));
+    show("wait4 continued, a zombie", waitpid(pid, &status, WCONTINUED) == pid);
     show_status("end", status);
     return 0;
 }
