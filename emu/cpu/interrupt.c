@@ -16,8 +16,7 @@ static bool virtual_interrupt_waits(const struct cpu *cpu)
     return UNLIKELY((cpu->rflags & both) == both) && !cpu->halted && cpu_if_is_virtual(cpu);
 }
 
-// Whether the next boundary must be looked at, too.
-static bool boundary_needed(const struct cpu *cpu)
+bool cpu_boundary_needed(const struct cpu *cpu)
 {
     if (cpu->halted) {
         return true;
@@ -125,6 +124,6 @@ bool cpu_take_pending(struct cpu *cpu)
         return true;
     }
     cpu->tf_armed = !cpu->halted && (cpu->rflags & RFLAGS_TF);
-    cpu->boundary = boundary_needed(cpu);
+    cpu->boundary = cpu_boundary_needed(cpu);
     return false;
 }

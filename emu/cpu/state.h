@@ -294,6 +294,8 @@ bool cpu_soft_interrupt(struct cpu *cpu, u8 vector, enum delivery_source source,
 // At a boundary: takes INIT, SIPI, traps, NMI, INTR in SDM order (3A table 6-2). True if something
 // was delivered (1 step).
 bool cpu_take_pending(struct cpu *cpu);
+// Whether the next boundary must be looked at, by what is pending, the shadow and RFLAGS.
+bool cpu_boundary_needed(const struct cpu *cpu);
 
 // System instructions (interp/op_system.c calls these; segment.c, control_regs.c, msr.c, cpuid.c
 // implement them).

@@ -46,9 +46,7 @@ struct walk {
 };
 
 #define TLB_SETS_MAX 32
-#define TLB_LOG_MAX 4096
 #define TLB_TINY_SLOTS 4
-#define JUMP_PAGES 4096
 
 enum tlb_column_kind { COLUMN_READ, COLUMN_WRITE, COLUMN_FETCH, COLUMN_COUNT };
 
@@ -58,19 +56,22 @@ struct tlb_key {
     u32 mode;
 };
 
-// The tables of one key, with a log of what was filled, so that emptying a nearly empty set is
-// cheap.
+// Which entries of a table were filled, so that visiting them costs what there are.
+struct tlb_used {
+    u64 words[TLB_ENTRIES / 64 / 64]; // bit: a word of bits[] that is not 0
+    u64 bits[TLB_ENTRIES / 64];
+};
+
+// The tables of one key. A bit in "used" stays when its entry is emptied singly.
 struct tlb_set {
     struct tlb_tables tables;
     struct tlb_key key;
     u64 last_use;
-    u32 number;               // index in mmu_shared.sets
-    u32 logged[COLUMN_COUNT]; // > TLB_LOG_MAX: the log overflowed
-    u16 log[COLUMN_COUNT][TLB_LOG_MAX];
-    u32 jumps_logged; // > TLB_LOG_MAX: the log overflowed
-    u16 jump_log[TLB_LOG_MAX];
-    u64 jump_pages[JUMP_PAGES / 64]; // bit: linear page, modulo, that has a jump
+    u32 number; // index in mmu_shared.sets
+    struct tlb_used used[COLUMN_COUNT], jumps_used;
+    struct tlb_used jump_pages; // by page index: pages that jumps lead to
 };
+_Static_assert(TLB_JUMP_ENTRIES == TLB_ENTRIES, "struct tlb_used serves both");
 
 // What is known of a frame that cached translations depend on (ENGINE.md, "Tracking").
 struct table_track {
@@ -84,6 +85,7 @@ struct table_track {
 };
 
 #define MMU_CPUS_MAX 64
+#define WRITE_REFS 4
 
 struct mmu_shared {
     struct physmem *mem;
@@ -98,9 +100,9 @@ struct mmu_shared {
     struct table_track **tracks;                               // by rpn
     u32 *tracked;                                              // the rpns that have one
     u32 tracked_count, tracked_room;
-    // Two places where a write translation of the frame may be: set number, index, plus 1;
+    // Places where a write translation of the frame may be: set number, index, plus 1;
     // ~0 in [0]: more.
-    u32 (*write_refs)[2];
+    u32 (*write_refs)[WRITE_REFS];
     bool apic_in_ram; // some CPU's APIC page lies over RAM
     struct mmu_observed *observed;
     unsigned observed_count;

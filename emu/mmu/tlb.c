@@ -8,9 +8,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-// What no address of index i hits, nor the address of the last byte of an access from there on, which
-// is what translated code looks at and may lie in the next page. Zero but for the first and the last
-// index, whose next page is 0: so what is never used of a table costs no memory.
+// What no address of index i hits, nor the address of the last byte of an access from there on,
+// which is what translated code looks at and may lie in the next page. Zero but for the first and
+// the last index, whose next page is 0: so what is never used of a table costs no memory.
 static inline u64 empty_neg(u32 i)
 {
     return i == 0 || i == TLB_ENTRIES - 1 ? -2 * PAGE_SIZE : 0;
@@ -28,12 +28,6 @@ static void begin_column(struct tlb_column *column)
     column->neg[TLB_ENTRIES - 1] = empty_neg(TLB_ENTRIES - 1);
 }
 
-static void empty_column(struct tlb_column *column)
-{
-    memset(column->neg, 0, sizeof(column->neg));
-    begin_column(column);
-}
-
 // Address 0 has index 0.
 static inline u64 empty_jump(u32 i)
 {
@@ -49,28 +43,80 @@ static void empty_tables(struct tlb_tables *tables)
     begin_column(&tables->fetch);
 }
 
-// Visits the jumps in use; page: of those to forget, ~0: all.
-static void drop_jumps(struct tlb_set *set, u64 page)
+static void used_add(struct tlb_used *used, u32 i)
+{
+    used->bits[i / 64] |= BIT(i % 64);
+    used->words[i / 4096] |= BIT(i / 64 % 64);
+}
+
+static void used_remove(struct tlb_used *used, u32 i)
+{
+    used->bits[i / 64] &= ~BIT(i % 64);
+    if (!used->bits[i / 64]) {
+        used->words[i / 4096] &= ~BIT(i / 64 % 64);
+    }
+}
+
+// The first entry in use from "from" on; TLB_ENTRIES: none.
+static u32 used_next(const struct tlb_used *used, u32 from)
+{
+    if (from >= TLB_ENTRIES) {
+        return TLB_ENTRIES;
+    }
+    u64 bits = used->bits[from / 64] & ~(BIT(from % 64) - 1);
+    if (bits) {
+        return (from & ~63u) + (u32)__builtin_ctzll(bits);
+    }
+    u32 word = from / 64 + 1, group = word / 64;
+    if (group >= ARRAY_LEN(used->words)) {
+        return TLB_ENTRIES;
+    }
+    u64 words = used->words[group] & ~(BIT(word % 64) - 1);
+    while (!words && ++group < ARRAY_LEN(used->words)) {
+        words = used->words[group];
+    }
+    if (!words) {
+        return TLB_ENTRIES;
+    }
+    word = group * 64 + (u32)__builtin_ctzll(words);
+    return word * 64 + (u32)__builtin_ctzll(used->bits[word]);
+}
+
+static void used_clear(struct tlb_used *used)
+{
+    for (u32 i = used_next(used, 0); i < TLB_ENTRIES; i = used_next(used, i + 1)) {
+        used->bits[i / 64] = 0;
+    }
+    memset(used->words, 0, sizeof(used->words));
+}
+
+static void drop_all_jumps(struct tlb_set *set)
+{
+    for (u32 i = used_next(&set->jumps_used, 0); i < TLB_ENTRIES;
+         i = used_next(&set->jumps_used, i + 1)) {
+        set->tables.jumps.neg[i] = empty_jump(i);
+    }
+    used_clear(&set->jumps_used);
+    used_clear(&set->jump_pages);
+}
+
+// Those that lead to [first, first + bytes).
+static void drop_jumps(struct tlb_set *set, u64 first, u64 bytes)
 {
     struct tlb_jumps *jumps = &set->tables.jumps;
-    bool all = set->jumps_logged > TLB_LOG_MAX;
-    u32 count = all ? TLB_JUMP_ENTRIES : set->jumps_logged;
-    for (u32 n = 0; n < count; n++) {
-        u32 i = all ? n : set->jump_log[n];
-        if (page == UINT64_MAX || align_down(-jumps->neg[i], PAGE_SIZE) == page) {
+    for (u32 i = used_next(&set->jumps_used, 0); i < TLB_ENTRIES;
+         i = used_next(&set->jumps_used, i + 1)) {
+        if (-jumps->neg[i] - first < bytes) {
             jumps->neg[i] = empty_jump(i);
+            used_remove(&set->jumps_used, i);
         }
-    }
-    if (page == UINT64_MAX) {
-        set->jumps_logged = 0;
-        memset(set->jump_pages, 0, sizeof(set->jump_pages));
     }
 }
 
 void mmu_drop_jumps(struct mmu_shared *shared)
 {
     for (unsigned i = 0; i < shared->set_count; i++) {
-        drop_jumps(shared->sets[i], UINT64_MAX);
+        drop_all_jumps(shared->sets[i]);
     }
 }
 
@@ -78,30 +124,21 @@ void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code)
 {
     struct tlb_set *set = (struct tlb_set *)mmu->tables; // its first member
     struct tlb_jumps *jumps = &set->tables.jumps;
-    u32 i = tlb_jump_index(linear), page = page_index(linear) % JUMP_PAGES;
-    if (jumps->neg[i] == empty_jump(i) && set->jumps_logged <= TLB_LOG_MAX) {
-        if (set->jumps_logged < TLB_LOG_MAX) {
-            set->jump_log[set->jumps_logged] = (u16)i;
-        }
-        set->jumps_logged++;
-    }
+    u32 i = tlb_jump_index(linear);
+    used_add(&set->jumps_used, i);
     jumps->neg[i] = -linear;
     jumps->code[i] = (u64)(uintptr_t)code;
-    set->jump_pages[page / 64] |= BIT(page % 64);
+    used_add(&set->jump_pages, page_index(linear));
 }
 
 static void drop_column(struct tlb_set *set, enum tlb_column_kind kind)
 {
     struct tlb_column *column = tlb_column_of(&set->tables, kind);
-    if (set->logged[kind] > TLB_LOG_MAX) {
-        empty_column(column);
-    } else {
-        for (u32 n = 0; n < set->logged[kind]; n++) {
-            u32 i = set->log[kind][n];
-            column->neg[i] = empty_neg(i);
-        }
+    struct tlb_used *used = &set->used[kind];
+    for (u32 i = used_next(used, 0); i < TLB_ENTRIES; i = used_next(used, i + 1)) {
+        column->neg[i] = empty_neg(i);
     }
-    set->logged[kind] = 0;
+    used_clear(used);
 }
 
 void tlb_drop_set(struct tlb_set *set)
@@ -109,7 +146,7 @@ void tlb_drop_set(struct tlb_set *set)
     for (unsigned kind = 0; kind < COLUMN_COUNT; kind++) {
         drop_column(set, kind);
     }
-    drop_jumps(set, UINT64_MAX);
+    drop_all_jumps(set);
 }
 
 void tlb_drop_writes(struct mmu_shared *shared)
@@ -132,9 +169,27 @@ void tlb_drop_page(struct tlb_set *set, u64 page)
     drop_entry(&set->tables.read, page);
     drop_entry(&set->tables.write, page);
     drop_entry(&set->tables.fetch, page);
-    u32 i = page_index(page) % JUMP_PAGES;
-    if (UNLIKELY(set->jump_pages[i / 64] & BIT(i % 64))) {
-        drop_jumps(set, page);
+    u32 i = page_index(page);
+    if (UNLIKELY(set->jump_pages.bits[i / 64] & BIT(i % 64))) {
+        drop_jumps(set, page, PAGE_SIZE); // others may lie in a page of the same index
+    }
+}
+
+// The entries of indices [from, to] that lie in [first, first + bytes).
+static void drop_indices(struct tlb_set *set, u32 from, u32 to, u64 first, u64 bytes)
+{
+    for (unsigned kind = 0; kind < COLUMN_COUNT; kind++) {
+        struct tlb_column *column = tlb_column_of(&set->tables, kind);
+        struct tlb_used *used = &set->used[kind];
+        for (u32 i = used_next(used, from); i <= to; i = used_next(used, i + 1)) {
+            if (-column->neg[i] - first < bytes) {
+                column->neg[i] = empty_neg(i);
+                used_remove(used, i);
+            }
+        }
+    }
+    if (used_next(&set->jump_pages, from) <= to) {
+        drop_jumps(set, first, bytes);
     }
 }
 
@@ -144,8 +199,12 @@ void tlb_drop_range(struct tlb_set *set, u64 first, u64 bytes)
         tlb_drop_set(set);
         return;
     }
-    for (u64 done = 0; done < bytes; done += PAGE_SIZE) {
-        tlb_drop_page(set, first + done);
+    u32 from = page_index(first), to = page_index(first + bytes - 1);
+    if (from <= to) {
+        drop_indices(set, from, to, first, bytes);
+    } else {
+        drop_indices(set, from, TLB_ENTRIES - 1, first, bytes);
+        drop_indices(set, 0, to, first, bytes);
     }
 }
 
@@ -178,26 +237,29 @@ static void remember_write(struct mmu_shared *shared, const struct tlb_set *set,
 {
     u32 *refs = shared->write_refs[rpn];
     u32 ref = (set->number << TLB_INDEX_BITS | i) + 1;
-    if (refs[0] == WRITE_REFS_MANY || refs[0] == ref || refs[1] == ref) {
+    if (refs[0] == WRITE_REFS_MANY) {
         return;
     }
-    if (!ref_valid(shared, refs[0], rpn)) {
-        refs[0] = ref;
-    } else if (!ref_valid(shared, refs[1], rpn)) {
-        refs[1] = ref;
-    } else {
-        refs[0] = WRITE_REFS_MANY;
+    for (unsigned k = 0; k < WRITE_REFS; k++) {
+        if (refs[k] == ref) {
+            return;
+        }
     }
+    for (unsigned k = 0; k < WRITE_REFS; k++) {
+        if (!ref_valid(shared, refs[k], rpn)) {
+            refs[k] = ref;
+            return;
+        }
+    }
+    refs[0] = WRITE_REFS_MANY;
 }
 
 static void drop_writes_by_scan(struct mmu_shared *shared, u32 rpn)
 {
     for (unsigned s = 0; s < shared->set_count; s++) {
         struct tlb_set *set = shared->sets[s];
-        bool all = set->logged[COLUMN_WRITE] > TLB_LOG_MAX;
-        u32 count = all ? TLB_ENTRIES : set->logged[COLUMN_WRITE];
-        for (u32 n = 0; n < count; n++) {
-            u32 i = all ? n : set->log[COLUMN_WRITE][n];
+        const struct tlb_used *used = &set->used[COLUMN_WRITE];
+        for (u32 i = used_next(used, 0); i < TLB_ENTRIES; i = used_next(used, i + 1)) {
             if (writes_to(shared, set, i, rpn)) {
                 set->tables.write.neg[i] = empty_neg(i);
             }
@@ -211,14 +273,14 @@ void mmu_drop_page_writes(struct mmu_shared *shared, u32 rpn)
     if (refs[0] == WRITE_REFS_MANY) {
         drop_writes_by_scan(shared, rpn);
     } else {
-        for (unsigned k = 0; k < 2; k++) {
+        for (unsigned k = 0; k < WRITE_REFS; k++) {
             if (ref_valid(shared, refs[k], rpn)) {
                 u32 i = (refs[k] - 1) & (TLB_ENTRIES - 1);
                 shared->sets[(refs[k] - 1) >> TLB_INDEX_BITS]->tables.write.neg[i] = empty_neg(i);
             }
         }
     }
-    refs[0] = refs[1] = 0;
+    memset(refs, 0, sizeof(shared->write_refs[rpn]));
 }
 
 // With the tiny geometry, makes room: at most TLB_TINY_SLOTS entries of a column are in use.
@@ -281,12 +343,7 @@ void tlb_fill(struct mmu_shared *shared, struct tlb_tables *tables, enum tlb_col
         evict_tiny(shared, set, kind, i);
     }
     struct tlb_column *column = tlb_column_of(tables, kind);
-    if (column->neg[i] == empty_neg(i) && set->logged[kind] <= TLB_LOG_MAX) {
-        if (set->logged[kind] < TLB_LOG_MAX) {
-            set->log[kind][set->logged[kind]] = (u16)i;
-        }
-        set->logged[kind]++;
-    }
+    used_add(&set->used[kind], i);
     column->neg[i] = -page;
     column->add[i] = (u64)physmem_page(shared->mem, rpn) - page;
     if (kind == COLUMN_WRITE) {

@@ -545,6 +545,8 @@ static enum cpu_exit run(struct cpu *cpu)
             }
             cpu->shadow = SHADOW_NONE; // an instruction begins
             cpu->rflags &= ~RFLAGS_RF;
+            // Often it was only these two: a REP that goes on is not to be single-stepped.
+            cpu->boundary = cpu_boundary_needed(cpu);
         }
         run_pages(cpu);
     }
