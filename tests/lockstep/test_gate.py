@@ -36,6 +36,14 @@ def test_debian_with_two_cpus():
     boot(2)
 
 
+def test_until_random_steps():
+    """Machines of either engine run until 1,000 random steps of fern's boot are in the same states."""
+    for cpus in (1, 2):
+        r = subprocess.run([str(t.BUILD / "tests" / "lockstep" / "test_until"), str(t.FERN), str(t.BUILD / "rootfs.img"), "1000",
+                            str(cpus), "11"], capture_output=True, timeout=600)
+        t.expect(r.returncode == 0 and b"until each of 1000 random steps" in r.stdout, r.stdout.decode()[-2000:])
+
+
 def test_random_programs():
     """Others each day would be no test: these are beyond the default suite's."""
     r = subprocess.run([str(t.BUILD / "tests" / "lockstep" / "test_programs"), "--count", str(PROGRAMS), "--jobs",

@@ -89,7 +89,7 @@ void open_guest(struct guest *g, const struct boot_files *f, enum tlb_geometry t
         g->disk = overlay_create(&below);
         host.disk[0] = overlay_host(g->disk);
     }
-    struct machine_config config = {.tree = tree, .host = &host, .cpu_model = "v2", .tlb = tlb};
+    struct machine_config config = {.tree = tree, .host = &host, .cpu_model = "v2", .engine = f->engine, .tlb = tlb};
     must(machine_create(&g->m, &config));
     struct boot_params params = {.kernel = {f->kernel.bytes, f->kernel.size, "kernel"},
                                  .initrd = {f->initrd.bytes, f->initrd.size, "initrd"},

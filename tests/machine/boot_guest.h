@@ -18,6 +18,7 @@ struct boot_files {
     struct posix_block *image; // NULL: no disk
     const char *append, *exec;
     unsigned cpus; // 0: one
+    enum cpu_engine engine;
 };
 
 struct guest {
