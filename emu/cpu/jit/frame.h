@@ -16,6 +16,8 @@ struct tlb_tables;
 // translated code runs.
 #define JIT_STACK_BYTES (64u << 10)
 
+#define JIT_SHARED 4
+
 enum jit_exit {
     JIT_EXIT_OFFSET,  // in front of the instruction at page offset "info"
     JIT_EXIT_LINEAR,  // in front of the one at linear address "info"
@@ -36,10 +38,12 @@ struct jit_frame {
     u64 aligned16;  // the same: page number and misalignment of 16 and 32 bytes
     u64 aligned32;
     u8 exit;        // enum jit_exit
-    // 0: the host's vector registers are the guest's, with MXCSR: XMM alone, and upper halves too.
-    u8 sse_missing, avx_missing;
+    // Not 0: the host's vector registers are the guest's, with MXCSR: XMM alone, upper halves too.
+    u8 sse_live, avx_live;
     u8 sse_blocked, avx_blocked; // 0: they may be
     u32 host_mxcsr;              // C's
+    // Host addresses that a block's instructions share (tr_vector.c); 0 after C ran.
+    u64 shared[JIT_SHARED];
 };
 
 #endif

@@ -141,7 +141,7 @@ void live_flags(struct translator *t)
     for (unsigned i = t->block->insn_count; i > 0; i--) {
         const struct insn *insn = &t->block->insns[i - 1];
         struct flag_use use =
-            vector_level(insn) ? vector_use(insn, !t->vector_needs[i - 1]) : use_of(insn);
+            vector_level(insn) ? vector_use(insn, !t->vectors.needs[i - 1]) : use_of(insn);
         t->live_after[i - 1] = (u16)live;
         live = use.exposed ? ALL : (live & ~(unsigned)use.writes) | use.reads;
     }

@@ -61,8 +61,6 @@ void jit_init_frame(struct cpu *cpu)
         .sign_mask = UINT64_C(1) << 63,
         .aligned16 = ~(u64)PAGE_MASK | 15,
         .aligned32 = ~(u64)PAGE_MASK | 31,
-        .sse_missing = 1,
-        .avx_missing = 1,
         .host_mxcsr = MXCSR_MASKED,
     };
 }
@@ -136,8 +134,7 @@ static void judge_vectors(struct cpu *cpu)
 // Live vector registers that may not be any more.
 static bool vectors_revoked(const struct jit_frame *frame)
 {
-    return (frame->sse_blocked && !frame->sse_missing) ||
-           (frame->avx_blocked && !frame->avx_missing);
+    return (frame->sse_blocked && frame->sse_live) || (frame->avx_blocked && frame->avx_live);
 }
 
 static void enter(struct cpu *cpu, const u8 *code)
@@ -201,7 +198,7 @@ static const u8 *go_on(struct cpu *cpu)
 {
     struct jit_frame *frame = &cpu->jit_frame;
     frame->exit = JIT_EXIT_RETIRED;
-    frame->sse_missing = frame->avx_missing = 1; // until somebody wants them
+    frame->sse_live = frame->avx_live = 0; // until somebody wants them
     if (!loop_go_on(cpu) || cpu->steps_left < JIT_RESERVE_STEPS) {
         return NULL;
     }
@@ -237,6 +234,7 @@ static inline const u8 *step(struct cpu *cpu, const struct insn *insn, bool alon
     if (ends || alone || vectors_revoked(frame)) {
         return go_on(cpu);
     }
+    memset(frame->shared, 0, sizeof(frame->shared));
     frame->counter = counter_of(cpu->steps_left);
     return (const u8 *)(uintptr_t)frame->return_to;
 }

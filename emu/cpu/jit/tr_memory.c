@@ -71,41 +71,56 @@ static struct host_operand table_entry(size_t offset)
     return o;
 }
 
-// aligned: a PEXT mask of the page number and the bits that must be 0, or NULL.
-static struct host_operand check(struct translator *t, unsigned address, unsigned last, bool write,
-                                 const struct host_operand *aligned)
+// Jumps to where the interpreter executes an instruction of the block.
+static void emit_jump_slow_of(struct translator *t, unsigned i)
+{
+    unsigned now = t->i;
+    t->i = i;
+    emit_jump_slow(t);
+    t->i = now;
+}
+
+// islands: where a jump for each of these instructions lies, not executed here.
+static struct host_operand check(struct translator *t, unsigned address,
+                                 const struct access *access, struct islands *islands)
 {
     struct emitter *e = &t->e;
-    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
+    size_t column =
+        access->write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
+    unsigned last = access->aligned ? 0 : access->size - 1;
     emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), SCRATCH,
             host_reg_operand(address));                            // shrx: the page's number
     emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
     emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, address, 0, (s32)last));
-    if (aligned) {
+    if (access->aligned) {
         emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_RCX), HOST_RCX,
-                *aligned); // pext
+                access->size == 32 ? STATE(jit_frame.aligned32)
+                                   : STATE(jit_frame.aligned16)); // pext
     } else {
         emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
                 host_reg_operand(HOST_RCX)); // shrx
     }
     emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
-    emit_jrcxz(e, 5);
+    emit_jrcxz(e, 5 * (1 + (islands ? islands->count : 0)));
     emit_jump_slow(t);
+    for (unsigned i = 0; islands && i < islands->count; i++) {
+        islands->at[i] = e->write;
+        emit_jump_slow_of(t, islands->insn[i]);
+    }
     return host_indexed(address, SCRATCH, 0, 0);
 }
 
 struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write)
 {
-    return check(t, address, size - 1, write, NULL);
+    struct access access = {.size = size, .write = write};
+    return check(t, address, &access, NULL);
 }
 
-struct host_operand emit_check_aligned(struct translator *t, unsigned address, unsigned size,
-                                       bool write)
+struct host_operand emit_access(struct translator *t, const struct access *access,
+                                struct islands *islands)
 {
-    struct host_operand mask =
-        size == 32 ? STATE(jit_frame.aligned32) : STATE(jit_frame.aligned16);
-    return check(t, address, 0, write, &mask);
+    return check(t, emit_address(t), access, islands);
 }
 
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write)

@@ -55,27 +55,145 @@ enum vector_level vector_level(const struct insn *insn)
     return !known ? VECTORS_NONE : key.vex ? VECTORS_AVX : VECTORS_SSE;
 }
 
-void vector_needs(struct translator *t)
+// Whether an instruction surely leaves two slots of cpu->gpr alone and goes on to the next one: of
+// integer instructions only some.
+static bool keeps(const struct insn *insn, unsigned base, unsigned index)
+{
+    unsigned written = insn->width == 0 ? insn->reg >> 3 : insn->reg;
+    if (vector_level(insn)) {
+        union vector_key key = is_zeroing(insn) ? (union vector_key){0} : key_of(insn);
+        unsigned reg = key.reg_class == VECTOR_GPR ? vector_reg(insn) : SLOT_ZERO;
+        unsigned rm = key.rm_class == VECTOR_GPR && !key.memory ? vector_rm(insn) : SLOT_ZERO;
+        return (reg == SLOT_ZERO || (reg != base && reg != index)) &&
+               (rm == SLOT_ZERO || (rm != base && rm != index));
+    }
+    switch (insn->op) {
+    case OP_ADD:
+    case OP_SUB:
+    case OP_AND:
+    case OP_OR:
+    case OP_XOR:
+    case OP_CMP:
+    case OP_TEST:
+    case OP_MOV:
+    case OP_LEA:
+        return insn->form >= FORM_RR && insn->form <= FORM_MI && insn->fn != op_too_long &&
+               written != base && written != index;
+    default:
+        return false;
+    }
+}
+
+static bool has_memory(const struct insn *insn)
+{
+    return vector_level(insn) && !is_zeroing(insn) && key_of(insn).memory;
+}
+
+static bool same_operand(const struct insn *a, const struct insn *b)
+{
+    unsigned address = INSN_EA_GENERAL | INSN_ADDR32;
+    return a->base == b->base && a->index == b->index && a->scale == b->scale &&
+           a->disp == b->disp && a->seg == b->seg && !((a->flags ^ b->flags) & address);
+}
+
+// The instruction whose check of its memory operand does for that of instruction i too: an earlier
+// one of the same operand, what lies between keeping the registers. 1 + its number, 0: none.
+static unsigned find_leader(const struct translator *t, unsigned i)
+{
+    const struct insn *insns = t->block->insns, *insn = &insns[i];
+    union vector_key key = key_of(insn);
+    for (unsigned j = i; j > 0 && keeps(&insns[j - 1], insn->base, insn->index); j--) {
+        const struct insn *earlier = &insns[j - 1];
+        if (has_memory(earlier) && same_operand(earlier, insn)) {
+            union vector_key first = key_of(earlier);
+            bool does = first.mem_size >= key.mem_size && (first.aligned || !key.aligned);
+            return !does ? 0 : t->vectors.leader[j - 1] ? t->vectors.leader[j - 1] : j;
+        }
+    }
+    return 0;
+}
+
+static void plan_sharing(struct translator *t)
+{
+    struct vector_plan *plan = &t->vectors;
+    unsigned slots = 0, followers[BLOCK_INSNS_MAX] = {0};
+    for (unsigned i = 0; i < t->block->insn_count; i++) {
+        const struct insn *insn = &t->block->insns[i];
+        unsigned leader = has_memory(insn) ? find_leader(t, i) : 0;
+        if (!leader || followers[leader - 1] == ISLANDS_MAX ||
+            (!plan->slot[leader - 1] && slots == JIT_SHARED)) {
+            continue;
+        }
+        if (!plan->slot[leader - 1]) {
+            plan->slot[leader - 1] = (u8)++slots;
+            plan->write[leader - 1] = key_of(&t->block->insns[leader - 1]).rm_written;
+        }
+        followers[leader - 1]++;
+        plan->leader[i] = (u8)leader;
+        plan->write[leader - 1] |= key_of(insn).rm_written;
+    }
+}
+
+void vector_plan(struct translator *t)
 {
     enum vector_level reached = VECTORS_NONE;
     for (unsigned i = 0; i < t->block->insn_count; i++) {
         enum vector_level level = vector_level(&t->block->insns[i]);
-        t->vector_needs[i] = level > reached ? level : VECTORS_NONE;
+        t->vectors.needs[i] = level > reached ? level : VECTORS_NONE;
         reached = level > reached ? level : reached;
+    }
+    if (reached) {
+        plan_sharing(t);
     }
 }
 
+static bool within_jrcxz(const struct translator *t, const u8 *target)
+{
+    return target && t->e.write + 2 - target <= 128;
+}
+
+static void emit_jrcxz_back(struct translator *t, const u8 *target)
+{
+    emit_jrcxz(&t->e, (unsigned)(target - (t->e.write + 2)));
+}
+
+void emit_vector_island(struct translator *t)
+{
+    struct vector_plan *plan = &t->vectors;
+    for (unsigned i = 0; i < t->block->insn_count; i++) {
+        if (plan->needs[i]) {
+            t->i = plan->island_insn = i;
+            plan->island = t->e.write;
+            plan->island_site = t->site_count;
+            add_site(t, emit_jmp(&t->e, NULL), SITE_VECTOR, plan->needs[i]);
+            return;
+        }
+    }
+}
+
+// Jumps to the stub that makes vector registers live if they are not: a branch that is not taken,
+// where the island is near.
 static void emit_make_live(struct translator *t)
 {
-    enum vector_level level = t->vector_needs[t->i];
+    struct emitter *e = &t->e;
+    struct vector_plan *plan = &t->vectors;
+    enum vector_level level = plan->needs[t->i];
     if (level == VECTORS_NONE) {
         return;
     }
-    emit_op(&t->e, 0xB6 | ENC_0F, HOST_RCX,
-            level == VECTORS_AVX ? STATE(jit_frame.avx_missing)
-                                 : STATE(jit_frame.sse_missing)); // movzx
-    emit_jrcxz(&t->e, 5);
-    add_site(t, emit_jmp(&t->e, NULL), SITE_VECTOR, (u16)level);
+    bool first = plan->island_insn == t->i;
+    emit_op(e, 0xB6 | ENC_0F, HOST_RCX,
+            level == VECTORS_AVX ? STATE(jit_frame.avx_live) : STATE(jit_frame.sse_live)); // movzx
+    if (first && within_jrcxz(t, plan->island)) {
+        emit_jrcxz_back(t, plan->island);
+    } else {
+        emit_jrcxz(e, 2);
+        emit_bytes(e, (const u8[]){0xEB, 5}, 2); // jmp over the next one
+        add_site(t, emit_jmp(e, NULL), SITE_VECTOR, (u16)level);
+    }
+    if (first) {
+        t->sites[plan->island_site].back = emit_here(e);
+    }
 }
 
 static u32 encoding_of(const struct insn *insn, union vector_key key)
@@ -109,11 +227,45 @@ static void put_general(struct translator *t, unsigned n)
     }
 }
 
+static struct host_operand shared_slot(unsigned slot)
+{
+    return host_at(HOST_STATE, (s32)(offsetof(struct cpu, jit_frame.shared) + 8 * (slot - 1)));
+}
+
+// The check is of the follower's use too; then the address waits in the frame.
+static struct host_operand lead(struct translator *t, struct access *access)
+{
+    struct vector_plan *plan = &t->vectors;
+    struct islands islands = {0};
+    for (unsigned i = t->i + 1; i < t->block->insn_count; i++) {
+        if (plan->leader[i] == t->i + 1) {
+            islands.insn[islands.count++] = (u8)i;
+        }
+    }
+    access->write = plan->write[t->i];
+    struct host_operand at = emit_access(t, access, &islands);
+    for (unsigned i = 0; i < islands.count; i++) {
+        plan->slow[islands.insn[i]] = islands.at[i];
+    }
+    emit_lea(&t->e, HOST_R10, at);
+    emit_store(&t->e, 3, HOST_R10, shared_slot(plan->slot[t->i]));
+    return host_at(HOST_R10, 0);
+}
+
 static struct host_operand memory_operand(struct translator *t, union vector_key key)
 {
-    unsigned size = key.mem_size;
-    return key.aligned ? emit_check_aligned(t, emit_address(t), size, key.rm_written)
-                       : emit_operand(t, size, key.rm_written);
+    const struct vector_plan *plan = &t->vectors;
+    struct access access = {key.mem_size, key.rm_written, key.aligned};
+    if (plan->slot[t->i]) {
+        return lead(t, &access);
+    }
+    // 8 bytes: the load in front of the jump.
+    if (plan->leader[t->i] && within_jrcxz(t, plan->slow[t->i] - 8)) {
+        emit_load(&t->e, 3, HOST_RCX, shared_slot(plan->slot[plan->leader[t->i] - 1]));
+        emit_jrcxz_back(t, plan->slow[t->i]);
+        return host_at(HOST_RCX, 0);
+    }
+    return emit_access(t, &access, NULL);
 }
 
 static void emit_operation(struct translator *t)
@@ -121,9 +273,9 @@ static void emit_operation(struct translator *t)
     const struct insn *insn = current_insn(t);
     union vector_key key = key_of(insn);
     struct host_operand rm =
-        key.memory ? memory_operand(t, key)
-                   : host_reg_operand(
-                         operand_register(t, key.rm_class, vector_rm(insn), key.rm_written));
+        key.memory
+            ? memory_operand(t, key)
+            : host_reg_operand(operand_register(t, key.rm_class, vector_rm(insn), key.rm_written));
     unsigned reg = key.has_extension
                        ? (unsigned)key.extension
                        : operand_register(t, key.reg_class, vector_reg(insn), key.reg_written);

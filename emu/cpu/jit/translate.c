@@ -294,8 +294,9 @@ static bool emit_block(struct jit *jit, struct translator *t)
     t->e = (struct emitter){.write = jit->write + jit->used,
                             .end = jit->write + JIT_CODE_BYTES,
                             .to_run = jit_to_run(jit)};
-    vector_needs(t);
+    vector_plan(t);
     live_flags(t);
+    emit_vector_island(t);
     block->external_write = t->e.write;
     block->external = emit_here(&t->e);
     emit_lea(&t->e, HOST_R11, host_at(HOST_R11, -(s32)block->offset));

@@ -11,9 +11,9 @@
 
 // A jump out of the straight code, to be given its stub at the end of the block.
 enum site_kind {
-    SITE_INSN,  // the interpreter executes the instruction, then it goes on behind it
-    SITE_LINK,  // a taken jump to a page offset
-    SITE_ENTRY, // the budget does not cover the block
+    SITE_INSN,   // the interpreter executes the instruction, then it goes on behind it
+    SITE_LINK,   // a taken jump to a page offset
+    SITE_ENTRY,  // the budget does not cover the block
     SITE_VECTOR, // vector registers are not live
 };
 
@@ -24,6 +24,17 @@ struct site {
     const u8 *back; // SITE_VECTOR: where it goes on
 };
 
+// What is known of a block's vector instructions before it is translated (tr_vector.c).
+struct vector_plan {
+    u8 needs[BLOCK_INSNS_MAX]; // enum vector_level that is not known to be reached before it
+    u8 *island;                // a jump to the first such instruction's stub, in front of the block
+    unsigned island_insn, island_site;
+    u8 leader[BLOCK_INSNS_MAX];  // 1 + the earlier instruction with the same memory operand
+    u8 slot[BLOCK_INSNS_MAX];    // of a leader: 1 + where its operand's address is kept
+    bool write[BLOCK_INSNS_MAX]; // of a leader: somebody writes there
+    u8 *slow[BLOCK_INSNS_MAX];   // of a follower: a jump to its slow path
+};
+
 struct translator {
     struct jit *jit;
     struct emitter e;
@@ -31,7 +42,7 @@ struct translator {
     unsigned i;                      // the instruction being translated
     u16 live_after[BLOCK_INSNS_MAX]; // F_*: flags that somebody may see after it
     bool live_at_entry;
-    u8 vector_needs[BLOCK_INSNS_MAX]; // enum vector_level that is not known to be reached before it
+    struct vector_plan vectors;
     const u8 *after[BLOCK_INSNS_MAX]; // run address behind it
     struct site sites[SITES_MAX];
     unsigned site_count;
@@ -46,7 +57,9 @@ static inline const struct insn *current_insn(const struct translator *t)
 enum vector_level { VECTORS_NONE, VECTORS_SSE, VECTORS_AVX };
 // What the instruction needs to be executed by the host itself; NONE: it never is (tr_vector.c).
 enum vector_level vector_level(const struct insn *insn);
-void vector_needs(struct translator *t);
+void vector_plan(struct translator *t);
+// In front of the block's entries.
+void emit_vector_island(struct translator *t);
 bool tr_vector(struct translator *t);
 
 // Whether the instruction changes or reads flags, and whether they must be exact before it because
@@ -68,11 +81,23 @@ void emit_interpreted(struct translator *t);
 unsigned emit_address(struct translator *t);
 // The TLB's check of an access there; r10, RCX are used. The result is the operand's host address.
 struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write);
-// The same for 16 or 32 bytes that must be aligned.
-struct host_operand emit_check_aligned(struct translator *t, unsigned address, unsigned size,
-                                       bool write);
 // Address and check, for the current instruction's memory operand.
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write);
+// What is to be checked; aligned: 16 or 32 bytes that must be.
+struct access {
+    unsigned size;
+    bool write, aligned;
+};
+// Where jumps to slow paths of other instructions lie (writable mapping).
+#define ISLANDS_MAX 4
+struct islands {
+    unsigned count;
+    u8 insn[ISLANDS_MAX];
+    u8 *at[ISLANDS_MAX];
+};
+// As emit_operand().
+struct host_operand emit_access(struct translator *t, const struct access *access,
+                                struct islands *islands);
 // LEA's value, without segment, into r11 (or where it is already).
 unsigned emit_offset(struct translator *t);
 

@@ -42,7 +42,7 @@ static void emit_ret(struct emitter *e)
     emit_bytes(e, (const u8[]){0xC3}, 1);
 }
 
-// Goes on behind it if the byte is 0, else at what "elsewhere" is patched to.
+// Goes on behind it if the byte is 0, else at what the result is patched to.
 static u8 *emit_unless_zero(struct emitter *e, struct host_operand byte)
 {
     emit_op(e, 0xB6 | ENC_0F, HOST_RCX, byte); // movzx
@@ -59,15 +59,15 @@ static void patch_here(struct emitter *e, u8 *site)
 
 void emit_if_live(struct emitter *e, const u8 *routine)
 {
-    u8 *not_live = emit_unless_zero(e, STATE(jit_frame.sse_missing));
+    emit_op(e, 0xB6 | ENC_0F, HOST_RCX, STATE(jit_frame.sse_live)); // movzx
+    emit_jrcxz(e, 5);
     emit_call(e, routine);
-    patch_here(e, not_live);
 }
 
 void emit_vectors_gone(struct emitter *e)
 {
-    emit_mov_imm_to(e, 0, STATE(jit_frame.sse_missing), 1);
-    emit_mov_imm_to(e, 0, STATE(jit_frame.avx_missing), 1);
+    emit_mov_imm_to(e, 0, STATE(jit_frame.sse_live), 0);
+    emit_mov_imm_to(e, 0, STATE(jit_frame.avx_live), 0);
 }
 
 static const u8 *emit_save(struct emitter *e)
@@ -75,12 +75,12 @@ static const u8 *emit_save(struct emitter *e)
     const u8 *entry = emit_here(e);
     emit_op(e, 0xAE | ENC_0F, 3, CALLED(fpu.mxcsr)); // stmxcsr
     emit_ldmxcsr(e, CALLED(jit_frame.host_mxcsr));
-    u8 *low = emit_unless_zero(e, CALLED(jit_frame.avx_missing));
+    u8 *whole = emit_unless_zero(e, CALLED(jit_frame.avx_live));
+    emit_each(e, STORE, false);
+    emit_ret(e);
+    patch_here(e, whole);
     emit_each(e, STORE, true);
     emit_bytes(e, (const u8[]){0xC5, 0xF8, 0x77}, 3); // vzeroupper
-    emit_ret(e);
-    patch_here(e, low);
-    emit_each(e, STORE, false);
     emit_ret(e);
     return entry;
 }
@@ -89,11 +89,11 @@ static const u8 *emit_reload(struct emitter *e)
 {
     const u8 *entry = emit_here(e);
     emit_ldmxcsr(e, CALLED(fpu.mxcsr));
-    u8 *low = emit_unless_zero(e, CALLED(jit_frame.avx_missing));
-    emit_each(e, LOAD, true);
-    emit_ret(e);
-    patch_here(e, low);
+    u8 *whole = emit_unless_zero(e, CALLED(jit_frame.avx_live));
     emit_each(e, LOAD, false);
+    emit_ret(e);
+    patch_here(e, whole);
+    emit_each(e, LOAD, true);
     emit_ret(e);
     return entry;
 }
@@ -109,7 +109,7 @@ void vector_gates_emit(struct emitter *e, struct jit_gates *gates, const u8 *alo
     gates->vector_sse = emit_here(e);
     u8 *blocked = emit_unless_zero(e, CALLED(jit_frame.sse_blocked));
     emit_patch(blocked, e->to_run, alone);
-    emit_mov_imm_to(e, 0, CALLED(jit_frame.sse_missing), 0);
+    emit_mov_imm_to(e, 0, CALLED(jit_frame.sse_live), 1);
     emit_ldmxcsr(e, CALLED(fpu.mxcsr));
     emit_each(e, LOAD, false);
     emit_ret(e);
@@ -117,13 +117,13 @@ void vector_gates_emit(struct emitter *e, struct jit_gates *gates, const u8 *alo
     gates->vector_avx = emit_here(e);
     blocked = emit_unless_zero(e, CALLED(jit_frame.avx_blocked));
     emit_patch(blocked, e->to_run, alone);
-    emit_mov_imm_to(e, 0, CALLED(jit_frame.avx_missing), 0);
-    u8 *nothing_yet = emit_unless_zero(e, CALLED(jit_frame.sse_missing));
-    emit_upper_halves(e);
-    emit_ret(e);
-    patch_here(e, nothing_yet);
-    emit_mov_imm_to(e, 0, CALLED(jit_frame.sse_missing), 0);
+    emit_mov_imm_to(e, 0, CALLED(jit_frame.avx_live), 1);
+    u8 *rest = emit_unless_zero(e, CALLED(jit_frame.sse_live));
+    emit_mov_imm_to(e, 0, CALLED(jit_frame.sse_live), 1);
     emit_ldmxcsr(e, CALLED(fpu.mxcsr));
     emit_each(e, LOAD, true);
+    emit_ret(e);
+    patch_here(e, rest);
+    emit_upper_halves(e);
     emit_ret(e);
 }
