@@ -10,7 +10,8 @@
 #include "tests/isa/bare.h"
 #include "tests/isa/generate.h"
 
-enum { CODE = BARE_USER, DATA = BARE_USER + 0x10000, PAGES = 6, CODE_BYTES = 1024, OPERANDS = 3, STACK = DATA + 0x7800, STEPS = 900, SOME = 8, MODES = 4 };
+enum { CODE = BARE_USER, DATA = BARE_USER + 0x10000, STACK = DATA + 0x7800 };
+enum { PAGES = 6, CODE_BYTES = 1024, OPERANDS = 3, MODES = 4, STEPS = 900, SOME = 8 };
 enum { CR4_VECTORS = 0x40600 }; // OSXSAVE, OSFXSR, OSXMMEXCPT
 
 // Of operands; the counter is RBP.
