@@ -35,9 +35,9 @@ struct jit_frame {
     u64 df_mask;    // and RFLAGS.DF
     u64 info;
     struct tlb_tables *tables; // GS base
-    u64 aligned16;  // the same: page number and misalignment of 16 and 32 bytes
+    u64 aligned16;             // the same: page number and misalignment of 16 and 32 bytes
     u64 aligned32;
-    u8 exit;        // enum jit_exit
+    u8 exit; // enum jit_exit
     // Not 0: the host's vector registers are the guest's, with MXCSR: XMM alone, upper halves too.
     u8 sse_live, avx_live;
     u8 sse_blocked, avx_blocked; // 0: they may be

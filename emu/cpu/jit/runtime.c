@@ -125,8 +125,7 @@ static void judge_vectors(struct cpu *cpu)
 {
     bool sse = !(cpu->cr0 & (CR0_EM | CR0_TS)) && (cpu->cr4 & CR4_OSFXSR) &&
                (cpu->fpu.mxcsr & ~(MXCSR_MODE | MXCSR_FLAGS)) == MXCSR_MASKED;
-    bool avx =
-        sse && (cpu->cr4 & CR4_OSXSAVE) && (cpu->xcr0 & XCR0_AVX_SSE) == XCR0_AVX_SSE;
+    bool avx = sse && (cpu->cr4 & CR4_OSXSAVE) && (cpu->xcr0 & XCR0_AVX_SSE) == XCR0_AVX_SSE;
     cpu->jit_frame.sse_blocked = !sse;
     cpu->jit_frame.avx_blocked = !avx;
 }
