@@ -11,6 +11,7 @@
 #define LINES_MAX 40
 #define CODE_BEFORE 6
 #define CODE_AFTER 6
+#define WAY_STEPS 96
 #define BLOCK_MAX 64                           // instructions of a block that are shown
 #define CHECKPOINT_BYTES (UINT64_C(256) << 20) // of each
 
@@ -90,23 +91,66 @@ static void print_block(struct pair *p, const struct cpu *cpu, u64 linear)
     }
 }
 
+// Where the first machine stands.
+struct place {
+    unsigned turn, ring, bits;
+    struct cpu *cpu;
+    u64 linear;
+};
+
+static struct place place_of(const struct pair *p)
+{
+    u64 left;
+    struct place at = {.turn = machine_turn(p->a->machine, &left)};
+    at.cpu = machine_cpu(p->a->machine, at.turn);
+    struct cpu_regs r;
+    cpu_get_regs(at.cpu, &r);
+    unsigned code = r.seg[CPU_CS].attributes >> 13; // bit 0: L, bit 1: D
+    bool long_mode = (r.efer & 0x400) && (code & 1);
+    at.ring = r.cpl;
+    at.bits = long_mode ? 64 : code & 2 ? 32 : 16;
+    at.linear = long_mode ? r.rip : (u32)(r.rip + r.seg[CPU_CS].base);
+    return at;
+}
+
+static void print_one(struct pair *p, const struct place *at)
+{
+    u8 bytes[15];
+    u64 size = sizeof(bytes);
+    struct disas_insn insn = {.text = "not mapped"};
+    char name[100];
+    while (size && !read_guest(at->cpu, at->linear, bytes, size)) {
+        size--;
+    }
+    disas_insn(p->disas, at->bits, at->linear, bytes, size, &insn);
+    symbols_format(p->symbols, at->linear, name, sizeof(name));
+    fprintf(stderr, "  %llu  cpu%u %016llx  %-40s %s\n", (unsigned long long)timeline_step(p->in_a),
+            at->turn, (unsigned long long)at->linear, insn.text, name);
+}
+
+// What the interpreter executed up to that step. Translated code is left where steps may not last,
+// so what made the difference may lie some blocks before the first state that shows it.
+static void print_way(struct pair *p, u64 first, u64 step)
+{
+    fprintf(stderr, "the way there:\n");
+    timeline_seek(p->in_a, first, NULL, NULL);
+    while (timeline_step(p->in_a) < step) {
+        struct place at = place_of(p);
+        print_one(p, &at);
+        timeline_scan(p->in_a, timeline_step(p->in_a) + 1);
+    }
+}
+
 // Both machines stand where they were equal last. The code that made the difference.
 static void print_code(struct pair *p)
 {
-    u64 left;
-    unsigned turn = machine_turn(p->a->machine, &left);
-    struct cpu *cpu = machine_cpu(p->a->machine, turn);
-    struct cpu_regs r;
-    cpu_get_regs(cpu, &r);
-    unsigned code = r.seg[CPU_CS].attributes >> 13; // bit 0: L, bit 1: D
-    bool long_mode = (r.efer & 0x400) && (code & 1);
-    unsigned bits = long_mode ? 64 : code & 2 ? 32 : 16;
-    u64 linear = long_mode ? r.rip : (u32)(r.rip + r.seg[CPU_CS].base);
-    fprintf(stderr, "guest code (CPU %u, ring %u, %u bits) before that step:\n", turn, r.cpl, bits);
-    u64 first = disas_back(p->disas, bits, read_guest, cpu, linear, CODE_BEFORE);
-    disas_print(stderr, p->disas, bits, read_guest, cpu, first, CODE_BEFORE + CODE_AFTER, linear,
-                DISAS_BYTES);
-    print_block(p, machine_cpu(p->b.machine, turn), linear);
+    struct place at = place_of(p);
+    fprintf(stderr, "guest code (CPU %u, ring %u, %u bits) before that step:\n", at.turn, at.ring,
+            at.bits);
+    u64 first = disas_back(p->disas, at.bits, read_guest, at.cpu, at.linear, CODE_BEFORE);
+    disas_print(stderr, p->disas, at.bits, read_guest, at.cpu, first, CODE_BEFORE + CODE_AFTER,
+                at.linear, DISAS_BYTES);
+    print_block(p, machine_cpu(p->b.machine, at.turn), at.linear);
 }
 
 static void print_rip(const struct pair *p)
@@ -146,6 +190,8 @@ static void report(struct pair *p, const char *line, const struct run_options *o
         timeline_seek(p->in_a, step - 1, NULL, NULL);
         timeline_seek(p->in_b, step - 1, NULL, NULL);
         print_code(p);
+        u64 first = step > WAY_STEPS ? step - WAY_STEPS : 0;
+        print_way(p, first > equal_step ? first : equal_step, step);
     } else if (!is_cancelled(p)) {
         fprintf(stderr,
                 "run again from step %llu it does not show: it hangs on what was cached then; "

@@ -44,7 +44,7 @@ def test_input_reaches_both():
 
 
 def test_a_byte_of_memory():
-    found(lockstep(f"memory@{STEP}"), STEP, "memory: page 0x5000, 1 bytes, the first at 0x5123", "guest code", "=> 0x")
+    found(lockstep(f"memory@{STEP}"), STEP, "memory: page 0x5000, 1 bytes, the first at 0x5123", "guest code", "=> 0x", f"\n  {STEP - 1}  cpu0 ")
     found(lockstep(f"memory@{STEP}", "--smp", "2"), STEP, "memory: page 0x5000, 1 bytes")
 
 

@@ -7,6 +7,7 @@ command in the mutated tree; the mutation is caught when one of them fails.
 MMU = ["build/tests/unit/test_mmu"]
 WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
 WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
+PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
 LINUX_TABLES = ["build/tests/debugger/test_linux_tables"]
 
 
@@ -34,6 +35,14 @@ def recordings(script, *names):
 
 
 MUTATIONS = [
+    ("translated code keeps no steps back", "emu/cpu/jit/jit_internal.h",
+     "#define JIT_RESERVE_STEPS BLOCK_INSNS_MAX", "#define JIT_RESERVE_STEPS 0", [PROGRAMS]),
+    ("flags are dead where a block ends", "emu/cpu/jit/live_flags.c",
+     "    unsigned live = ALL;", "    unsigned live = 0;", [PROGRAMS]),
+    ("a link gives one step too many back", "emu/cpu/jit/translate.c",
+     "s32 give_back = (insn->remaining - 1) * JIT_STEP;", "s32 give_back = insn->remaining * JIT_STEP;", [PROGRAMS]),
+    ("code that changes keeps its translation", "emu/cpu/interp/code_cache.c",
+     "    if (page->blocks) {\n        jit_drop_range(", "    if (false) {\n        jit_drop_range(", [PROGRAMS]),
     ("the accessed bit is dropped", "emu/mmu/walk.c",
      "u64 mark = leaf && access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;",
      "u64 mark = leaf && access == ACCESS_WRITE ? PTE_A | PTE_D : 0;", [MMU]),
