@@ -72,9 +72,11 @@ int main(int argc, char **argv)
         LLVMFuzzerTestOneInput(input, size);
         for (unsigned long m = 0; m < mutations; m++, runs++) {
             memcpy(changed, input, size);
-            uint8_t *exact = malloc(INPUT_MAX); // so that a sanitizer sees reads beyond the end
             size_t used = mutate(changed, size);
-            exact = realloc(exact, used + 1);
+            uint8_t *exact = malloc(used + 1); // so that a sanitizer sees reads beyond the end
+            if (!exact) {
+                return 1;
+            }
             memcpy(exact, changed, used);
             LLVMFuzzerTestOneInput(exact, used);
             free(exact);
