@@ -171,6 +171,9 @@ u64 any_target(struct generator *g, unsigned size)
 {
     u64 data = chance(g, 6) ? (u64)(s64)(KERNEL) + KERNEL_DATA : DATA;
     unsigned what = pick(g, g->polite && !chance(g, 60) ? 78 : 100);
+    if (g->gap_count && chance(g, 25)) { // in a page of code
+        return (chance(g, 3) ? CODE_ALIAS : CODE) + g->gaps[pick(g, g->gap_count)] + pick(g, 32);
+    }
     if (g->polite && what >= 78 && what < 92) { // astride two pages that are there
         return data + (1 + pick(g, 3)) * PAGE_SIZE - pick(g, size + 2);
     }

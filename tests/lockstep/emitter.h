@@ -14,9 +14,10 @@ struct generator {
     unsigned begin; // of the instruction that is being written
     bool known[16]; // value[] is what the register holds, as far as it was seen being written
     u64 value[16];
-    unsigned depth;    // of loops
-    unsigned counters; // loop counters used
-    bool polite;       // few faults, so that most of the steps are the program's own
+    unsigned depth;              // of loops
+    unsigned counters;           // loop counters used
+    unsigned gaps[8], gap_count; // offsets of 32 bytes between the code that are data
+    bool polite;                 // few faults, so that most of the steps are the program's own
     unsigned functions[8], function_count;
 };
 

@@ -642,6 +642,89 @@ static void emit_forward_branch(struct generator *g)
     forget_all(g);
 }
 
+// Over a few instructions by way of a register or of memory.
+static void emit_indirect_jump(struct generator *g)
+{
+    unsigned reg = any_register(g) | 8, to;
+    struct encoding jump = {.opcode = 0xFF, .has_rm = true, .reg = 4, .rm = register_rm(reg)};
+    load_constant(g, reg, CODE);
+    to = g->at - 4;
+    if (chance(g, 2)) {
+        struct rm slot = memory_at(g, DATA + 2 * PAGE_SIZE + 0x400 + 8 * pick(g, 64));
+        struct encoding store = {
+            .opcode = 0x89, .has_rm = true, .wide = true, .reg = (u8)reg, .rm = slot};
+        encode(g, &store);
+        jump.rm = slot;
+        if (slot.rip) {
+            return;
+        }
+    }
+    encode(g, &jump);
+    for (unsigned n = pick(g, 4); n; n--) {
+        emit_one(g);
+    }
+    u32 target = CODE + g->at;
+    memcpy(g->p->code + to, &target, 4);
+    forget_all(g);
+}
+
+// FS and GS bases, SS.
+static void emit_segment(struct generator *g)
+{
+    unsigned reg = pick(g, 4);
+    if (chance(g, 3)) {
+        load_constant(g, 0, g->p->ring0 ? 0x10 : 0x1B);
+        static const u8 mov_ss[] = {0x8E, 0xD0};
+        emit_plain(g, mov_ss, 2);
+        return;
+    }
+    struct encoding e = {
+        .map = MAP_0F, .opcode = 0xAE, .has_rm = true, .wide = true, .reg = (u8)pick(g, 4)};
+    e.prefix[e.prefix_count++] = 0xF3;
+    e.rm = register_rm(reg);
+    if (e.reg >= 2) { // to where they were, mostly
+        u64 base = e.reg == 2 ? DATA + 0x808 : DATA - 0x1000;
+        load_constant(g, reg, chance(g, 8) ? random_value(&g->r) : base + 8 * pick(g, 3));
+    }
+    encode(g, &e);
+    forget(g, reg);
+}
+
+// FXSAVE and the like; VZEROUPPER, VZEROALL, EMMS.
+static void emit_state(struct generator *g)
+{
+    static const u8 plain[][4] = {
+        {3, 0xC5, 0xF8, 0x77}, {3, 0xC5, 0xFC, 0x77}, {2, 0x0F, 0x77}, {2, 0xDB, 0xE3}};
+    static const u8 saves[] = {0, 1, 4, 5, 3};
+    if (chance(g, 2)) {
+        unsigned n = pick(g, ARRAY_LEN(plain));
+        emit_plain(g, plain[n] + 1, plain[n][0]);
+        return;
+    }
+    struct encoding e = {
+        .map = MAP_0F, .opcode = 0xAE, .has_rm = true, .reg = saves[pick(g, sizeof(saves))]};
+    load_constant(g, 0, pick(g, 8));
+    load_constant(g, 2, 0);
+    e.rm = memory_at(g, DATA + PAGE_SIZE + 0x400 * (e.reg / 4));
+    e.rm = e.rm.base == 0 || e.rm.base == 2
+               ? (struct rm){.mem = true, .base = 16, .index = 16, .disp = DATA + PAGE_SIZE}
+               : e.rm;
+    e.wide = chance(g, 2);
+    encode(g, &e);
+}
+
+static void emit_frame(struct generator *g)
+{
+    static const u8 enter[] = {0x55, 0x48, 0x89, 0xE5}, leave[] = {0xC9};
+    emit_plain(g, enter, 1);
+    emit_plain(g, enter + 1, 3);
+    forget(g, 5);
+    for (unsigned n = pick(g, 4); n; n--) {
+        emit_one(g);
+    }
+    emit_plain(g, leave, 1);
+}
+
 static struct rm counter_rm(unsigned n)
 {
     return (struct rm){.mem = true, .base = 16, .index = 16, .disp = (s32)(COUNTERS + 4 * n)};
@@ -687,9 +770,9 @@ static void emit_call(struct generator *g)
     u8 code[5] = {0xE8};
     struct encoding indirect = {.opcode = 0xFF, .has_rm = true, .reg = 2};
     switch (pick(g, 4)) {
-    case 0: // by a register
+    case 0: // by a register, at times where the large page has the function
         indirect.rm = register_rm(8 + pick(g, 8));
-        load_constant(g, indirect.rm.reg, CODE + to);
+        load_constant(g, indirect.rm.reg, chance(g, 4) ? LARGE + world_code_gpa(to) : CODE + to);
         encode(g, &indirect);
         break;
     case 1: { // by memory
@@ -798,6 +881,17 @@ static void emit_table_store(struct generator *g)
     }
     e.rm = memory_at(g, entry);
     encode(g, &e);
+    if (chance(g,
+               4)) { // a page of code: A, or now and then other rights; the next one puts them back
+        unsigned n = pick(g, CODE_BYTES / PAGE_SIZE);
+        u64 code = TABLE_WINDOW + 0x9000 + 8 * ((CODE >> PAGE_SHIFT & 511) + n);
+        struct encoding bits = {
+            .opcode = 0x80, .has_rm = true, .reg = chance(g, 2) ? 4 : 1, .imm_size = 1};
+        bits.imm = bits.reg == 1 ? 0x23 : chance(g, 8) ? 0xFE : chance(g, 3) ? 0xFD : 0xDF;
+        bits.rm = memory_at(g, code);
+        encode(g, &bits);
+        page = 0;
+    }
     if (chance(g, 2)) {
         struct encoding invlpg = {.map = MAP_0F, .opcode = 0x01, .has_rm = true, .reg = 7};
         invlpg.rm = memory_at(g, DATA + page * PAGE_SIZE);
@@ -901,6 +995,10 @@ static const struct {
     {emit_call, 30},
     {emit_self_modification, 14},
     {emit_system, 10},
+    {emit_indirect_jump, 15},
+    {emit_segment, 8},
+    {emit_state, 6},
+    {emit_frame, 10},
     {emit_control, 5},
     {emit_garbage, 3},
 };
@@ -937,6 +1035,11 @@ static void emit_one(struct generator *g)
 static void skip_some(struct generator *g)
 {
     unsigned to_edge = PAGE_SIZE - g->at % PAGE_SIZE;
+    if (g->gap_count < ARRAY_LEN(g->gaps) && chance(g, 2)) {
+        g->gaps[g->gap_count++] = g->at;
+        g->at += 72; // and what an access of 32 bytes reaches
+        to_edge = PAGE_SIZE - g->at % PAGE_SIZE;
+    }
     g->at += chance(g, 3) && to_edge > 60 && g->at < 0x3000 ? to_edge - pick(g, 60) : pick(g, 100);
 }
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
-// Whichever engine runs, a run until a step ends in the same state: fern's boot and a command, run by the translator
-// from the start to random steps, each beside one run of the interpreter that stops at all of them. Recordings of
-// either engine are replayed by the other in test_recordings.py.
-// Usage: test_until KERNEL DISK [COUNT [CPUS [SEED]]]
+// Whichever engine runs, a run until a step ends in the same state: fern's boot and a command, run
+// by the translator from the start to random steps, each beside one run of the interpreter that
+// stops at all of them. Recordings of either engine are replayed by the other in
+// test_recordings.py. Usage: test_until KERNEL DISK [COUNT [CPUS [SEED]]]
 #include <stdio.h>
 #include <stdlib.h>
 

@@ -46,7 +46,7 @@ static void put_u64(struct world *w, u64 gpa, u64 value)
 
 // The device.
 
-static u64 code_gpa(u32 offset)
+u64 world_code_gpa(u32 offset)
 {
     return P_CODE + (u64)code_frames[offset >> PAGE_SHIFT] * PAGE_SIZE + (offset & PAGE_MASK);
 }
@@ -68,11 +68,11 @@ static void patch_code(struct world *w, u64 value)
     const struct patch_site *s = &p->patches[value % p->patch_count];
     u32 bytes = (u32)(value >> 8);
     u8 old = 0;
-    physmem_read(w->mem, code_gpa(s->offset), &old, 1);
+    physmem_read(w->mem, world_code_gpa(s->offset), &old, 1);
     bytes = (bytes & ~0xFFu) | (bytes & s->mask) | (old & ~(u32)s->mask & 0xFF);
     for (unsigned i = 0; i < s->size; i++) {
         u8 byte = (u8)(bytes >> 8 * i);
-        put(w, code_gpa(s->offset + i), &byte, 1);
+        put(w, world_code_gpa(s->offset + i), &byte, 1);
     }
 }
 
@@ -332,7 +332,7 @@ void world_start(struct world *w, const struct program *p)
     put_tables(w, p);
     put_variables(w, p);
     for (u32 i = 0; i < CODE_BYTES; i += PAGE_SIZE) {
-        put(w, code_gpa(i), p->code + i, PAGE_SIZE);
+        put(w, world_code_gpa(i), p->code + i, PAGE_SIZE);
     }
     put(w, P_SKIP, p->next, sizeof(p->next));
     put_registers(w, p);

@@ -57,6 +57,9 @@ struct world {
 struct world *world_create(enum cpu_engine engine, enum tlb_geometry tlb);
 void world_destroy(struct world *w);
 
+// Where an offset of the code lies in memory.
+u64 world_code_gpa(u32 offset);
+
 // Step 0 of a program, which stays the caller's.
 void world_start(struct world *w, const struct program *p);
 // To that step, or to the end.
