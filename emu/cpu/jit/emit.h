@@ -127,6 +127,12 @@ u8 *emit_jcc(struct emitter *e, unsigned condition, const u8 *to);
 // JRCXZ rel8 to what follows the next "skip" bytes.
 void emit_jrcxz(struct emitter *e, unsigned skip);
 
+// To a place at most 128 bytes back (writable mapping).
+static inline void emit_jrcxz_back(struct emitter *e, const u8 *target)
+{
+    emit_jrcxz(e, (unsigned)(target - (e->write + 2)));
+}
+
 static inline const u8 *emit_here(const struct emitter *e)
 {
     return e->write + e->to_run;

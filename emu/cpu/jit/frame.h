@@ -10,6 +10,7 @@ struct tlb_tables;
 
 // r15 in translated code: steps left << 6 | this; the low bits serve as a shift count (ENGINE.md).
 #define JIT_COUNTER_LOW 12
+#define JIT_COUNTER_BIAS (UINT64_C(1) << 63) // so that PEXT of bit 63 is 0 when they are over
 #define JIT_STEP 64
 
 // Room below struct cpu for return addresses, and for the frame of a signal that comes while

@@ -118,6 +118,7 @@ static const u8 *emit_insn_gate(struct emitter *e, const struct jit_gates *g,
     emit_store(e, 3, HOST_RAX, STATE(jit_frame.target));
     emit_if_live(e, g->vector_load);
     emit_take_state(e);
+    emit_mov_imm(e, HOST_RCX, 0); // an address that does not hold any more (tr_vector.c)
     emit_load(e, 3, HOST_R11, STATE(jit_frame.info));
     emit_jmp_to(e, STATE(jit_frame.target));
     return entry;

@@ -111,12 +111,12 @@ bool jit_describe(const struct jit *jit, const struct code_page *page, unsigned 
 
 static s64 steps_of(u64 counter)
 {
-    return ((s64)counter >> 6) + JIT_RESERVE_STEPS;
+    return ((s64)(counter ^ JIT_COUNTER_BIAS) >> 6) + JIT_RESERVE_STEPS;
 }
 
 static u64 counter_of(s64 steps)
 {
-    return (u64)(steps - JIT_RESERVE_STEPS) << 6 | JIT_COUNTER_LOW;
+    return ((u64)(steps - JIT_RESERVE_STEPS) << 6 | JIT_COUNTER_LOW) ^ JIT_COUNTER_BIAS;
 }
 
 // Whether vector instructions do on the host what they do in the guest: no exception of theirs is

@@ -113,6 +113,27 @@ static unsigned find_leader(const struct translator *t, unsigned i)
     return 0;
 }
 
+// Whether the address may stay in RCX: from the leader to its last follower nobody else uses that.
+// Slow paths leave 0 there.
+static bool can_stay_in_rcx(const struct translator *t, unsigned leader, unsigned followers)
+{
+    const struct vector_plan *plan = &t->vectors;
+    for (unsigned i = leader; i < t->block->insn_count && followers; i++) {
+        const struct insn *insn = &t->block->insns[i];
+        if (!vector_level(insn) || (i > leader && plan->needs[i]) || is_zeroing(insn)) {
+            return false;
+        }
+        union vector_key key = key_of(insn);
+        bool follows = plan->leader[i] == leader + 1;
+        if (key.reg_class == VECTOR_GPR || key.rm_class == VECTOR_GPR ||
+            (i > leader && key.memory && !follows)) {
+            return false;
+        }
+        followers -= follows;
+    }
+    return true;
+}
+
 static void plan_sharing(struct translator *t)
 {
     struct vector_plan *plan = &t->vectors;
@@ -132,6 +153,9 @@ static void plan_sharing(struct translator *t)
         plan->leader[i] = (u8)leader;
         plan->write[leader - 1] |= key_of(insn).rm_written;
     }
+    for (unsigned i = 0; i < t->block->insn_count; i++) {
+        plan->in_rcx[i] = plan->slot[i] && can_stay_in_rcx(t, i, followers[i]);
+    }
 }
 
 void vector_plan(struct translator *t)
@@ -150,11 +174,6 @@ void vector_plan(struct translator *t)
 static bool within_jrcxz(const struct translator *t, const u8 *target)
 {
     return target && t->e.write + 2 - target <= 128;
-}
-
-static void emit_jrcxz_back(struct translator *t, const u8 *target)
-{
-    emit_jrcxz(&t->e, (unsigned)(target - (t->e.write + 2)));
 }
 
 void emit_vector_island(struct translator *t)
@@ -185,7 +204,7 @@ static void emit_make_live(struct translator *t)
     emit_op(e, 0xB6 | ENC_0F, HOST_RCX,
             level == VECTORS_AVX ? STATE(jit_frame.avx_live) : STATE(jit_frame.sse_live)); // movzx
     if (first && within_jrcxz(t, plan->island)) {
-        emit_jrcxz_back(t, plan->island);
+        emit_jrcxz_back(e, plan->island);
     } else {
         emit_jrcxz(e, 2);
         emit_bytes(e, (const u8[]){0xEB, 5}, 2); // jmp over the next one
@@ -247,6 +266,10 @@ static struct host_operand lead(struct translator *t, struct access *access)
     for (unsigned i = 0; i < islands.count; i++) {
         plan->slow[islands.insn[i]] = islands.at[i];
     }
+    if (plan->in_rcx[t->i]) {
+        emit_lea(&t->e, HOST_RCX, at);
+        return host_at(HOST_RCX, 0);
+    }
     emit_lea(&t->e, HOST_R10, at);
     emit_store(&t->e, 3, HOST_R10, shared_slot(plan->slot[t->i]));
     return host_at(HOST_R10, 0);
@@ -261,8 +284,11 @@ static struct host_operand memory_operand(struct translator *t, union vector_key
     }
     // 8 bytes: the load in front of the jump.
     if (plan->leader[t->i] && within_jrcxz(t, plan->slow[t->i] - 8)) {
-        emit_load(&t->e, 3, HOST_RCX, shared_slot(plan->slot[plan->leader[t->i] - 1]));
-        emit_jrcxz_back(t, plan->slow[t->i]);
+        unsigned leader = plan->leader[t->i] - 1u;
+        if (!plan->in_rcx[leader]) {
+            emit_load(&t->e, 3, HOST_RCX, shared_slot(plan->slot[leader]));
+        }
+        emit_jrcxz_back(&t->e, plan->slow[t->i]);
         return host_at(HOST_RCX, 0);
     }
     return emit_access(t, &access, NULL);

@@ -179,6 +179,15 @@ static unsigned collect(const struct jit *jit, struct code_page *page, unsigned 
     return n;
 }
 
+// In front of the entries, for a jump that is rarely taken: emit_entry()'s way out.
+static void emit_entry_island(struct translator *t)
+{
+    t->entry_island = t->e.write;
+    if (t->live_at_entry) {
+        add_site(t, emit_jmp(&t->e, NULL), SITE_ENTRY, 0);
+    }
+}
+
 // Charges the whole block, or leaves in front of it.
 static void emit_entry(struct translator *t)
 {
@@ -187,14 +196,13 @@ static void emit_entry(struct translator *t)
     if (!t->live_at_entry) {
         emit_op(e, 0x81 | ENC_W, 5, host_reg_operand(HOST_COUNTER)); // sub
         emit_imm(e, (u32)cost, 4);
-        add_site(t, emit_jcc(e, 8, NULL), SITE_ENTRY, 0); // js
+        add_site(t, emit_jcc(e, 9, NULL), SITE_ENTRY, 0); // jns: JIT_COUNTER_BIAS
         return;
     }
     emit_lea(e, HOST_COUNTER, host_at(HOST_COUNTER, -cost));
     emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
             STATE(jit_frame.sign_mask)); // pext
-    emit_jrcxz(e, 5);
-    add_site(t, emit_jmp(e, NULL), SITE_ENTRY, 0);
+    emit_jrcxz_back(e, t->entry_island);
 }
 
 static void emit_insns(struct translator *t)
@@ -297,6 +305,7 @@ static bool emit_block(struct jit *jit, struct translator *t)
     vector_plan(t);
     live_flags(t);
     emit_vector_island(t);
+    emit_entry_island(t);
     block->external_write = t->e.write;
     block->external = emit_here(&t->e);
     emit_lea(&t->e, HOST_R11, host_at(HOST_R11, -(s32)block->offset));

@@ -29,10 +29,11 @@ struct vector_plan {
     u8 needs[BLOCK_INSNS_MAX]; // enum vector_level that is not known to be reached before it
     u8 *island;                // a jump to the first such instruction's stub, in front of the block
     unsigned island_insn, island_site;
-    u8 leader[BLOCK_INSNS_MAX];  // 1 + the earlier instruction with the same memory operand
-    u8 slot[BLOCK_INSNS_MAX];    // of a leader: 1 + where its operand's address is kept
-    bool write[BLOCK_INSNS_MAX]; // of a leader: somebody writes there
-    u8 *slow[BLOCK_INSNS_MAX];   // of a follower: a jump to its slow path
+    u8 leader[BLOCK_INSNS_MAX];   // 1 + the earlier instruction with the same memory operand
+    u8 slot[BLOCK_INSNS_MAX];     // of a leader: 1 + where its operand's address is kept,
+    bool in_rcx[BLOCK_INSNS_MAX]; // or it stays in RCX
+    bool write[BLOCK_INSNS_MAX];  // of a leader: somebody writes there
+    u8 *slow[BLOCK_INSNS_MAX];    // of a follower: a jump to its slow path
 };
 
 struct translator {
@@ -42,6 +43,7 @@ struct translator {
     unsigned i;                      // the instruction being translated
     u16 live_after[BLOCK_INSNS_MAX]; // F_*: flags that somebody may see after it
     bool live_at_entry;
+    const u8 *entry_island;
     struct vector_plan vectors;
     const u8 *after[BLOCK_INSNS_MAX]; // run address behind it
     struct site sites[SITES_MAX];
