@@ -9,6 +9,7 @@
 #include <sys/mount.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
+#include <termios.h>
 #include <unistd.h>
 
 #define FILES 16
@@ -161,6 +162,7 @@ int main(void)
     }
     printf("end\n");
     fflush(stdout);
+    tcdrain(1); // reboot(2) does not wait for a terminal: its interrupts may be another CPU's
     reboot(RB_POWER_OFF);
     return 0;
 }

@@ -15,7 +15,7 @@ import tempfile
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "guest"))
 import test_guest as guest  # noqa: E402
 
-KERNEL = guest.TOP / "build" / "fern-debug"
+KERNEL = guest.place.vivtest.BUILD / "fern-debug"
 LEVEL = os.environ.get("VIV_TEST_LEVEL", "default")
 SEEDS = range(1, 11 if LEVEL == "all" else 4)
 # Level default runs these with four CPUs, under the first seed.

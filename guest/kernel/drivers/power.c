@@ -13,6 +13,7 @@
 #include "sched/timer.h"
 
 #define SLP_EN (1u << 13)
+#define GOING_NS 2000000000ul // until a machine that was told to has gone
 #define KBD_COMMAND 0x64
 #define KBD_PULSE_RESET 0xfe
 #define PORT_RESET 0xcf9
@@ -50,8 +51,10 @@ void machine_power_off(void)
         pm1a_port = s.pm1a_port;
         pm1a_sleep_type = s.sleep_type;
     }
-    if (pm1a_port)
+    if (pm1a_port) {
         outw(pm1a_port, (u16)(pm1a_sleep_type << 10 | SLP_EN));
+        ndelay_busy(GOING_NS);
+    }
     pr_err("power off: the machine did not go");
     stop();
 }
