@@ -2,6 +2,7 @@
 // Zombies, orphans adopted by process 1 (or a subreaper), wait options and their errors, SIGCHLD ignored.
 #include "t.h"
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 
 static char state_of(pid_t pid)
 {
@@ -79,7 +80,7 @@ int main(void)
     if (pid == 0) {
         raise(SIGSTOP);
         read(p[0], &c, 1); // the end is for later: a zombie is no longer reported as continued
-        _exit(7);
+        syscall(SYS_exit, 7);
     }
     waitpid(pid, &status, WUNTRACED);
     show_status("untraced", status);

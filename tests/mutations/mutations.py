@@ -117,6 +117,13 @@ MUTATIONS = [
     ("poll keeps the memory of its waiters", "guest/kernel/fs/select.c",
      "        kfree(c);\n", "",
      [["/usr/bin/python3", "tests/failnth/test_fail_nth.py", "ext2"]]),
+    ("a child that exited is still one that was continued", "guest/kernel/proc/wait.c",
+     "    if (p->exit_state == EXIT_ZOMBIE && thread_group_empty(p)) {\n",
+     "    if ((nr = wait_continued(w, p)))\n        return nr;\n"
+     "    if (p->exit_state == EXIT_ZOMBIE && thread_group_empty(p)) {\n", [guest("zombies")]),
+    ("the cores of a package are threads of one core", "guest/kernel/fs/sysfs.c",
+     "\"thread_siblings_list\", topology.thread_bits", "\"thread_siblings_list\", topology.package_bits",
+     [["/usr/bin/python3", "tests/boot/test_smp.py", "debian"]]),
     ("a pipe's end of file is EAGAIN", "guest/kernel/fs/pipe.c",
      "if (n || error || !p->writers || (f->f_flags & O_NONBLOCK)) {\n            if (!n && !error && p->writers) {",
      "if (n || error || !p->writers || (f->f_flags & O_NONBLOCK)) {\n            if (!n && !error) {",
