@@ -285,8 +285,9 @@ static const struct insn *fetch(struct cpu *cpu)
         struct code_page *page = code_cache_page(cpu->code, rpn, code_size(cpu));
         insn = code_cache_at(cpu->code, page, linear & PAGE_MASK);
         // A code segment limit must be looked at for each instruction: no page then, so one at a
-        // time.
-        bool limited = !cpu->long_mode && cpu->seg[CPU_CS].limit != UINT32_MAX;
+        // time. Where the segment begins in a page, its end of 4 GiB lies in that one, too.
+        const struct cpu_segment *cs = &cpu->seg[CPU_CS];
+        bool limited = !cpu->long_mode && (cs->limit != UINT32_MAX || (cs->base & PAGE_MASK));
         if (insn && !limited) {
             cpu->page = page;
         }
