@@ -241,8 +241,8 @@ static bool enter_protected(struct cpu *cpu, const struct event *event)
     return true;
 }
 
-// To the handler that a table of far pointers names, with a 6-byte frame; the given flags are saved,
-// then some cleared.
+// To the handler that a table of far pointers names, with a 6-byte frame; the given flags are
+// saved, then some cleared.
 static bool enter_8086(struct cpu *cpu, const struct event *event, u64 table, u64 saved,
                        u64 cleared)
 {
@@ -275,7 +275,7 @@ static bool enter_real(struct cpu *cpu, const struct event *event)
                       RFLAGS_IF | RFLAGS_TF | RFLAGS_AC | RFLAGS_RF);
 }
 
-// The bit of the TSS' map of redirected interrupts, the 32 bytes below the I/O map (SDM 3B 21.3.3.4).
+// The bit of the TSS' map of redirected interrupts, 32 bytes below the I/O map (SDM 3B 21.3.3.4).
 static bool is_kept(struct cpu *cpu, u8 vector, bool *kept)
 {
     u16 io_map;

@@ -242,8 +242,8 @@ static inline bool cpu_if_is_virtual(const struct cpu *cpu)
                                            : (cpu->cr4 & CR4_PVI) && cpu->cpl == 3;
     return enabled && (cpu->rflags & RFLAGS_IOPL) != RFLAGS_IOPL;
 }
-// FLAGS as POPF and IRET take them there in virtual-8086 mode. False: #GP(0), since TF would be set,
-// or VIF with an interrupt pending.
+// FLAGS as POPF and IRET take them there in virtual-8086 mode. False: #GP(0), since TF would be
+// set, or VIF with an interrupt pending.
 bool cpu_virtual_flags_allowed(struct cpu *cpu, u16 value);
 void cpu_set_virtual_flags(struct cpu *cpu, u16 value);
 

@@ -46,8 +46,8 @@ u64 tree_cpu_hz(const void *tree, const char *property, u64 fallback);
 // /chosen/rng-seed, 0 if there is none.
 u64 tree_seed(const void *tree);
 
-// The node is there for use: no "status", or "okay" (Devicetree Specification 0.4, 2.3.4); "ok" too,
-// which Linux takes.
+// The node is there for use: no "status", or "okay" (Devicetree Specification 0.4, 2.3.4); "ok"
+// too, which Linux takes.
 bool tree_is_enabled(const void *tree, int node);
 // The next node in tree order, those that are disabled and what is below them left out. Starts with
 // node -1 and *depth 0; negative at the end.

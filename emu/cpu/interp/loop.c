@@ -334,7 +334,8 @@ static void count_delivery(struct cpu *cpu)
     }
 }
 
-// Before the x87 instruction at RIP, which has not begun; the interrupt that ends this returns to it.
+// Before the x87 instruction at RIP, which has not begun; the interrupt that ends this returns to
+// it.
 static void wait_for_ferr(struct cpu *cpu)
 {
     cpu->halted = true;

@@ -263,8 +263,8 @@ static inline bool insn_unfinished(struct cpu *cpu)
 // for an interrupt, which FERR# asks for.
 #define FAULT_VECTOR_FERR 0xFE
 
-// What a waiting x87 or MMX instruction does first: whether no unmasked exception is pending. False:
-// #MF, or the above (x87_stack.c).
+// What a waiting x87 or MMX instruction does first: whether no unmasked exception is pending.
+// False: #MF, or the above (x87_stack.c).
 bool x87_report(struct cpu *cpu);
 static inline bool x87_settled(struct cpu *cpu)
 {

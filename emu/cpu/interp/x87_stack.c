@@ -59,9 +59,10 @@ bool x87_overflow(struct cpu_fpu *fpu)
     return x87_take_status(fpu, X87_IE | X87_SF | X87_C1, X87_C1);
 }
 
-// CR0.NE clear is the PC's way of reporting (SDM 1 8.7.2, D.2.1): FERR# raises an interrupt, and the
-// instruction waits for it, unless IGNNE# lets it pass. FERR# is asserted when a waiting instruction
-// meets the exception, and withdrawn when one meets it no more: others do not look at either.
+// CR0.NE clear is the PC's way of reporting (SDM 1 8.7.2, D.2.1): FERR# raises an interrupt, and
+// the instruction waits for it, unless IGNNE# lets it pass. FERR# is asserted when a waiting
+// instruction meets the exception, and withdrawn when one meets it no more: others do not look at
+// either.
 bool x87_report(struct cpu *cpu)
 {
     bool pending = cpu->fpu.fsw & X87_ES;

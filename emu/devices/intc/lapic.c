@@ -306,8 +306,8 @@ void lapic_register_write(struct lapic_cpu *c, u32 reg, u32 value)
     lapic_update(c);
 }
 
-// The APIC that an access to a region means: the executing CPU's own, if it is in xAPIC mode and lies
-// there. Other CPUs' are out of its reach.
+// The APIC that an access to a region means: the executing CPU's own, if it is in xAPIC mode and
+// lies there. Other CPUs' are out of its reach.
 static struct lapic_cpu *own_apic(const struct lapic_cpu *region)
 {
     struct lapic_cpu *c = &region->owner->cpu[region->owner->dev->bus->current_cpu];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// x2APIC mode (SDM 3A 11.12): the local APIC's registers as MSRs, with stricter rules than in memory.
+// x2APIC mode (SDM 3A 11.12): the local APIC's registers as MSRs, with stricter rules than in
+// memory.
 #include "devices/intc/lapic_internal.h"
 
 #define MSR_FIRST 0x800
