@@ -8,6 +8,7 @@ MMU = ["build/tests/unit/test_mmu"]
 WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
 WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
 PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
+MORE_PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "6000", "--seed", "700000"]
 LINUX_TABLES = ["build/tests/debugger/test_linux_tables"]
 
 
@@ -41,6 +42,10 @@ MUTATIONS = [
      "    unsigned live = ALL;", "    unsigned live = 0;", [PROGRAMS]),
     ("a link gives one step too many back", "emu/cpu/jit/translate.c",
      "s32 give_back = (insn->remaining - 1) * JIT_STEP;", "s32 give_back = insn->remaining * JIT_STEP;", [PROGRAMS]),
+    ("jumps that were cached stay where a page went", "emu/mmu/tlb.c",
+     "        drop_jumps(set, page, PAGE_SIZE); // others", "        ; // others", [MORE_PROGRAMS]),
+    ("a block goes on where a translation was dropped", "emu/cpu/interp/operand.c",
+     "if (cpu->boundary || cpu->mmu->translations_dropped) {", "if (cpu->boundary) {", [MORE_PROGRAMS]),
     ("code that changes keeps its translation", "emu/cpu/interp/code_cache.c",
      "    if (page->blocks) {\n        jit_drop_range(", "    if (false) {\n        jit_drop_range(", [PROGRAMS]),
     ("the accessed bit is dropped", "emu/mmu/walk.c",
