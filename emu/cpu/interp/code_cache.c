@@ -213,9 +213,6 @@ void code_cache_watch(struct code_cache *cache, const u64 *linear, unsigned coun
     u64 changed[ARRAY_LEN(cache->watched)];
     memcpy(changed, cache->watched, sizeof(changed));
     memset(cache->watched, 0, sizeof(cache->watched));
-    if (cache->jit) {
-        jit_drop_all(cache->jit);
-    }
     for (unsigned i = 0; i < count; i++) {
         unsigned offset = linear[i] & PAGE_MASK;
         cache->watched[offset / 64] |= BIT(offset % 64);
@@ -225,6 +222,9 @@ void code_cache_watch(struct code_cache *cache, const u64 *linear, unsigned coun
             unsigned offset = word * 64 + (unsigned)__builtin_ctzll(left);
             for (struct code_page *page = cache->first; page; page = page->next) {
                 if (page->index[offset]) {
+                    if (page->blocks) {
+                        jit_drop_range(cache->jit, page, offset, 1);
+                    }
                     struct insn *insn = &page->insns[page->index[offset] - 1];
                     insn->fn = is_watched(cache, offset) ? op_watched
                                : cache->counted          ? op_counted

@@ -23,6 +23,7 @@ struct code_page {
     u64 lines;  // 64-byte lines with instruction bytes
     struct insn *insns;
     struct jit_block *blocks; // translated from here (cpu/jit)
+    u32 rewrites;             // stores that hit such a block
     u16 index[4096]; // by page offset: 1 + position in insns[], 0 not decoded
 };
 

@@ -5,15 +5,24 @@
 
 #include <stdlib.h>
 
-static unsigned slot_of(const struct code_page *page, unsigned offset)
+static u64 key_of(const struct code_page *page, unsigned offset)
 {
-    u64 key = (u64)page->rpn << PAGE_SHIFT | offset;
-    return (unsigned)(key * UINT64_C(0x9E3779B97F4A7C15) >> 48) & (BLOCK_SLOTS - 1);
+    return (u64)page->rpn << PAGE_SHIFT | offset;
+}
+
+static unsigned slot_of(u64 key)
+{
+    return (unsigned)(key * UINT64_C(0x9E3779B97F4A7C15) >> (64 - BLOCK_SLOTS_BITS));
 }
 
 struct jit_block *block_find(const struct jit *jit, const struct code_page *page, unsigned offset)
 {
-    struct jit_block *block = jit->slots[slot_of(page, offset)];
+    u64 key = key_of(page, offset);
+    unsigned slot = slot_of(key);
+    struct jit_block *block = jit->slots[slot].first;
+    if (LIKELY(block && jit->slots[slot].key == key)) {
+        return block;
+    }
     while (block && (block->page != page || block->offset != offset)) {
         block = block->next_in_slot;
     }
@@ -22,11 +31,25 @@ struct jit_block *block_find(const struct jit *jit, const struct code_page *page
 
 void block_insert(struct jit *jit, struct jit_block *block)
 {
-    struct jit_block **slot = &jit->slots[slot_of(block->page, block->offset)];
-    block->next_in_slot = *slot;
-    *slot = block;
+    u64 key = key_of(block->page, block->offset);
+    unsigned slot = slot_of(key);
+    block->next_in_slot = jit->slots[slot].first;
+    jit->slots[slot].first = block;
+    jit->slots[slot].key = key;
     block->next_in_page = block->page->blocks;
     block->page->blocks = block;
+}
+
+static void remove_from_slot(struct jit *jit, const struct jit_block *block)
+{
+    unsigned slot = slot_of(key_of(block->page, block->offset));
+    struct jit_block **link = &jit->slots[slot].first;
+    while (*link != block) {
+        link = &(*link)->next_in_slot;
+    }
+    *link = block->next_in_slot;
+    const struct jit_block *first = jit->slots[slot].first;
+    jit->slots[slot].key = first ? key_of(first->page, first->offset) : 0;
 }
 
 void block_link(struct jit *jit, struct jit_link *link, struct jit_block *to)
@@ -70,12 +93,8 @@ void block_kill(struct jit *jit, struct jit_block *block)
             unlink(jit, &block->links[i]);
         }
     }
-    struct jit_block **link = &jit->slots[slot_of(block->page, block->offset)];
-    while (*link != block) {
-        link = &(*link)->next_in_slot;
-    }
-    *link = block->next_in_slot;
-    link = &block->page->blocks;
+    remove_from_slot(jit, block);
+    struct jit_block **link = &block->page->blocks;
     while (*link != block) {
         link = &(*link)->next_in_page;
     }
@@ -90,8 +109,8 @@ void block_kill(struct jit *jit, struct jit_block *block)
 void block_flush(struct jit *jit)
 {
     for (unsigned i = 0; i < BLOCK_SLOTS; i++) {
-        while (jit->slots[i]) {
-            block_kill(jit, jit->slots[i]);
+        while (jit->slots[i].first) {
+            block_kill(jit, jit->slots[i].first);
         }
     }
     while (jit->dead) {
@@ -103,5 +122,4 @@ void block_flush(struct jit *jit)
     mmu_drop_jumps(jit->mmu);
     jit->used = jit->first;
     jit->flushes++;
-    jit->blocks_bytes = 0;
 }

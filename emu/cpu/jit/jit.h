@@ -35,7 +35,6 @@ enum jit_result jit_run(struct cpu *cpu, const struct insn *insn);
 // Guest code in the page changes (range), goes, or got other handlers.
 void jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 size);
 void jit_drop_page(struct jit *jit, struct code_page *page);
-void jit_drop_all(struct jit *jit);
 
 // The block that the instruction at a page offset belongs to (the nearest one that begins at or in
 // front of it). out->guest_first is left as the offset in the page. False: there is none.

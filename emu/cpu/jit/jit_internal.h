@@ -10,6 +10,7 @@
 
 #define BLOCK_INSNS_MAX 48
 #define JIT_CODE_BYTES (UINT64_C(64) << 20)
+#define JIT_REWRITES_MAX 64 // stores into a page's translated code before it is only interpreted
 #define JIT_HOT 16 // executions before a run is translated; VIV_TEST_HOT in the environment
 // A block that sets all flags before anyone may see them is left at its entry, where the steps do
 // not last, with flags that are garbage. So translated code gets this many steps less than there
@@ -41,7 +42,9 @@ struct jit_block {
     struct insn insns[]; // copies; "remaining" counts to the block's end
 };
 
-#define BLOCK_SLOTS (1u << 16)
+#define BLOCK_SLOTS_BITS 17
+#define BLOCK_SLOTS (1u << BLOCK_SLOTS_BITS)
+#define HEAT_SLOTS (1u << 16)
 
 // Places that translated code calls or jumps to; see gates.c for what each wants.
 struct jit_gates {
@@ -68,10 +71,12 @@ struct jit {
     struct jit_block *dead;     // killed, not yet freed
     u64 kills, flushes;         // blocks killed ever, times that all were forgotten
     struct code_page *any_page; // stands for the page of the code that runs
-    u64 blocks_bytes;           // of struct jit_block and friends
-    struct jit_block *slots[BLOCK_SLOTS];
+    struct {
+        u64 key; // of the first block in the slot, so that looking there is mostly all
+        struct jit_block *first;
+    } slots[BLOCK_SLOTS];
     u8 hot; // what heat must reach
-    u8 heat[BLOCK_SLOTS];
+    u8 heat[HEAT_SLOTS];
 };
 
 static inline s64 jit_to_run(const struct jit *jit)

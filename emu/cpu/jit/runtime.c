@@ -68,12 +68,14 @@ void jit_init_frame(struct cpu *cpu)
 void jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 size)
 {
     struct jit_block *next;
+    u64 kills = jit->kills;
     for (struct jit_block *block = page->blocks; block; block = next) {
         next = block->next_in_page;
         if (block->offset < offset + size && offset < (u32)block->offset + block->bytes) {
             block_kill(jit, block);
         }
     }
+    page->rewrites += kills != jit->kills;
 }
 
 void jit_drop_page(struct jit *jit, struct code_page *page)
@@ -81,11 +83,6 @@ void jit_drop_page(struct jit *jit, struct code_page *page)
     while (page->blocks) {
         block_kill(jit, page->blocks);
     }
-}
-
-void jit_drop_all(struct jit *jit)
-{
-    block_flush(jit);
 }
 
 bool jit_describe(const struct jit *jit, const struct code_page *page, unsigned offset,
@@ -152,6 +149,9 @@ static struct jit_block *wanted_block(struct jit *jit, struct code_page *page, u
     struct jit_block *block = block_find(jit, page, offset);
     if (LIKELY(block != NULL)) {
         return block;
+    }
+    if (UNLIKELY(page->rewrites > JIT_REWRITES_MAX)) {
+        return NULL;
     }
     u64 key = ((u64)page->rpn << PAGE_SHIFT | offset) * UINT64_C(0x9E3779B97F4A7C15);
     u8 *heat = &jit->heat[key >> 48];

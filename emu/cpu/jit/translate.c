@@ -333,7 +333,6 @@ struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned of
         return NULL;
     }
     jit->used = ((u64)(t.e.write - jit->write) + 15) & ~UINT64_C(15);
-    jit->blocks_bytes += sizeof(*t.block) + n * (sizeof(struct insn) + sizeof(struct jit_link));
     block_insert(jit, t.block);
     return t.block;
 }
