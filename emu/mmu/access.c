@@ -488,8 +488,8 @@ void mmu_rmw_commit(struct mmu *mmu, const struct mmu_rmw *rmw, const void *new_
     }
     write_part(mmu, rmw->gpa[0], mmu_rpn(mmu, rmw->gpa[0]), new_value, rmw->first);
     if (rmw->first < rmw->size) {
-        write_part(mmu, rmw->gpa[1], mmu_rpn(mmu, rmw->gpa[1]),
-                   (const u8 *)new_value + rmw->first, rmw->size - rmw->first);
+        write_part(mmu, rmw->gpa[1], mmu_rpn(mmu, rmw->gpa[1]), (const u8 *)new_value + rmw->first,
+                   rmw->size - rmw->first);
     }
 }
 

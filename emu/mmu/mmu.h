@@ -9,7 +9,7 @@
 #include "mem/physmem.h"
 #include "mmu/fault.h"
 
-#define MMU_PHYS_BITS 40 // MAXPHYADDR, CPUID 80000008H
+#define MMU_PHYS_BITS 40  // MAXPHYADDR, CPUID 80000008H
 #define TLB_INDEX_BITS 16 // direct-mapped by bits 12..27: SHRX and MOVZX in translated code
 #define TLB_ENTRIES (UINT64_C(1) << TLB_INDEX_BITS)
 
@@ -22,29 +22,30 @@ struct tlb_column {
     u64 add[TLB_ENTRIES]; // host address minus linear address
 };
 
-#define TLB_JUMP_ENTRIES 65536
+#define TLB_JUMP_BITS 13
+#define TLB_JUMP_ENTRIES (1u << TLB_JUMP_BITS)
 
 // Where translated code for a linear address is (cpu/jit), for as long as a fetch there is
-// translated as it was. Hit: linear + neg[i] == 0.
-struct tlb_jumps {
-    u64 neg[TLB_JUMP_ENTRIES]; // 0: empty
-    u64 code[TLB_JUMP_ENTRIES];
+// translated as it was. Hit: linear + neg == 0; neg is 0 where it is empty.
+struct tlb_jump {
+    u64 neg;
+    u64 code;
 };
 
-// Where the jump to a linear address is: 16 bits of its CRC-32C, an instruction that leaves the flags
+// Where the jump to a linear address is: bits of its CRC-32C, an instruction that leaves the flags
 // alone. Only address 0 could hit what is empty, at index 0.
 static inline u32 tlb_jump_index(u64 linear)
 {
     u64 crc = 0;
     __asm__("crc32q %1, %0" : "+r"(crc) : "r"(linear));
-    return (u16)crc;
+    return (u32)crc & (TLB_JUMP_ENTRIES - 1);
 }
 
 // The translations of one key: root frame, paging format, CR0.WP, CR4.PSE/SMEP/SMAP, EFER.NXE, ring
 // class and AC.
 struct tlb_tables {
     struct tlb_column read, write, fetch;
-    struct tlb_jumps jumps;
+    struct tlb_jump jumps[TLB_JUMP_ENTRIES];
 };
 
 // What decides a translation. The CPU calls mmu_set_context() whenever one of these may have
@@ -193,13 +194,12 @@ void mmu_observe(struct mmu_shared *shared, const struct mmu_observed *ranges, u
 // What was remembered for linear, NULL: nothing.
 static inline const u8 *mmu_find_jump(const struct mmu *mmu, u64 linear)
 {
-    const struct tlb_jumps *jumps = &mmu->tables->jumps;
-    u32 i = tlb_jump_index(linear);
-    return linear + jumps->neg[i] == 0 ? (const u8 *)(uintptr_t)jumps->code[i] : NULL;
+    const struct tlb_jump *jump = &mmu->tables->jumps[tlb_jump_index(linear)];
+    return linear + jump->neg == 0 ? (const u8 *)(uintptr_t)jump->code : NULL;
 }
 
-// The translated code of linear is at code, while the fetch column says what it says of it now. Only
-// where that holds an entry.
+// The translated code of linear is at code, while the fetch column says what it says of it now.
+// Only where that holds an entry.
 void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code);
 // Forgets all of them: translated code is about to go.
 void mmu_drop_jumps(struct mmu_shared *shared);

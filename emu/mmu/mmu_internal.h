@@ -47,6 +47,7 @@ struct walk {
 
 #define TLB_SETS_MAX 32
 #define TLB_TINY_SLOTS 4
+#define JUMP_LOG_MAX 2048
 
 enum tlb_column_kind { COLUMN_READ, COLUMN_WRITE, COLUMN_FETCH, COLUMN_COUNT };
 
@@ -68,10 +69,11 @@ struct tlb_set {
     struct tlb_key key;
     u64 last_use;
     u32 number; // index in mmu_shared.sets
-    struct tlb_used used[COLUMN_COUNT], jumps_used;
+    struct tlb_used used[COLUMN_COUNT];
+    u32 jumps_logged; // > JUMP_LOG_MAX: the log overflowed
+    u16 jump_log[JUMP_LOG_MAX];
     struct tlb_used jump_pages; // by page index: pages that jumps lead to
 };
-_Static_assert(TLB_JUMP_ENTRIES == TLB_ENTRIES, "struct tlb_used serves both");
 
 // What is known of a frame that cached translations depend on (ENGINE.md, "Tracking").
 struct table_track {

@@ -37,7 +37,7 @@ static inline u64 empty_jump(u32 i)
 // Of zeroed memory.
 static void empty_tables(struct tlb_tables *tables)
 {
-    tables->jumps.neg[0] = empty_jump(0);
+    tables->jumps[0].neg = empty_jump(0);
     begin_column(&tables->read);
     begin_column(&tables->write);
     begin_column(&tables->fetch);
@@ -92,23 +92,29 @@ static void used_clear(struct tlb_used *used)
 
 static void drop_all_jumps(struct tlb_set *set)
 {
-    for (u32 i = used_next(&set->jumps_used, 0); i < TLB_ENTRIES;
-         i = used_next(&set->jumps_used, i + 1)) {
-        set->tables.jumps.neg[i] = empty_jump(i);
+    struct tlb_jump *jumps = set->tables.jumps;
+    if (set->jumps_logged > JUMP_LOG_MAX) {
+        memset(jumps, 0, sizeof(set->tables.jumps));
+        jumps[0].neg = empty_jump(0);
+    } else {
+        for (u32 n = 0; n < set->jumps_logged; n++) {
+            jumps[set->jump_log[n]].neg = empty_jump(set->jump_log[n]);
+        }
     }
-    used_clear(&set->jumps_used);
+    set->jumps_logged = 0;
     used_clear(&set->jump_pages);
 }
 
 // Those that lead to [first, first + bytes).
 static void drop_jumps(struct tlb_set *set, u64 first, u64 bytes)
 {
-    struct tlb_jumps *jumps = &set->tables.jumps;
-    for (u32 i = used_next(&set->jumps_used, 0); i < TLB_ENTRIES;
-         i = used_next(&set->jumps_used, i + 1)) {
-        if (-jumps->neg[i] - first < bytes) {
-            jumps->neg[i] = empty_jump(i);
-            used_remove(&set->jumps_used, i);
+    struct tlb_jump *jumps = set->tables.jumps;
+    bool all = set->jumps_logged > JUMP_LOG_MAX;
+    u32 count = all ? TLB_JUMP_ENTRIES : set->jumps_logged;
+    for (u32 n = 0; n < count; n++) {
+        u32 i = all ? n : set->jump_log[n];
+        if (-jumps[i].neg - first < bytes) {
+            jumps[i].neg = empty_jump(i);
         }
     }
 }
@@ -123,11 +129,16 @@ void mmu_drop_jumps(struct mmu_shared *shared)
 void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code)
 {
     struct tlb_set *set = (struct tlb_set *)mmu->tables; // its first member
-    struct tlb_jumps *jumps = &set->tables.jumps;
     u32 i = tlb_jump_index(linear);
-    used_add(&set->jumps_used, i);
-    jumps->neg[i] = -linear;
-    jumps->code[i] = (u64)(uintptr_t)code;
+    struct tlb_jump *jump = &set->tables.jumps[i];
+    if (jump->neg == empty_jump(i)) {
+        if (set->jumps_logged < JUMP_LOG_MAX) {
+            set->jump_log[set->jumps_logged] = (u16)i;
+        }
+        set->jumps_logged += set->jumps_logged <= JUMP_LOG_MAX;
+    }
+    jump->neg = -linear;
+    jump->code = (u64)(uintptr_t)code;
     used_add(&set->jump_pages, page_index(linear));
 }
 

@@ -58,6 +58,7 @@ void jit_init_frame(struct cpu *cpu)
 {
     cpu->jit_frame = (struct jit_frame){
         .df_mask = RFLAGS_DF,
+        .jump_mask = (TLB_JUMP_ENTRIES - 1) << 1,
         .sign_mask = UINT64_C(1) << 63,
         .aligned16 = ~(u64)PAGE_MASK | 15,
         .aligned32 = ~(u64)PAGE_MASK | 31,

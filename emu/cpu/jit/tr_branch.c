@@ -7,6 +7,7 @@
 
 static struct host_operand jump_entry(size_t offset)
 {
+    offset += offsetof(struct tlb_tables, jumps);
     struct host_operand o = host_indexed(HOST_NONE, INDEX, 3, (s32)offset);
     o.gs = true;
     return o;
@@ -17,11 +18,12 @@ static struct host_operand jump_entry(size_t offset)
 static u8 *emit_lookup(struct translator *t)
 {
     struct emitter *e = &t->e;
-    // crc32 r10, r11 from 0; movzx r10d, r10w: see tlb_jump_index().
+    // crc32 r10, r11 from 0; pdep: twice the index. See tlb_jump_index().
     emit_mov_imm(e, INDEX, 0);
     emit_op(e, 0xF1 | ENC_0F38 | ENC_F2 | ENC_W, INDEX, host_reg_operand(TARGET));
-    emit_op(e, 0xB7 | ENC_0F, INDEX, host_reg_operand(INDEX));
-    emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_tables, jumps.neg)));
+    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(INDEX), INDEX,
+            STATE(jit_frame.jump_mask));
+    emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_jump, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, TARGET, 0, 0));
     emit_jrcxz(e, 5);
     return emit_jmp(e, NULL);
@@ -29,7 +31,7 @@ static u8 *emit_lookup(struct translator *t)
 
 static void emit_jump_found(struct translator *t)
 {
-    emit_op(&t->e, 0xFF, 4, jump_entry(offsetof(struct tlb_tables, jumps.code)));
+    emit_op(&t->e, 0xFF, 4, jump_entry(offsetof(struct tlb_jump, code)));
 }
 
 // TARGET becomes the linear address of an offset from the code page's start.
@@ -151,7 +153,7 @@ bool tr_call(struct translator *t)
         emit_indirect_target(t);
     }
     add_site(t, emit_lookup(t), SITE_INSN, 0);
-    emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_tables, jumps.code)));
+    emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_jump, code)));
     emit_store(e, 3, HOST_RCX, STATE(jit_frame.target));
     emit_store(e, 3, TARGET, STATE(jit_frame.info));
     emit_push_return(t);
