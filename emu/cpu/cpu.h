@@ -18,7 +18,7 @@ struct cpu;
 // with, and both end in the same states.
 enum cpu_engine {
     CPU_ENGINE_DEFAULT, // what the environment variable VIV_TEST_ENGINE says (jit, interp), else
-                        // the interpreter
+                        // the translator where this host can
     CPU_ENGINE_INTERP,
     CPU_ENGINE_JIT, // the translator, for code that is hot
 };

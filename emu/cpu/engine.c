@@ -18,7 +18,8 @@ enum cpu_engine cpu_engine_resolve(enum cpu_engine engine)
         return engine;
     }
     const char *wanted = getenv("VIV_TEST_ENGINE");
-    return wanted && strcmp(wanted, "jit") == 0 ? CPU_ENGINE_JIT : CPU_ENGINE_INTERP;
+    bool interpret = wanted && strcmp(wanted, "interp") == 0;
+    return cpu_has_jit() && !interpret ? CPU_ENGINE_JIT : CPU_ENGINE_INTERP;
 }
 
 bool cpu_translation_at(const struct cpu *cpu, u64 linear, struct cpu_translation *out)
