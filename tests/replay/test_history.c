@@ -108,7 +108,7 @@ static void test_branches(const struct guest_files *files)
     guest_close(&g);
 }
 
-#define HITS_MAX 100000
+#define HITS_MAX 4000000 // of the hottest page that may be chosen
 
 struct hits {
     u64 *steps;
