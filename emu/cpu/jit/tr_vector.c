@@ -26,7 +26,8 @@ static bool is_zeroing(const struct insn *insn)
 // Those whose handlers run the operation itself, and moves.
 static bool is_hosts(const struct insn *insn)
 {
-    static const char *const names[] = {"vector", "vector_move16", "avx", "avx_move"};
+    static const char *const names[] = {"vector", "vector_move16", "avx", "avx_move",
+                                        "vector_string"};
     if (!(x86_op_info[insn->op].attributes & A_VECTOR) || !insn->imm) {
         return false;
     }
@@ -51,8 +52,14 @@ enum vector_level vector_level(const struct insn *insn)
     }
     union vector_key key = key_of(insn);
     bool mmx = key.reg_class == VECTOR_MMX || key.rm_class == VECTOR_MMX;
-    bool known = !mmx && !key.string && !(key.memory && key.mem_size == 0);
+    bool known = !mmx && !(key.memory && key.mem_size == 0);
     return !known ? VECTORS_NONE : key.vex ? VECTORS_AVX : VECTORS_SSE;
+}
+
+// PCMPESTRI, PCMPISTRI: the index goes to ECX.
+static bool writes_index(union vector_key key)
+{
+    return key.string && (key.opcode & 1);
 }
 
 // Whether an instruction surely leaves two slots of cpu->gpr alone and goes on to the next one: of
@@ -64,6 +71,7 @@ static bool keeps(const struct insn *insn, unsigned base, unsigned index)
         union vector_key key = is_zeroing(insn) ? (union vector_key){0} : key_of(insn);
         unsigned reg = key.reg_class == VECTOR_GPR ? vector_reg(insn) : SLOT_ZERO;
         unsigned rm = key.rm_class == VECTOR_GPR && !key.memory ? vector_rm(insn) : SLOT_ZERO;
+        reg = writes_index(key) ? CPU_RCX : reg;
         return (reg == SLOT_ZERO || (reg != base && reg != index)) &&
                (rm == SLOT_ZERO || (rm != base && rm != index));
     }
@@ -86,7 +94,7 @@ static bool keeps(const struct insn *insn, unsigned base, unsigned index)
 
 static bool has_memory(const struct insn *insn)
 {
-    return vector_level(insn) && !is_zeroing(insn) && key_of(insn).memory;
+    return vector_level(insn) && !is_zeroing(insn) && key_of(insn).memory && !key_of(insn).string;
 }
 
 static bool same_operand(const struct insn *a, const struct insn *b)
@@ -125,7 +133,7 @@ static bool can_stay_in_rcx(const struct translator *t, unsigned leader, unsigne
         }
         union vector_key key = key_of(insn);
         bool follows = plan->leader[i] == leader + 1;
-        if (key.reg_class == VECTOR_GPR || key.rm_class == VECTOR_GPR ||
+        if (key.reg_class == VECTOR_GPR || key.rm_class == VECTOR_GPR || key.string ||
             (i > leader && key.memory && !follows)) {
             return false;
         }
@@ -308,6 +316,9 @@ static void emit_operation(struct translator *t)
     emit_op(&t->e, encoding_of(insn, key), reg, rm);
     if (key.has_imm8) {
         emit_imm(&t->e, key.has_is4 ? vector_is4(insn) << 4 : (u64)key.imm8, 1);
+    }
+    if (writes_index(key)) {
+        emit_mov(&t->e, 2, host_of(CPU_RCX), HOST_RCX);
     }
     if (key.reg_class == VECTOR_GPR && key.reg_written) {
         put_general(t, vector_reg(insn));
