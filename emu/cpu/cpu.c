@@ -171,16 +171,22 @@ void cpu_context_changed(struct cpu *cpu)
     cpu->tables = cpu->mmu->tables;
 }
 
+// What cpu_take_pending() would take from a halted CPU; a state from a file may have more that it
+// would not.
 static bool has_work(const struct cpu *cpu)
 {
-    if (cpu->tf_armed || (cpu->pending & (CPU_PENDING_INIT | CPU_PENDING_TRAP))) {
+    if (cpu->pending & CPU_PENDING_INIT) {
         return true;
     }
     if (cpu->waiting_for_sipi) {
         return cpu->pending & CPU_PENDING_SIPI;
     }
-    return ((cpu->pending & CPU_PENDING_NMI) && !cpu->nmi_blocked) ||
-           (cpu->intr && (cpu->rflags & RFLAGS_IF));
+    if (cpu->tf_armed || (cpu->pending & CPU_PENDING_TRAP)) {
+        return cpu->shadow != SHADOW_MOV_SS;
+    }
+    return cpu->shadow == SHADOW_NONE &&
+           (((cpu->pending & CPU_PENDING_NMI) && !cpu->nmi_blocked) ||
+            (cpu->intr && (cpu->rflags & RFLAGS_IF)));
 }
 
 bool cpu_is_asleep(const struct cpu *cpu)
