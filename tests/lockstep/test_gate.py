@@ -47,7 +47,8 @@ def test_until_random_steps():
 def test_random_programs():
     """Others each day would be no test: these are beyond the default suite's."""
     r = subprocess.run([str(t.BUILD / "tests" / "lockstep" / "test_programs"), "--count", str(PROGRAMS), "--jobs",
-                        str(os.cpu_count() or 1), "--seed", "500000"], capture_output=True, timeout=900)
+                        str(os.cpu_count() or 1), "--seed", "500000"], capture_output=True, timeout=900,
+                       env=dict(os.environ, VIV_TEST_HOT="2"))
     t.expect(r.returncode == 0 and f"ok - {PROGRAMS} programs" in r.stdout.decode(), r.stdout.decode()[-3000:])
 
 
