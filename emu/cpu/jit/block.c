@@ -101,6 +101,10 @@ void block_kill(struct jit *jit, struct jit_block *block)
     *link = block->next_in_page;
     close_entry(jit, block);
     block->dead = true;
+    // A repeated instruction that is under way, and may be overwriting itself, sees it (repeat()).
+    for (unsigned i = 0; i < block->insn_count; i++) {
+        block->insns[i].fn = op_stale;
+    }
     block->next_in_page = jit->dead;
     jit->dead = block;
     jit->kills++;
