@@ -63,10 +63,10 @@ struct code_page **code_cache_pages(struct code_cache *cache)
     return cache->pages;
 }
 
-struct jit *code_cache_jit(struct code_cache *cache)
+struct jit *code_cache_jit(struct code_cache *cache, unsigned cpu_count)
 {
     if (!cache->jit) {
-        cache->jit = jit_create(cache->mem, cache->mmu, cache);
+        cache->jit = jit_create(cache->mem, cache->mmu, cache, cpu_count);
     }
     return cache->jit;
 }

@@ -37,7 +37,7 @@ struct code_cache *code_cache_get(struct physmem *mem, struct mmu_shared *mmu,
 void code_cache_put(struct code_cache *cache);
 
 // The machine's translator, created by the first caller; lives as long as the cache.
-struct jit *code_cache_jit(struct code_cache *cache);
+struct jit *code_cache_jit(struct code_cache *cache, unsigned cpu_count);
 
 // By RAM page number; a page's code sizes are chained. Owned by the cache, for the loop's fast
 // lookup.

@@ -23,7 +23,7 @@ void interp_create(struct cpu *cpu)
         code_cache_get(cpu->config.mem, cpu->config.mmu, &options, cpu->config.coverage != NULL);
     cpu->code_pages = code_cache_pages(cpu->code);
     if (cpu->config.engine == CPU_ENGINE_JIT && !cpu->config.coverage) {
-        cpu->jit = code_cache_jit(cpu->code);
+        cpu->jit = code_cache_jit(cpu->code, cpu->config.cpu_count);
         jit_init_frame(cpu);
     }
 }

@@ -16,7 +16,9 @@ struct physmem;
 // Whether this host can run translated code.
 bool jit_host_able(void);
 
-struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_cache *code);
+// cpu_count: of the machine.
+struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_cache *code,
+                       unsigned cpu_count);
 void jit_destroy(struct jit *jit);
 
 // What the CPU needs before the first jit_run().

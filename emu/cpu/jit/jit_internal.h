@@ -75,6 +75,7 @@ struct jit {
         u64 key; // of the first block in the slot, so that looking there is mostly all
         struct jit_block *first;
     } slots[BLOCK_SLOTS];
+    unsigned cpu_count;
     u8 hot; // what heat must reach
     u8 heat[HEAT_SLOTS];
 };

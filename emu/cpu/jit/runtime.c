@@ -24,7 +24,8 @@ bool jit_host_able(void)
     return bmi2 && (getauxval(AT_HWCAP2) & HWCAP2_FSGSBASE_BIT);
 }
 
-struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_cache *code)
+struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_cache *code,
+                       unsigned cpu_count)
 {
     struct jit *jit = xcalloc(1, sizeof(*jit));
     int fd = memfd_create("viv-jit", MFD_CLOEXEC);
@@ -36,6 +37,7 @@ struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_
     jit->mem = mem;
     jit->mmu = mmu;
     jit->code = code;
+    jit->cpu_count = cpu_count;
     const char *hot = getenv("VIV_TEST_HOT");
     jit->hot = hot && atoi(hot) > 0 && atoi(hot) < JIT_HOT ? (u8)atoi(hot) : JIT_HOT;
     jit->any_page = xcalloc(1, sizeof(*jit->any_page));
@@ -58,6 +60,7 @@ void jit_init_frame(struct cpu *cpu)
 {
     cpu->jit_frame = (struct jit_frame){
         .df_mask = RFLAGS_DF,
+        .closed_mask = ~(u64)RFLAGS_IF,
         .jump_mask = (TLB_JUMP_ENTRIES - 1) << 1,
         .sign_mask = UINT64_C(1) << 63,
         .aligned16 = ~(u64)PAGE_MASK | 15,

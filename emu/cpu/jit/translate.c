@@ -113,6 +113,14 @@ static translate_fn family(const struct insn *insn)
         return tr_leave;
     case OP_DIV:
         return tr_div;
+    case OP_CLI:
+        return tr_cli;
+    case OP_STI:
+        return tr_sti;
+    case OP_SWAPGS:
+        return tr_swapgs;
+    case OP_PAUSE:
+        return tr_pause;
     case OP_JMP:
         return tr_jmp;
     case OP_CALL:
@@ -149,6 +157,9 @@ void emit_interpreted(struct translator *t)
 // What ends a block behind itself: it goes elsewhere, or the loop must look afterwards.
 static bool ends_block(const struct insn *insn)
 {
+    if (insn->op == OP_STI || insn->op == OP_SWAPGS || insn->op == OP_PAUSE) {
+        return false; // tr_system.c
+    }
     if (insn->op == OP_INVALID || (insn->flags & INSN_END)) {
         return true;
     }
@@ -217,9 +228,7 @@ static void emit_insns(struct translator *t)
     }
     t->i = t->block->insn_count - 1u;
     const struct insn *last = current_insn(t);
-    bool goes_on = last->op != OP_INVALID && !(last->flags & (INSN_END | INSN_SETS_RIP));
-    bool conditional = last->op >= OP_JO && last->op <= OP_JNLE;
-    if (goes_on || conditional) {
+    if (!ends_block(last) || (last->op >= OP_JO && last->op <= OP_JNLE)) {
         emit_go_on(t, last->offset + last->length);
     }
 }

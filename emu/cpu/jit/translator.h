@@ -143,6 +143,10 @@ bool tr_push(struct translator *t);
 bool tr_pop(struct translator *t);
 bool tr_leave(struct translator *t);
 bool tr_string(struct translator *t);
+bool tr_cli(struct translator *t);
+bool tr_sti(struct translator *t);
+bool tr_swapgs(struct translator *t);
+bool tr_pause(struct translator *t);
 // These end the block, or stand in it with a way out (tr_branch.c).
 bool tr_jcc(struct translator *t);
 bool tr_jmp(struct translator *t);
