@@ -36,6 +36,9 @@ def recordings(script, *names):
 
 
 MUTATIONS = [
+    ("translated blocks may take any memory", "emu/cpu/jit/jit_internal.h",
+     "#define JIT_HEAP_BYTES (UINT64_C(48) << 20)", "#define JIT_HEAP_BYTES (UINT64_C(48) << 30)",
+     [["/usr/bin/python3", "tests/lockstep/test_memory.py", "rewritten"]]),
     ("translated code keeps no steps back", "emu/cpu/jit/jit_internal.h",
      "#define JIT_RESERVE_STEPS BLOCK_INSNS_MAX", "#define JIT_RESERVE_STEPS 0", [PROGRAMS]),
     ("flags are dead where a block ends", "emu/cpu/jit/live_flags.c",

@@ -29,8 +29,16 @@ struct jit_block *block_find(const struct jit *jit, const struct code_page *page
     return block;
 }
 
+// With what malloc() adds.
+static u64 heap_of(const struct jit_block *block)
+{
+    return sizeof(*block) + block->insn_count * sizeof(struct insn) +
+           block->link_count * sizeof(struct jit_link) + 32;
+}
+
 void block_insert(struct jit *jit, struct jit_block *block)
 {
+    jit->heap += heap_of(block);
     u64 key = key_of(block->page, block->offset);
     unsigned slot = slot_of(key);
     block->next_in_slot = jit->slots[slot].first;
@@ -125,5 +133,6 @@ void block_flush(struct jit *jit)
     }
     mmu_drop_jumps(jit->mmu);
     jit->used = jit->first;
+    jit->heap = 0;
     jit->flushes++;
 }

@@ -9,7 +9,11 @@
 #include "cpu/state.h"
 
 #define BLOCK_INSNS_MAX 48
+// With both mappings of the code in full use, the decode cache and the TLB's sets, the host's memory
+// stays within 256 MiB beyond the guest's.
 #define JIT_CODE_BYTES (UINT64_C(64) << 20)
+#define JIT_CODE_SLACK 16 // at its end: a jump that was not written any more may yet be patched
+#define JIT_HEAP_BYTES (UINT64_C(48) << 20) // of blocks, dead ones included
 #define JIT_REWRITES_MAX 64 // stores into a page's translated code before it is only interpreted
 #define JIT_HOT 16 // executions before a run is translated; VIV_TEST_HOT in the environment
 // A block that sets all flags before anyone may see them is left at its entry, where the steps do
@@ -67,6 +71,7 @@ struct jit {
     u8 *write;       // JIT_CODE_BYTES, read and write
     const u8 *run;   // the same bytes, read and execute
     u64 used, first; // bytes; "first" is where the blocks begin
+    u64 heap;        // bytes of all blocks outside code memory
     struct jit_gates gates;
     struct jit_block *dead;     // killed, not yet freed
     u64 kills, flushes;         // blocks killed ever, times that all were forgotten

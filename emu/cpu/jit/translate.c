@@ -255,9 +255,19 @@ static void emit_link_stub(struct translator *t, const struct site *site)
     emit_jmp(&t->e, t->jit->gates.exit_link);
 }
 
+static void make_links(struct translator *t)
+{
+    unsigned count = 0;
+    for (unsigned n = 0; n < t->site_count; n++) {
+        count += t->sites[n].kind == SITE_LINK;
+    }
+    t->block->links = count ? xcalloc(count, sizeof(struct jit_link)) : NULL;
+}
+
 static void emit_stubs(struct translator *t)
 {
     struct emitter *e = &t->e;
+    make_links(t);
     for (unsigned n = 0; n < t->site_count && !e->overflow; n++) {
         const struct site *site = &t->sites[n];
         t->i = site->insn;
@@ -294,7 +304,6 @@ static struct jit_block *new_block(struct code_page *page, unsigned offset,
     block->page = page;
     block->offset = (u16)offset;
     block->insn_count = (u16)n;
-    block->links = xcalloc(n + 1, sizeof(struct jit_link));
     memcpy(block->insns, insns, n * sizeof(struct insn));
     for (unsigned i = 0; i < n; i++) {
         block->insns[i].remaining = (u8)(n - i);
@@ -309,7 +318,7 @@ static bool emit_block(struct jit *jit, struct translator *t)
     struct jit_block *block = t->block;
     t->jit = jit;
     t->e = (struct emitter){.write = jit->write + jit->used,
-                            .end = jit->write + JIT_CODE_BYTES,
+                            .end = jit->write + JIT_CODE_BYTES - JIT_CODE_SLACK,
                             .to_run = jit_to_run(jit)};
     vector_plan(t);
     live_flags(t);
@@ -329,6 +338,10 @@ static bool emit_block(struct jit *jit, struct translator *t)
 
 struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned offset)
 {
+    if (UNLIKELY(jit->heap > JIT_HEAP_BYTES)) {
+        block_flush(jit);
+        return NULL;
+    }
     struct insn insns[BLOCK_INSNS_MAX];
     unsigned n = collect(jit, page, offset, insns);
     if (n == 0) {
