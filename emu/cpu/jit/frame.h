@@ -28,14 +28,15 @@ enum jit_exit {
 };
 
 struct jit_frame {
-    u64 counter;     // r15
-    u64 return_to;   // of a gate
-    u64 target;      // where a jump through the cache goes, while r10 and r11 are in use
-    u64 host_stack;  // stack pointer of C
-    u64 sign_mask;   // constants for PEXT: bit 63
-    u64 df_mask;     // and RFLAGS.DF
-    u64 closed_mask; // and all of RFLAGS but IF
-    u64 jump_mask;   // for PDEP: where twice an index of the jump cache has its bits
+    u64 counter;    // r15
+    u64 return_to;  // of a gate
+    u64 target;     // where a jump through the cache goes, while r10 and r11 are in use
+    u64 host_stack; // stack pointer of C
+    u64 sign_mask;  // constants for PEXT: bit 63
+    u64 df_mask;    // and RFLAGS.DF
+    u64 count_mask32, count_mask64; // and what a shift takes of its count
+    u64 closed_mask;                // and all of RFLAGS but IF
+    u64 jump_mask;                  // for PDEP: where twice an index of the jump cache has its bits
     u64 info;
     struct tlb_tables *tables; // GS base
     u64 aligned16;             // the same: page number and misalignment of 16 and 32 bytes

@@ -60,6 +60,8 @@ void jit_init_frame(struct cpu *cpu)
 {
     cpu->jit_frame = (struct jit_frame){
         .df_mask = RFLAGS_DF,
+        .count_mask32 = 31,
+        .count_mask64 = 63,
         .closed_mask = ~(u64)RFLAGS_IF,
         .jump_mask = (TLB_JUMP_ENTRIES - 1) << 1,
         .sign_mask = UINT64_C(1) << 63,

@@ -51,33 +51,86 @@ static bool shift_by_immediate(struct translator *t, unsigned extension)
     return true;
 }
 
+// By CL. A count of zero leaves the flags alone: then the shift and the mending are jumped over.
+static bool shift_by_cl(struct translator *t, unsigned extension)
+{
+    const struct insn *insn = current_insn(t);
+    struct emitter *e = &t->e;
+    unsigned width = insn->width;
+    if (width < 2) {
+        return false;
+    }
+    bool memory = insn->form == FORM_MR, mends = extension >= 4 && flags_live_after(t, F_A);
+    if (memory && mends) {
+        return false; // r10 and r11 are in use
+    }
+    struct host_operand rm = memory ? emit_operand(t, 1u << width, true)
+                                    : host_reg_operand(use_reg(t, insn->reg, HOST_R10));
+    bool in_slot = !memory && !in_place(insn->reg, width);
+    if (!memory && width == 2) {
+        emit_mov(e, 2, rm.reg, rm.reg); // whatever the count
+    }
+    emit_mov(e, 2, HOST_RCX, host_of(CPU_RCX));
+    u8 *skip = NULL;
+    if (mends) {
+        emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_RCX), HOST_RCX,
+                width == 3 ? STATE(jit_frame.count_mask64) : STATE(jit_frame.count_mask32));
+        emit_jrcxz(e, 0);
+        skip = e->write;
+    }
+    emit_op(e, sized(0xD2, width), extension, rm);
+    if (in_slot) {
+        put_width(t, insn->reg, width, HOST_R10);
+    }
+    if (mends) {
+        emit_clear_af(t);
+        if (!e->overflow) {
+            skip[-1] = (u8)(e->write - skip);
+        }
+    }
+    if (in_slot && mends && width == 2) {
+        // The slot was not written if the count was zero.
+        emit_load(e, 2, HOST_RCX, gpr_slot(insn->reg));
+        put_width(t, insn->reg, 2, HOST_RCX);
+    }
+    return true;
+}
+
 bool tr_shift(struct translator *t)
 {
     static const u8 extensions[] = {
         [OP_ROL - OP_ROL] = 0, [OP_ROR - OP_ROL] = 1, [OP_RCL - OP_ROL] = 2, [OP_RCR - OP_ROL] = 3,
         [OP_SHL - OP_ROL] = 4, [OP_SHR - OP_ROL] = 5, [OP_SAR - OP_ROL] = 7};
     const struct insn *insn = current_insn(t);
-    struct emitter *e = &t->e;
-    unsigned extension = extensions[insn->op - OP_ROL], width = insn->width;
+    unsigned extension = extensions[insn->op - OP_ROL];
     if (insn->form == FORM_RI || insn->form == FORM_MI) {
         return shift_by_immediate(t, extension);
     }
-    // By CL: a count of zero leaves the flags alone, so there is no mending them afterwards.
-    if (width < 2 || (extension >= 4 && flags_live_after(t, F_A))) {
+    return shift_by_cl(t, extension);
+}
+
+// Imm8 or CL. Where the flags that the profile derives may be seen, the interpreter does it.
+bool tr_double_shift(struct translator *t)
+{
+    const struct insn *insn = current_insn(t);
+    struct emitter *e = &t->e;
+    bool memory = insn->form == FORM_MRI || insn->form == FORM_MRR,
+         immediate = insn->form == FORM_MRI || insn->form == FORM_RRI;
+    unsigned width = insn->width, opcode = insn->op == OP_SHLD ? 0xA4 : 0xAC;
+    if (width < 2 || memory || flags_live_after(t, F_O | F_A) || host_of(insn->reg) == HOST_NONE) {
         return false;
     }
-    bool memory = insn->form == FORM_MR;
-    struct host_operand rm = memory ? emit_operand(t, 1u << width, true)
-                                    : host_reg_operand(use_reg(t, insn->reg, HOST_R10));
-    emit_mov(e, 2, HOST_RCX, host_of(CPU_RCX));
-    emit_op(e, sized(0xD2, width), extension, rm);
-    if (!memory && !in_place(insn->reg, width)) {
-        if (width == 2) {
-            emit_mov(e, 2, HOST_R10, HOST_R10);
-        }
-        put_width(t, insn->reg, width, HOST_R10);
-    } else if (!memory && width == 2) {
-        emit_mov(e, 2, rm.reg, rm.reg); // whatever the count
+    unsigned source = use_reg(t, insn->rm, HOST_R10), to = host_of(insn->reg);
+    if (!immediate) {
+        emit_mov(e, 2, HOST_RCX, host_of(CPU_RCX));
+    }
+    emit_op(e, (opcode + !immediate) | ENC_0F | width_encoding(width), source,
+            host_reg_operand(to));
+    if (immediate) {
+        emit_imm(e, insn->imm & 0xFF, 1);
+    }
+    if (width == 2) {
+        emit_mov(e, 2, to, to); // whatever the count
     }
     return true;
 }

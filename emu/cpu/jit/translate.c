@@ -78,6 +78,9 @@ static translate_fn family(const struct insn *insn)
     case OP_SHR:
     case OP_SAR:
         return tr_shift;
+    case OP_SHLD:
+    case OP_SHRD:
+        return tr_double_shift;
     case OP_MUL:
         return tr_mul;
     case OP_IMUL:

@@ -133,6 +133,7 @@ bool tr_setcc(struct translator *t);
 bool tr_widen(struct translator *t);
 bool tr_flag(struct translator *t);
 bool tr_shift(struct translator *t);
+bool tr_double_shift(struct translator *t);
 bool tr_mul(struct translator *t);
 bool tr_imul(struct translator *t);
 bool tr_div(struct translator *t);
