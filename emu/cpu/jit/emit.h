@@ -90,6 +90,12 @@ static inline u32 width_encoding(unsigned width)
     return width == 0 ? ENC_BYTE_REG | ENC_BYTE_RM : width == 1 ? ENC_66 : width == 3 ? ENC_W : 0;
 }
 
+// The same with the opcode, whose lowest bit says "not bytes".
+static inline u32 sized_encoding(unsigned opcode, unsigned width)
+{
+    return (opcode | (width != 0)) | width_encoding(width);
+}
+
 // reg = rm, or rm = reg (store).
 static inline void emit_load(struct emitter *e, unsigned width, unsigned reg,
                              struct host_operand rm)
@@ -111,6 +117,26 @@ static inline void emit_mov(struct emitter *e, unsigned width, unsigned to, unsi
 static inline void emit_lea(struct emitter *e, unsigned reg, struct host_operand rm)
 {
     emit_op(e, 0x8D | ENC_W, reg, rm);
+}
+
+// BMI2, 64 bits: no flags touched. PEXT collects the bits of source that mask has, PDEP spreads
+// them; SHRX shifts by the low bits of count.
+static inline void emit_pext(struct emitter *e, unsigned to, unsigned source,
+                             struct host_operand mask)
+{
+    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(source), to, mask);
+}
+
+static inline void emit_pdep(struct emitter *e, unsigned to, unsigned source,
+                             struct host_operand mask)
+{
+    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(source), to, mask);
+}
+
+static inline void emit_shrx(struct emitter *e, unsigned to, unsigned source, unsigned count)
+{
+    emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(count), to,
+            host_reg_operand(source));
 }
 
 // 1 to 10 bytes, no flags touched.

@@ -9,8 +9,8 @@
 #include "cpu/state.h"
 
 #define BLOCK_INSNS_MAX 48
-// With both mappings of the code in full use, the decode cache and the TLB's sets, the host's memory
-// stays within 256 MiB beyond the guest's.
+// With both mappings of the code in full use, the decode cache and the TLB's sets, the host's
+// memory stays within 256 MiB beyond the guest's.
 #define JIT_CODE_BYTES (UINT64_C(64) << 20)
 #define JIT_CODE_SLACK 16 // at its end: a jump that was not written any more may yet be patched
 #define JIT_HEAP_BYTES (UINT64_C(48) << 20) // of blocks, dead ones included

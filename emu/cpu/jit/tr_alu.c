@@ -5,12 +5,6 @@
 #define OPCODE_TEST_RM_R 0x84
 #define EXTENSION_CMP 7
 
-// Width bits with the low opcode bit that says "not bytes".
-static u32 sized(unsigned opcode, unsigned width)
-{
-    return (opcode | (width != 0)) | width_encoding(width);
-}
-
 static bool only_compares(const struct insn *insn)
 {
     return insn->op == OP_CMP || insn->op == OP_TEST;
@@ -34,12 +28,12 @@ static void emit_immediate(struct translator *t, struct host_operand rm)
     struct emitter *e = &t->e;
     unsigned width = insn->width, bytes = width == 0 ? 1 : width == 1 ? 2 : 4;
     if (insn->op == OP_TEST) {
-        emit_op(e, sized(0xF6, width), 0, rm);
+        emit_op(e, sized_encoding(0xF6, width), 0, rm);
     } else if (width && (s64)insn->imm == (s8)insn->imm) {
         emit_op(e, 0x83 | width_encoding(width), insn->op - OP_ADD, rm);
         bytes = 1;
     } else {
-        emit_op(e, sized(0x80, width), insn->op - OP_ADD, rm);
+        emit_op(e, sized_encoding(0x80, width), insn->op - OP_ADD, rm);
     }
     emit_imm(e, insn->imm, bytes);
 }
@@ -56,7 +50,7 @@ static void emit_in_scratch(struct translator *t, struct host_operand source, bo
     if (immediate) {
         emit_immediate(t, host_reg_operand(HOST_RCX));
     } else {
-        emit_op(&t->e, sized(opcode_r_rm(insn), width), HOST_RCX, source);
+        emit_op(&t->e, sized_encoding(opcode_r_rm(insn), width), HOST_RCX, source);
     }
     if (!only_compares(insn)) {
         put_width(t, insn->reg, width, HOST_RCX);
@@ -70,7 +64,8 @@ static void alu_registers(struct translator *t)
     if (in_place(insn->reg, width)) {
         struct host_operand source =
             width ? reg_operand(insn->rm) : host_reg_operand(use_reg8(t, insn->rm, HOST_R10));
-        emit_op(&t->e, sized(opcode_r_rm(insn), width), host_of_width(insn->reg, width), source);
+        emit_op(&t->e, sized_encoding(opcode_r_rm(insn), width), host_of_width(insn->reg, width),
+                source);
         return;
     }
     emit_in_scratch(t, host_reg_operand(use_width(t, insn->rm, width, HOST_R10)), false);
@@ -95,7 +90,8 @@ bool tr_alu(struct translator *t)
     case FORM_RM: {
         struct host_operand m = emit_operand(t, size, false);
         if (in_place(insn->reg, width)) {
-            emit_op(e, sized(opcode_r_rm(insn), width), host_of_width(insn->reg, width), m);
+            emit_op(e, sized_encoding(opcode_r_rm(insn), width), host_of_width(insn->reg, width),
+                    m);
         } else {
             emit_in_scratch(t, m, false);
         }
@@ -103,7 +99,8 @@ bool tr_alu(struct translator *t)
     }
     case FORM_MR: {
         struct host_operand m = emit_operand(t, size, !only_compares(insn));
-        emit_op(e, sized(opcode_rm_r(insn), width), use_width(t, insn->reg, width, HOST_RCX), m);
+        emit_op(e, sized_encoding(opcode_rm_r(insn), width),
+                use_width(t, insn->reg, width, HOST_RCX), m);
         return true;
     }
     case FORM_MI:
@@ -120,7 +117,7 @@ bool tr_unary(struct translator *t)
     static const struct {
         u8 opcode, extension;
     } encodings[] = {{0xF6, 2}, {0xF6, 3}, {0xFE, 0}, {0xFE, 1}}; // NOT NEG INC DEC
-    u32 encoding = sized(encodings[insn->op - OP_NOT].opcode, insn->width);
+    u32 encoding = sized_encoding(encodings[insn->op - OP_NOT].opcode, insn->width);
     unsigned extension = encodings[insn->op - OP_NOT].extension, width = insn->width;
     if (insn->form == FORM_M) {
         emit_op(&t->e, encoding, extension, emit_operand(t, 1u << width, true));
@@ -147,7 +144,7 @@ static void emit_multiply_flags(struct translator *t, unsigned low, unsigned wid
     }
     emit_mov(e, 3, HOST_R10, HOST_RAX);
     emit_op(e, 0x90 | ENC_0F | ENC_BYTE_RM, 0, host_reg_operand(HOST_R11)); // seto r11b
-    emit_op(e, sized(0x84, width), low, host_reg_operand(low));             // test
+    emit_op(e, sized_encoding(0x84, width), low, host_reg_operand(low));    // test
     emit_bytes(e, (const u8[]){0x9F, 0x80, 0xE4, 0xBF}, 4);                 // lahf; and ah, ~ZF
     emit_op(e, 0xB6 | ENC_0F | ENC_BYTE_RM, HOST_R11, host_reg_operand(HOST_R11)); // movzx
     emit_mov(e, 2, HOST_RCX, HOST_R11);
@@ -170,7 +167,7 @@ static bool emit_wide_multiply(struct translator *t, unsigned extension)
     }
     struct host_operand source =
         insn->form == FORM_M ? emit_operand(t, 1u << width, false) : reg_operand(insn->reg);
-    emit_op(&t->e, sized(0xF6, width), extension, source);
+    emit_op(&t->e, sized_encoding(0xF6, width), extension, source);
     emit_multiply_flags(t, HOST_RAX, width);
     return true;
 }
@@ -255,8 +252,7 @@ static void emit_division_check(struct translator *t, unsigned width)
     emit_lea(e, HOST_R10, host_indexed(HOST_R10, HOST_R11, 0, 1)); // edx - ecx
     emit_op(e, 0xF7 | ENC_W, 2, host_reg_operand(HOST_R10));
     emit_mov(e, 3, HOST_R11, HOST_RCX);
-    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_R10), HOST_RCX,
-            STATE(jit_frame.sign_mask)); // pext: 0 if it was negative
+    emit_pext(e, HOST_RCX, HOST_R10, STATE(jit_frame.sign_mask)); // 0 if it was negative
     emit_jrcxz(e, 5);
     emit_jump_slow(t);
     emit_mov(e, 3, HOST_RCX, HOST_R11);

@@ -2,11 +2,6 @@
 // Shifts, rotations, single bits, counts of bits, BMI.
 #include "cpu/jit/translator.h"
 
-static u32 sized(unsigned opcode, unsigned width)
-{
-    return (opcode | (width != 0)) | width_encoding(width);
-}
-
 // AF is clear after a shift in the profile (interp/undefined.def), whatever the host makes of it.
 // r10, r11 are used.
 static void emit_clear_af(struct translator *t)
@@ -35,7 +30,7 @@ static bool shift_by_immediate(struct translator *t, unsigned extension)
     }
     struct host_operand rm = memory ? emit_operand(t, 1u << width, true)
                                     : host_reg_operand(use_width(t, insn->reg, width, HOST_RCX));
-    emit_op(e, sized(0xC0, width), extension, rm);
+    emit_op(e, sized_encoding(0xC0, width), extension, rm);
     emit_imm(e, count, 1);
     if (!memory && (!in_place(insn->reg, width) || (width == 2 && count == 0))) {
         if (width == 2) {
@@ -73,12 +68,12 @@ static bool shift_by_cl(struct translator *t, unsigned extension)
     emit_mov(e, 2, HOST_RCX, host_of(CPU_RCX));
     u8 *skip = NULL;
     if (mends) {
-        emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_RCX), HOST_RCX,
-                width == 3 ? STATE(jit_frame.count_mask64) : STATE(jit_frame.count_mask32));
+        emit_pext(e, HOST_RCX, HOST_RCX,
+                  width == 3 ? STATE(jit_frame.count_mask64) : STATE(jit_frame.count_mask32));
         emit_jrcxz(e, 0);
         skip = e->write;
     }
-    emit_op(e, sized(0xD2, width), extension, rm);
+    emit_op(e, sized_encoding(0xD2, width), extension, rm);
     if (in_slot) {
         put_width(t, insn->reg, width, HOST_R10);
     }

@@ -21,8 +21,7 @@ static u8 *emit_lookup(struct translator *t)
     // crc32 r10, r11 from 0; pdep: twice the index. See tlb_jump_index().
     emit_mov_imm(e, INDEX, 0);
     emit_op(e, 0xF1 | ENC_0F38 | ENC_F2 | ENC_W, INDEX, host_reg_operand(TARGET));
-    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(INDEX), INDEX,
-            STATE(jit_frame.jump_mask));
+    emit_pdep(e, INDEX, INDEX, STATE(jit_frame.jump_mask));
     emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_jump, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, TARGET, 0, 0));
     emit_jrcxz(e, 5);

@@ -88,18 +88,15 @@ static struct host_operand check(struct translator *t, unsigned address,
     size_t column =
         access->write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
     unsigned last = access->aligned ? 0 : access->size - 1;
-    emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), SCRATCH,
-            host_reg_operand(address));                            // shrx: the page's number
+    emit_shrx(e, SCRATCH, address, HOST_COUNTER);                  // the page's number
     emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
     emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, address, 0, (s32)last));
     if (access->aligned) {
-        emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_RCX), HOST_RCX,
-                access->size == 32 ? STATE(jit_frame.aligned32)
-                                   : STATE(jit_frame.aligned16)); // pext
+        emit_pext(e, HOST_RCX, HOST_RCX,
+                  access->size == 32 ? STATE(jit_frame.aligned32) : STATE(jit_frame.aligned16));
     } else {
-        emit_op(e, 0xF7 | ENC_VEX | ENC_0F38 | ENC_F2 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
-                host_reg_operand(HOST_RCX)); // shrx
+        emit_shrx(e, HOST_RCX, HOST_RCX, HOST_COUNTER);
     }
     emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
     emit_jrcxz(e, 5 * (1 + (islands ? islands->count : 0)));

@@ -3,11 +3,6 @@
 // runs all CPUs, so nothing needs a LOCK.
 #include "cpu/jit/translator.h"
 
-static u32 sized(unsigned opcode, unsigned width)
-{
-    return (opcode | (width != 0)) | width_encoding(width);
-}
-
 static void mov_immediate(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
@@ -143,7 +138,7 @@ bool tr_cmpxchg(struct translator *t)
         return false;
     }
     struct host_operand m = emit_operand(t, 1u << insn->width, true);
-    emit_op(&t->e, sized(0xB0, insn->width) | ENC_0F,
+    emit_op(&t->e, sized_encoding(0xB0, insn->width) | ENC_0F,
             use_width(t, insn->reg, insn->width, HOST_RCX), m);
     return true;
 }
@@ -157,7 +152,7 @@ bool tr_xadd(struct translator *t)
     }
     struct host_operand m = emit_operand(t, 1u << width, true);
     unsigned reg = use_width(t, insn->reg, width, HOST_RCX);
-    emit_op(&t->e, sized(0xC0, width) | ENC_0F, reg, m);
+    emit_op(&t->e, sized_encoding(0xC0, width) | ENC_0F, reg, m);
     if (!in_place(insn->reg, width)) {
         put_width(t, insn->reg, width, reg);
     }

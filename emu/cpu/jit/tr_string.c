@@ -6,17 +6,11 @@
 #define SOURCE (host_of(CPU_RSI))
 #define DESTINATION (host_of(CPU_RDI))
 
-static u32 sized(unsigned opcode, unsigned width)
-{
-    return (opcode | (width != 0)) | width_encoding(width);
-}
-
 // The interpreter does it where DF is set.
 static void emit_direction_check(struct translator *t)
 {
     emit_load(&t->e, 2, HOST_RCX, STATE(rflags));
-    emit_op(&t->e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_VVVV(HOST_RCX), HOST_RCX,
-            STATE(jit_frame.df_mask)); // pext
+    emit_pext(&t->e, HOST_RCX, HOST_RCX, STATE(jit_frame.df_mask));
     emit_jrcxz(&t->e, 5);
     emit_jump_slow(t);
 }
@@ -48,7 +42,8 @@ bool tr_string(struct translator *t)
         if (moves || stores) {
             emit_store(e, width, moves ? HOST_R11 : (unsigned)HOST_RAX, m);
         } else {
-            emit_op(e, sized(0x3A, width), compares ? HOST_R11 : (unsigned)HOST_RAX, m); // cmp
+            emit_op(e, sized_encoding(0x3A, width), compares ? HOST_R11 : (unsigned)HOST_RAX,
+                    m); // cmp
         }
         emit_advance(t, DESTINATION);
     }

@@ -15,10 +15,9 @@ static void emit_ring0_check(struct translator *t)
 static void emit_load_closed(struct translator *t)
 {
     struct emitter *e = &t->e;
-    u32 vex = 0xF5 | ENC_VEX | ENC_0F38 | ENC_W | ENC_VVVV(HOST_RCX);
     emit_load(e, 2, HOST_RCX, STATE(rflags));
-    emit_op(e, vex | ENC_F3, HOST_RCX, STATE(jit_frame.closed_mask)); // pext
-    emit_op(e, vex | ENC_F2, HOST_RCX, STATE(jit_frame.closed_mask)); // pdep
+    emit_pext(e, HOST_RCX, HOST_RCX, STATE(jit_frame.closed_mask));
+    emit_pdep(e, HOST_RCX, HOST_RCX, STATE(jit_frame.closed_mask));
 }
 
 bool tr_cli(struct translator *t)

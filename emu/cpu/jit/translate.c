@@ -214,8 +214,7 @@ static void emit_entry(struct translator *t)
         return;
     }
     emit_lea(e, HOST_COUNTER, host_at(HOST_COUNTER, -cost));
-    emit_op(e, 0xF5 | ENC_VEX | ENC_0F38 | ENC_F3 | ENC_W | ENC_VVVV(HOST_COUNTER), HOST_RCX,
-            STATE(jit_frame.sign_mask)); // pext
+    emit_pext(e, HOST_RCX, HOST_COUNTER, STATE(jit_frame.sign_mask));
     emit_jrcxz_back(e, t->entry_island);
 }
 
