@@ -229,7 +229,7 @@ static void test_flush(void **state)
 }
 
 // Translates at each offset of page after page, until all is forgotten. Returns how many it took.
-static unsigned fill(struct fixture *f, const char *pattern, u64 *heap, u64 *used)
+static unsigned fill(struct fixture *f, const char *pattern, u64 *heap, u64 *used, u64 *cold)
 {
     unsigned blocks = 0, size = (unsigned)strlen(pattern);
     for (u32 rpn = 1; rpn < RAM_PAGES; rpn++) {
@@ -237,9 +237,11 @@ static unsigned fill(struct fixture *f, const char *pattern, u64 *heap, u64 *use
         for (unsigned offset = 0; offset + size <= PAGE_SIZE; offset += size) {
             *heap = f->jit->heap;
             *used = f->jit->used;
+            *cold = f->jit->cold_used;
             if (!translate(f->jit, page, offset)) {
                 assert_int_equal(f->jit->flushes, 1);
                 assert_true(f->jit->heap == 0 && f->jit->used == f->jit->first);
+                assert_true(f->jit->cold_used == JIT_COLD_OFFSET);
                 return blocks;
             }
             blocks++;
@@ -251,8 +253,8 @@ static unsigned fill(struct fixture *f, const char *pattern, u64 *heap, u64 *use
 
 static void test_heap_is_bounded(void **state)
 {
-    u64 heap, used;
-    unsigned blocks = fill(*state, "\x90", &heap, &used); // NOPs
+    u64 heap, used, cold;
+    unsigned blocks = fill(*state, "\x90", &heap, &used, &cold); // NOPs
     assert_true(blocks > 1000);
     assert_true(heap > JIT_HEAP_BYTES && heap < JIT_HEAP_BYTES + (64u << 10));
     assert_true(used < JIT_CODE_BYTES / 2);
@@ -260,11 +262,13 @@ static void test_heap_is_bounded(void **state)
 
 static void test_code_is_bounded(void **state)
 {
-    u64 heap, used;
-    unsigned blocks = fill(*state, "\x48\x83\x07\x01", &heap, &used); // add qword [rdi], 1
+    u64 heap, used, cold;
+    unsigned blocks = fill(*state, "\x48\x83\x07\x01", &heap, &used, &cold); // add qword [rdi], 1
     assert_true(blocks > 1000);
     assert_true(heap <= JIT_HEAP_BYTES);
-    assert_true(used <= JIT_CODE_BYTES - JIT_CODE_SLACK && used > JIT_CODE_BYTES - (64u << 10));
+    assert_true(used <= JIT_COLD_OFFSET - JIT_CODE_SLACK);
+    assert_true(cold <= JIT_CODE_BYTES - JIT_CODE_SLACK);
+    assert_true(used > JIT_COLD_OFFSET - (64u << 10) || cold > JIT_CODE_BYTES - (64u << 10));
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, setup, teardown)

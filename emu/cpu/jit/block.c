@@ -133,6 +133,7 @@ void block_flush(struct jit *jit)
     }
     mmu_drop_jumps(jit->mmu);
     jit->used = jit->first;
+    jit->cold_used = JIT_COLD_OFFSET;
     jit->heap = 0;
     jit->flushes++;
 }

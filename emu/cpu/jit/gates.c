@@ -138,5 +138,6 @@ void gates_emit(struct jit *jit)
     g->insn = emit_insn_gate(&e, g, jit_step);
     vector_gates_emit(&e, g, emit_insn_gate(&e, g, jit_step_alone));
     CHECK(!e.overflow);
+    jit->cold_used = JIT_COLD_OFFSET;
     jit->used = jit->first = (u64)(e.write - jit->write + 63) & ~UINT64_C(63);
 }

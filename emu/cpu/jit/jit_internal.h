@@ -12,6 +12,7 @@
 // With both mappings of the code in full use, the decode cache and the TLB's sets, the host's
 // memory stays within 256 MiB beyond the guest's.
 #define JIT_CODE_BYTES (UINT64_C(64) << 20)
+#define JIT_COLD_OFFSET (JIT_CODE_BYTES / 3 * 2) // from there on: the stubs
 #define JIT_CODE_SLACK 16 // at its end: a jump that was not written any more may yet be patched
 #define JIT_HEAP_BYTES (UINT64_C(48) << 20) // of blocks, dead ones included
 #define JIT_REWRITES_MAX 64 // stores into a page's translated code before it is only interpreted
@@ -71,6 +72,7 @@ struct jit {
     u8 *write;       // JIT_CODE_BYTES, read and write
     const u8 *run;   // the same bytes, read and execute
     u64 used, first; // bytes; "first" is where the blocks begin
+    u64 cold_used;   // offset behind the last stub
     u64 heap;        // bytes of all blocks outside code memory
     struct jit_gates gates;
     struct jit_block *dead;     // killed, not yet freed

@@ -320,7 +320,7 @@ static bool emit_block(struct jit *jit, struct translator *t)
     struct jit_block *block = t->block;
     t->jit = jit;
     t->e = (struct emitter){.write = jit->write + jit->used,
-                            .end = jit->write + JIT_CODE_BYTES - JIT_CODE_SLACK,
+                            .end = jit->write + JIT_COLD_OFFSET - JIT_CODE_SLACK,
                             .to_run = jit_to_run(jit)};
     vector_plan(t);
     live_flags(t);
@@ -333,9 +333,14 @@ static bool emit_block(struct jit *jit, struct translator *t)
     block->entry = emit_here(&t->e);
     emit_entry(t);
     emit_insns(t);
-    emit_stubs(t);
     block->end = emit_here(&t->e);
-    return !t->e.overflow;
+    // What is rarely executed lies apart, so that the host's caches hold more of the rest.
+    t->hot_end = t->e.write;
+    bool overflow = t->e.overflow;
+    t->e.write = jit->write + jit->cold_used;
+    t->e.end = jit->write + JIT_CODE_BYTES - JIT_CODE_SLACK;
+    emit_stubs(t);
+    return !overflow && !t->e.overflow;
 }
 
 struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned offset)
@@ -356,7 +361,8 @@ struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned of
         block_flush(jit);
         return NULL;
     }
-    jit->used = ((u64)(t.e.write - jit->write) + 15) & ~UINT64_C(15);
+    jit->used = ((u64)(t.hot_end - jit->write) + 15) & ~UINT64_C(15);
+    jit->cold_used = (u64)(t.e.write - jit->write);
     block_insert(jit, t.block);
     return t.block;
 }

@@ -39,6 +39,7 @@ struct vector_plan {
 struct translator {
     struct jit *jit;
     struct emitter e;
+    u8 *hot_end; // of the block, writable
     struct jit_block *block;
     unsigned i;                      // the instruction being translated
     u16 live_after[BLOCK_INSNS_MAX]; // F_*: flags that somebody may see after it
