@@ -30,7 +30,7 @@ bool cpu_translation_at(const struct cpu *cpu, u64 linear, struct cpu_translatio
     }
     u32 rpn = physmem_rpn(cpu->config.mem, gpa);
     if (rpn == PHYSMEM_NO_RPN ||
-        !jit_describe(cpu->jit, cpu->code_pages[rpn], linear & PAGE_MASK, out)) {
+        !jit_describe(cpu->code_pages[rpn], linear & PAGE_MASK, out)) {
         return false;
     }
     out->guest_first += align_down(linear, PAGE_SIZE);

@@ -50,7 +50,7 @@ MUTATIONS = [
     ("a block goes on where a translation was dropped", "emu/cpu/interp/operand.c",
      "if (cpu->boundary || cpu->mmu->translations_dropped) {", "if (cpu->boundary) {", [MORE_PROGRAMS]),
     ("code that changes keeps its translation", "emu/cpu/interp/code_cache.c",
-     "    if (page->blocks) {\n        jit_drop_range(", "    if (false) {\n        jit_drop_range(", [PROGRAMS]),
+     "if (page->blocks && jit_drop_range(", "if (false && jit_drop_range(", [PROGRAMS]),
     ("the accessed bit is dropped", "emu/mmu/walk.c",
      "u64 mark = leaf && access == ACCESS_WRITE ? PTE_A | PTE_D : PTE_A;",
      "u64 mark = leaf && access == ACCESS_WRITE ? PTE_A | PTE_D : 0;", [MMU]),

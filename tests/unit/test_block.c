@@ -225,7 +225,7 @@ static void test_flush(void **state)
     assert_int_equal(jit->heap, 0);
     assert_int_equal(jit->flushes, 1);
     struct jit_block *again = translate(jit, page, 0x40);
-    assert_true(again->external >= jit->run + first && again->end <= jit->run + jit->used);
+    assert_true(again->external >= jit->memory.run + first && again->end <= jit->memory.run + jit->used);
 }
 
 // Translates at each offset of page after page, until all is forgotten. Returns how many it took.

@@ -11,11 +11,16 @@ struct undefined_count {
     u64 mnemonic, count;
 };
 
-static insn_fn (*const binders[X86_OP_COUNT])(const struct insn *insn) = {
+static const bind_fn binders[X86_OP_COUNT] = {
 #define OP(id, mnemonic, select, bind, ...) [OP_##id] = bind_##bind,
 #include "isa/x86_ops.def"
 #undef OP
 };
+
+bind_fn interp_binder(enum x86_op op)
+{
+    return binders[op];
+}
 
 insn_fn interp_bind(const struct insn *insn)
 {

@@ -330,8 +330,8 @@ static void kill_insn(struct code_page *page, unsigned offset)
 
 static void kill_range(struct code_cache *cache, struct code_page *page, u32 offset, u32 size)
 {
-    if (page->blocks) {
-        jit_drop_range(cache->jit, page, offset, size);
+    if (page->blocks && jit_drop_range(cache->jit, page, offset, size)) {
+        page->rewrites++;
     }
     if (offset + size > PAGE_SIZE - INSN_BYTES_MAX) {
         page->crossing = 0;

@@ -62,7 +62,10 @@ insn_fn code_cache_handler(const struct insn *insn);
 bool op_watched(struct cpu *cpu, const struct insn *insn);
 bool op_counted(struct cpu *cpu, const struct insn *insn);
 
-// Picks the handler (bind.c).
+// What picks the handlers of an operation: bind_<bind> of its row, NULL for OP_INVALID (bind.c).
+typedef insn_fn (*bind_fn)(const struct insn *insn);
+bind_fn interp_binder(enum x86_op op);
+// Picks the handler.
 insn_fn interp_bind(const struct insn *insn);
 // Handlers of what is not an instruction of the table, is too long (#GP), or was overwritten.
 bool op_undefined(struct cpu *cpu, const struct insn *insn);

@@ -1,17 +1,13 @@
 // SPDX-License-Identifier: MIT
-// Makes and keeps the trampolines of vector operations. Code pages are never writable and
-// executable at once: two mappings of one memfd.
+// Makes and keeps the trampolines of vector operations.
 #include "cpu/interp/vector_unit.h"
 
 #include <string.h>
 #include <stdlib.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
-#include "base/check.h"
 #include "base/memory.h"
+#include "cpu/code_memory.h"
 
-// Pages that nothing was written to cost nothing.
 #define CODE_BYTES (16u << 20)
 #define TRAMPOLINE_BYTES_MAX 96
 #define TABLE_BITS 19 // twice the trampolines that fit
@@ -23,8 +19,7 @@ struct vector_unit_op {
 };
 
 struct vector_unit {
-    u8 *write;     // CODE_BYTES, read and write
-    const u8 *run; // the same bytes, read and execute
+    struct code_memory memory; // CODE_BYTES
     u32 used;
     struct vector_unit_op *all;
     struct vector_op *ops[TABLE_SLOTS];
@@ -38,12 +33,7 @@ enum { BASE_RCX = 1, BASE_RSI = 6, BASE_RDI = 7, BASE_R8 = 8 };
 struct vector_unit *vector_unit_create(void)
 {
     struct vector_unit *unit = xcalloc(1, sizeof(*unit));
-    int fd = memfd_create("viv-vector", MFD_CLOEXEC);
-    CHECK(fd >= 0 && ftruncate(fd, CODE_BYTES) == 0);
-    unit->write = mmap(NULL, CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    unit->run = mmap(NULL, CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    CHECK(unit->write != MAP_FAILED && unit->run != MAP_FAILED);
-    close(fd);
+    unit->memory = code_memory_create("viv-vector", CODE_BYTES);
     return unit;
 }
 
@@ -57,14 +47,13 @@ void vector_unit_destroy(struct vector_unit *unit)
         free(unit->all);
         unit->all = next;
     }
-    munmap(unit->write, CODE_BYTES);
-    munmap((void *)(uintptr_t)unit->run, CODE_BYTES);
+    code_memory_destroy(&unit->memory);
     free(unit);
 }
 
 static void emit(struct vector_unit *unit, const void *bytes, unsigned count)
 {
-    memcpy(unit->write + unit->used, bytes, count);
+    memcpy(unit->memory.write + unit->used, bytes, count);
     unit->used += count;
 }
 
@@ -219,7 +208,7 @@ const struct vector_op *vector_unit_find(struct vector_unit *unit, union vector_
         return NULL;
     }
     struct vector_unit_op *made = xcalloc(1, sizeof(*made));
-    const u8 *entry = unit->run + unit->used;
+    const u8 *entry = unit->memory.run + unit->used;
     emit_trampoline(unit, key);
     made->op.key = key;
     memcpy(&made->op.code, &entry, sizeof(made->op.code));

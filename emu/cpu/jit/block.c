@@ -5,22 +5,16 @@
 
 #include <stdlib.h>
 
-static u64 key_of(const struct code_page *page, unsigned offset)
+static unsigned slot_of(const struct code_page *page, unsigned offset)
 {
-    return (u64)page->rpn << PAGE_SHIFT | offset;
-}
-
-static unsigned slot_of(u64 key)
-{
-    return (unsigned)(key * UINT64_C(0x9E3779B97F4A7C15) >> (64 - BLOCK_SLOTS_BITS));
+    return (unsigned)(block_hash(page, offset) >> (64 - BLOCK_SLOTS_BITS));
 }
 
 struct jit_block *block_find(const struct jit *jit, const struct code_page *page, unsigned offset)
 {
-    u64 key = key_of(page, offset);
-    unsigned slot = slot_of(key);
+    unsigned slot = slot_of(page, offset);
     struct jit_block *block = jit->slots[slot].first;
-    if (LIKELY(block && jit->slots[slot].key == key)) {
+    if (LIKELY(block && jit->slots[slot].key == block_key(page, offset))) {
         return block;
     }
     while (block && (block->page != page || block->offset != offset)) {
@@ -39,25 +33,24 @@ static u64 heap_of(const struct jit_block *block)
 void block_insert(struct jit *jit, struct jit_block *block)
 {
     jit->heap += heap_of(block);
-    u64 key = key_of(block->page, block->offset);
-    unsigned slot = slot_of(key);
+    unsigned slot = slot_of(block->page, block->offset);
     block->next_in_slot = jit->slots[slot].first;
     jit->slots[slot].first = block;
-    jit->slots[slot].key = key;
+    jit->slots[slot].key = block_key(block->page, block->offset);
     block->next_in_page = block->page->blocks;
     block->page->blocks = block;
 }
 
 static void remove_from_slot(struct jit *jit, const struct jit_block *block)
 {
-    unsigned slot = slot_of(key_of(block->page, block->offset));
+    unsigned slot = slot_of(block->page, block->offset);
     struct jit_block **link = &jit->slots[slot].first;
     while (*link != block) {
         link = &(*link)->next_in_slot;
     }
     *link = block->next_in_slot;
     const struct jit_block *first = jit->slots[slot].first;
-    jit->slots[slot].key = first ? key_of(first->page, first->offset) : 0;
+    jit->slots[slot].key = first ? block_key(first->page, first->offset) : 0;
 }
 
 void block_link(struct jit *jit, struct jit_link *link, struct jit_block *to)

@@ -126,8 +126,9 @@ static const u8 *emit_insn_gate(struct emitter *e, const struct jit_gates *g,
 
 void gates_emit(struct jit *jit)
 {
-    struct emitter e = {
-        .write = jit->write, .end = jit->write + JIT_CODE_BYTES, .to_run = jit_to_run(jit)};
+    struct emitter e = {.write = jit->memory.write,
+                        .end = jit->memory.write + JIT_CODE_BYTES,
+                        .to_run = jit_to_run(jit)};
     struct jit_gates *g = &jit->gates;
     vector_routines_emit(&e, g);
     g->leave = emit_leave(&e);
@@ -139,5 +140,5 @@ void gates_emit(struct jit *jit)
     vector_gates_emit(&e, g, emit_insn_gate(&e, g, jit_step_alone));
     CHECK(!e.overflow);
     jit->cold_used = JIT_COLD_OFFSET;
-    jit->used = jit->first = (u64)(e.write - jit->write + 63) & ~UINT64_C(63);
+    jit->used = jit->first = (u64)(e.write - jit->memory.write + 63) & ~UINT64_C(63);
 }

@@ -34,14 +34,14 @@ enum jit_result {
 // look at.
 enum jit_result jit_run(struct cpu *cpu, const struct insn *insn);
 
-// Guest code in the page changes (range), goes, or got other handlers.
-void jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 size);
+// Guest code in the page changes or gets other handlers (range; true: some was translated), or
+// goes.
+bool jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 size);
 void jit_drop_page(struct jit *jit, struct code_page *page);
 
 // The block that the instruction at a page offset belongs to (the nearest one that begins at or in
 // front of it). out->guest_first is left as the offset in the page. False: there is none.
 struct cpu_translation;
-bool jit_describe(const struct jit *jit, const struct code_page *page, unsigned offset,
-                  struct cpu_translation *out);
+bool jit_describe(const struct code_page *page, unsigned offset, struct cpu_translation *out);
 
 #endif

@@ -3,6 +3,7 @@
 #ifndef VIV_CPU_JIT_JIT_INTERNAL_H
 #define VIV_CPU_JIT_JIT_INTERNAL_H
 
+#include "cpu/code_memory.h"
 #include "cpu/interp/code_cache.h"
 #include "cpu/jit/emit.h"
 #include "cpu/jit/jit.h"
@@ -49,7 +50,8 @@ struct jit_block {
 
 #define BLOCK_SLOTS_BITS 17
 #define BLOCK_SLOTS (1u << BLOCK_SLOTS_BITS)
-#define HEAT_SLOTS (1u << 16)
+#define HEAT_SLOTS_BITS 16
+#define HEAT_SLOTS (1u << HEAT_SLOTS_BITS)
 
 // Places that translated code calls or jumps to; see gates.c for what each wants.
 struct jit_gates {
@@ -69,11 +71,10 @@ struct jit {
     struct physmem *mem;
     struct mmu_shared *mmu;
     struct code_cache *code;
-    u8 *write;       // JIT_CODE_BYTES, read and write
-    const u8 *run;   // the same bytes, read and execute
-    u64 used, first; // bytes; "first" is where the blocks begin
-    u64 cold_used;   // offset behind the last stub
-    u64 heap;        // bytes of all blocks outside code memory
+    struct code_memory memory; // JIT_CODE_BYTES
+    u64 used, first;           // bytes; "first" is where the blocks begin
+    u64 cold_used;             // offset behind the last stub
+    u64 heap;                  // bytes of all blocks outside code memory
     struct jit_gates gates;
     struct jit_block *dead;     // killed, not yet freed
     u64 kills, flushes;         // blocks killed ever, times that all were forgotten
@@ -89,10 +90,21 @@ struct jit {
 
 static inline s64 jit_to_run(const struct jit *jit)
 {
-    return jit->run - jit->write;
+    return jit->memory.run - jit->memory.write;
 }
 
 void gates_emit(struct jit *jit);
+
+// Of a place in guest code: its high bits are an index.
+static inline u64 block_key(const struct code_page *page, unsigned offset)
+{
+    return (u64)page->rpn << PAGE_SHIFT | offset;
+}
+
+static inline u64 block_hash(const struct code_page *page, unsigned offset)
+{
+    return block_key(page, offset) * UINT64_C(0x9E3779B97F4A7C15);
+}
 
 // The block that begins there, or NULL.
 struct jit_block *block_find(const struct jit *jit, const struct code_page *page, unsigned offset);

@@ -12,8 +12,6 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/auxv.h>
-#include <sys/mman.h>
-#include <unistd.h>
 
 #define HWCAP2_FSGSBASE_BIT 2 // Linux: user mode may use WRGSBASE
 
@@ -28,12 +26,7 @@ struct jit *jit_create(struct physmem *mem, struct mmu_shared *mmu, struct code_
                        unsigned cpu_count)
 {
     struct jit *jit = xcalloc(1, sizeof(*jit));
-    int fd = memfd_create("viv-jit", MFD_CLOEXEC);
-    CHECK(fd >= 0 && ftruncate(fd, JIT_CODE_BYTES) == 0);
-    jit->write = mmap(NULL, JIT_CODE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-    jit->run = mmap(NULL, JIT_CODE_BYTES, PROT_READ | PROT_EXEC, MAP_SHARED, fd, 0);
-    CHECK(jit->write != MAP_FAILED && jit->run != MAP_FAILED);
-    close(fd);
+    jit->memory = code_memory_create("viv-jit", JIT_CODE_BYTES);
     jit->mem = mem;
     jit->mmu = mmu;
     jit->code = code;
@@ -49,8 +42,7 @@ void jit_destroy(struct jit *jit)
 {
     if (jit) {
         block_flush(jit);
-        munmap(jit->write, JIT_CODE_BYTES);
-        munmap((void *)(uintptr_t)jit->run, JIT_CODE_BYTES);
+        code_memory_destroy(&jit->memory);
         free(jit->any_page);
         free(jit);
     }
@@ -71,7 +63,7 @@ void jit_init_frame(struct cpu *cpu)
     };
 }
 
-void jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 size)
+bool jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 size)
 {
     struct jit_block *next;
     u64 kills = jit->kills;
@@ -81,7 +73,7 @@ void jit_drop_range(struct jit *jit, struct code_page *page, u32 offset, u32 siz
             block_kill(jit, block);
         }
     }
-    page->rewrites += kills != jit->kills;
+    return kills != jit->kills;
 }
 
 void jit_drop_page(struct jit *jit, struct code_page *page)
@@ -91,10 +83,8 @@ void jit_drop_page(struct jit *jit, struct code_page *page)
     }
 }
 
-bool jit_describe(const struct jit *jit, const struct code_page *page, unsigned offset,
-                  struct cpu_translation *out)
+bool jit_describe(const struct code_page *page, unsigned offset, struct cpu_translation *out)
 {
-    (void)jit;
     while (page && page->code != CODE_64) {
         page = page->next_size;
     }
@@ -159,8 +149,7 @@ static struct jit_block *wanted_block(struct jit *jit, struct code_page *page, u
     if (UNLIKELY(page->rewrites > JIT_REWRITES_MAX)) {
         return NULL;
     }
-    u64 key = ((u64)page->rpn << PAGE_SHIFT | offset) * UINT64_C(0x9E3779B97F4A7C15);
-    u8 *heat = &jit->heat[key >> 48];
+    u8 *heat = &jit->heat[block_hash(page, offset) >> (64 - HEAT_SLOTS_BITS)];
     if (++*heat < jit->hot) {
         return NULL;
     }

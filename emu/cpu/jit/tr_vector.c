@@ -3,15 +3,8 @@
 // interpreter lets the host compute, and only that.
 #include "cpu/jit/translator.h"
 
+#include "cpu/interp/operand.h"
 #include "cpu/interp/vector_unit.h"
-
-#include <string.h>
-
-static const char *const binders[X86_OP_COUNT] = {
-#define OP(id, mnemonic, select, bind, ...) [OP_##id] = #bind,
-#include "isa/x86_ops.def"
-#undef OP
-};
 
 static union vector_key key_of(const struct insn *insn)
 {
@@ -26,13 +19,13 @@ static bool is_zeroing(const struct insn *insn)
 // Those whose handlers run the operation itself, and moves.
 static bool is_hosts(const struct insn *insn)
 {
-    static const char *const names[] = {"vector", "vector_move16", "avx", "avx_move",
-                                        "vector_string"};
+    static const bind_fn hosts[] = {bind_vector, bind_vector_move16, bind_avx, bind_avx_move,
+                                    bind_vector_string};
     if (!(x86_op_info[insn->op].attributes & A_VECTOR) || !insn->imm) {
         return false;
     }
-    for (unsigned i = 0; i < ARRAY_LEN(names); i++) {
-        if (strcmp(binders[insn->op], names[i]) == 0) {
+    for (unsigned i = 0; i < ARRAY_LEN(hosts); i++) {
+        if (interp_binder((enum x86_op)insn->op) == hosts[i]) {
             return true;
         }
     }
