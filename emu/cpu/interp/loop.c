@@ -501,28 +501,26 @@ static void run_pages(struct cpu *cpu)
     }
 }
 
-// Whether look() would find nothing to do, and the next instruction begins at once. What comes from
-// devices while instructions run sets boundary again.
-static bool nothing_to_look_at(const struct cpu *cpu)
+// Whether look() would find nothing to do; then the next instruction begins, which ends the shadow.
+// What comes from devices while instructions run sets boundary again.
+static bool begin_unseen(struct cpu *cpu)
 {
-    bool called = cpu->kicked || cpu->stop || cpu->shutdown || cpu->halted || cpu->watch.count;
-    bool traced = cpu->tf_armed || (cpu->rflags & (RFLAGS_TF | RFLAGS_RF)) || (cpu->dr[7] & 0xFF);
-    return !called && !traced && !cpu->pending && !(cpu->intr && (cpu->rflags & RFLAGS_IF));
+    u8 shadow = cpu->shadow;
+    cpu->shadow = SHADOW_NONE;
+    if (cpu->kicked || cpu->stop || cpu->shutdown || cpu->watch.count || cpu_boundary_needed(cpu)) {
+        cpu->shadow = shadow;
+        return false;
+    }
+    cpu->boundary = false;
+    return true;
 }
 
 bool loop_go_on(struct cpu *cpu)
 {
     leave_run(cpu);
     cpu->page = NULL;
-    if (cpu->steps_left <= 0) {
+    if (cpu->steps_left <= 0 || (cpu->boundary && !begin_unseen(cpu))) {
         return false;
-    }
-    if (cpu->boundary) {
-        if (!nothing_to_look_at(cpu)) {
-            return false;
-        }
-        cpu->boundary = false;
-        cpu->shadow = SHADOW_NONE; // an instruction begins
     }
     if (UNLIKELY(cpu->accounted_cpl != cpu->cpl)) {
         account(cpu);

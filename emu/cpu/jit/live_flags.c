@@ -50,79 +50,77 @@ static struct flag_use shift_use(const struct insn *insn)
     return use;
 }
 
+// How an operation uses flags; all others may be executed elsewhere.
+enum flag_kind {
+    ELSEWHERE,
+    DEFINES,      // as x86_ops.def says; exposed where it touches memory
+    DEFINES_ALSO, // and reads CF
+    TESTS_BIT,    // sets CF alone: the profile keeps the others
+    SHIFTS,
+    CONDITION, // reads those of its condition code
+    REGISTERS, // like DEFINES, but touches no memory whatever its form
+    READS_CARRY,
+    READS_ALL,
+};
+
+// clang-format off
+static const u8 flag_kinds[X86_OP_COUNT] = {
+    [OP_ADD ... OP_OR] = DEFINES,
+    [OP_ADC ... OP_SBB] = DEFINES_ALSO,
+    [OP_AND ... OP_TEST] = DEFINES,
+    [OP_NOT ... OP_DEC] = DEFINES,
+    [OP_MUL ... OP_IMUL] = DEFINES,
+    [OP_CBW ... OP_CQO] = REGISTERS,
+    [OP_ROL ... OP_SAR] = SHIFTS,
+    [OP_MOV] = DEFINES,
+    [OP_MOVZX ... OP_MOVSXD] = DEFINES,
+    [OP_LEA] = REGISTERS,
+    [OP_XCHG] = DEFINES,
+    [OP_BSWAP] = DEFINES,
+    [OP_CMOVO ... OP_CMOVNLE] = CONDITION,
+    [OP_SETO ... OP_SETNLE] = CONDITION,
+    [OP_BT ... OP_BTC] = TESTS_BIT,
+    [OP_TZCNT ... OP_POPCNT] = DEFINES,
+    [OP_CLC ... OP_STC] = REGISTERS,
+    [OP_CMC] = READS_CARRY,
+    [OP_LAHF] = READS_ALL,
+    [OP_NOP] = REGISTERS,
+};
+// clang-format on
+
 static struct flag_use use_of(const struct insn *insn)
 {
     const struct x86_op_info *info = &x86_op_info[insn->op];
     struct flag_use use = {.writes = info->flags_defined | info->flags_undefined,
                            .exposed = touches_memory(insn)};
-    switch (insn->op) {
-    case OP_ADC:
-    case OP_SBB:
-    case OP_CMC:
+    unsigned first = insn->op >= OP_SETO && insn->op <= OP_SETNLE ? OP_SETO : OP_CMOVO;
+    switch ((enum flag_kind)flag_kinds[insn->op]) {
+    case ELSEWHERE:
+        use.exposed = true;
+        break;
+    case DEFINES:
+        break;
+    case DEFINES_ALSO:
         use.reads = F_C;
-        use.exposed = insn->op != OP_CMC && touches_memory(insn);
         break;
-    case OP_ADD:
-    case OP_OR:
-    case OP_AND:
-    case OP_SUB:
-    case OP_XOR:
-    case OP_CMP:
-    case OP_TEST:
-    case OP_NOT:
-    case OP_NEG:
-    case OP_INC:
-    case OP_DEC:
-    case OP_IMUL:
-    case OP_MUL:
-    case OP_MOV:
-    case OP_MOVZX:
-    case OP_MOVSX:
-    case OP_MOVSXD:
-    case OP_XCHG:
-    case OP_BSWAP:
-    case OP_TZCNT:
-    case OP_LZCNT:
-    case OP_POPCNT:
+    case TESTS_BIT:
+        use.writes = F_C;
         break;
-    case OP_BT:
-    case OP_BTS:
-    case OP_BTR:
-    case OP_BTC:
-        use.writes = F_C; // the profile keeps the others
-        break;
-    case OP_LEA:
-    case OP_NOP:
-    case OP_CBW:
-    case OP_CWDE:
-    case OP_CDQE:
-    case OP_CWD:
-    case OP_CDQ:
-    case OP_CQO:
-    case OP_CLC:
-    case OP_STC:
-        use.exposed = false;
-        break;
-    case OP_LAHF:
-        use.exposed = false;
-        use.reads = F_SZAPC;
-        break;
-    case OP_ROL:
-    case OP_ROR:
-    case OP_RCL:
-    case OP_RCR:
-    case OP_SHL:
-    case OP_SHR:
-    case OP_SAR:
+    case SHIFTS:
         return shift_use(insn);
-    default:
-        if (insn->op >= OP_CMOVO && insn->op <= OP_CMOVNLE) {
-            use.reads = (u16)condition_flags((insn->op - OP_CMOVO) & 15u);
-        } else if (insn->op >= OP_SETO && insn->op <= OP_SETNLE) {
-            use.reads = (u16)condition_flags((insn->op - OP_SETO) & 15u);
-        } else {
-            use.exposed = true;
-        }
+    case CONDITION:
+        use.reads = (u16)condition_flags((insn->op - first) & 15u);
+        break;
+    case REGISTERS:
+        use.exposed = false;
+        break;
+    case READS_CARRY:
+        use.reads = F_C;
+        use.exposed = false;
+        break;
+    case READS_ALL:
+        use.reads = F_SZAPC;
+        use.exposed = false;
         break;
     }
     return use;

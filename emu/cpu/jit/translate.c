@@ -3,6 +3,7 @@
 // and the stubs behind it.
 #include "cpu/jit/translator.h"
 
+#include "base/check.h"
 #include "base/memory.h"
 
 #include <stdlib.h>
@@ -10,139 +11,63 @@
 
 typedef bool (*translate_fn)(struct translator *t);
 
-// Left to the interpreter where there is none.
-static translate_fn family(const struct insn *insn)
+// clang-format off
+// By operation, ranges in the order of x86_ops.def. Where there is none, tr_vector looks whether the
+// host does it; else it is the interpreter's.
+static const translate_fn families[X86_OP_COUNT] = {
+    [OP_ADD ... OP_TEST] = tr_alu,
+    [OP_NOT ... OP_DEC] = tr_unary,
+    [OP_MUL] = tr_mul,
+    [OP_IMUL] = tr_imul,
+    [OP_DIV] = tr_div,
+    [OP_CBW ... OP_CQO] = tr_widen,
+    [OP_ROL ... OP_ROR] = tr_shift,
+    [OP_SHL ... OP_SAR] = tr_shift,
+    [OP_SHLD ... OP_SHRD] = tr_double_shift,
+    [OP_MOV] = tr_mov,
+    [OP_MOVNTI] = tr_mov,
+    [OP_MOVZX ... OP_MOVSXD] = tr_movx,
+    [OP_MOVBE] = tr_movbe,
+    [OP_LEA] = tr_lea,
+    [OP_XCHG] = tr_xchg,
+    [OP_XADD] = tr_xadd,
+    [OP_CMPXCHG] = tr_cmpxchg,
+    [OP_BSWAP] = tr_bswap,
+    [OP_CMOVO ... OP_CMOVNLE] = tr_cmov,
+    [OP_SETO ... OP_SETNLE] = tr_setcc,
+    [OP_JO ... OP_JNLE] = tr_jcc,
+    [OP_JMP] = tr_jmp,
+    [OP_CALL] = tr_call,
+    [OP_RET] = tr_ret,
+    [OP_PUSH] = tr_push,
+    [OP_POP] = tr_pop,
+    [OP_LEAVE] = tr_leave,
+    [OP_BT ... OP_BTC] = tr_bt,
+    [OP_TZCNT ... OP_POPCNT] = tr_bit_count,
+    [OP_ANDN ... OP_BLSR] = tr_bmi,
+    [OP_MOVSB ... OP_SCASQ] = tr_string,
+    [OP_CLC ... OP_CMC] = tr_flag,
+    [OP_LAHF ... OP_SAHF] = tr_flag,
+    [OP_NOP] = tr_flag,
+    [OP_PAUSE] = tr_pause,
+    [OP_PREFETCH ... OP_PREFETCHT2] = tr_flag,
+    [OP_SWAPGS] = tr_swapgs,
+    [OP_LFENCE ... OP_MFENCE] = tr_flag,
+    [OP_CLI] = tr_cli,
+    [OP_STI] = tr_sti,
+};
+// clang-format on
+
+static bool translate_insn(struct translator *t)
 {
-    switch (insn->op) {
-    case OP_ADD:
-    case OP_OR:
-    case OP_ADC:
-    case OP_SBB:
-    case OP_AND:
-    case OP_SUB:
-    case OP_XOR:
-    case OP_CMP:
-    case OP_TEST:
-        return tr_alu;
-    case OP_NOT:
-    case OP_NEG:
-    case OP_INC:
-    case OP_DEC:
-        return tr_unary;
-    case OP_MOV:
-    case OP_MOVNTI:
-        return tr_mov;
-    case OP_MOVZX:
-    case OP_MOVSX:
-    case OP_MOVSXD:
-        return tr_movx;
-    case OP_LEA:
-        return tr_lea;
-    case OP_XCHG:
-        return tr_xchg;
-    case OP_CMPXCHG:
-        return tr_cmpxchg;
-    case OP_XADD:
-        return tr_xadd;
-    case OP_BSWAP:
-        return tr_bswap;
-    case OP_MOVBE:
-        return tr_movbe;
-    case OP_CBW:
-    case OP_CWDE:
-    case OP_CDQE:
-    case OP_CWD:
-    case OP_CDQ:
-    case OP_CQO:
-        return tr_widen;
-    case OP_CLC:
-    case OP_STC:
-    case OP_CMC:
-    case OP_LAHF:
-    case OP_SAHF:
-    case OP_NOP:
-    case OP_PREFETCH:
-    case OP_PREFETCHW:
-    case OP_PREFETCHWT1:
-    case OP_PREFETCHNTA:
-    case OP_PREFETCHT0:
-    case OP_PREFETCHT1:
-    case OP_PREFETCHT2:
-    case OP_LFENCE:
-    case OP_SFENCE:
-    case OP_MFENCE:
-        return tr_flag;
-    case OP_ROL:
-    case OP_ROR:
-    case OP_SHL:
-    case OP_SHR:
-    case OP_SAR:
-        return tr_shift;
-    case OP_SHLD:
-    case OP_SHRD:
-        return tr_double_shift;
-    case OP_MUL:
-        return tr_mul;
-    case OP_IMUL:
-        return tr_imul;
-    case OP_BT:
-    case OP_BTS:
-    case OP_BTR:
-    case OP_BTC:
-        return tr_bt;
-    case OP_TZCNT:
-    case OP_LZCNT:
-    case OP_POPCNT:
-        return tr_bit_count;
-    case OP_ANDN:
-    case OP_MULX:
-    case OP_PDEP:
-    case OP_PEXT:
-    case OP_BEXTR:
-    case OP_BZHI:
-    case OP_SARX:
-    case OP_SHLX:
-    case OP_SHRX:
-    case OP_RORX:
-    case OP_BLSI:
-    case OP_BLSMSK:
-    case OP_BLSR:
-        return tr_bmi;
-    case OP_PUSH:
-        return tr_push;
-    case OP_POP:
-        return tr_pop;
-    case OP_LEAVE:
-        return tr_leave;
-    case OP_DIV:
-        return tr_div;
-    case OP_CLI:
-        return tr_cli;
-    case OP_STI:
-        return tr_sti;
-    case OP_SWAPGS:
-        return tr_swapgs;
-    case OP_PAUSE:
-        return tr_pause;
-    case OP_JMP:
-        return tr_jmp;
-    case OP_CALL:
-        return tr_call;
-    case OP_RET:
-        return tr_ret;
-    default:
-        if (insn->op >= OP_MOVSB && insn->op <= OP_SCASQ) {
-            return tr_string;
-        }
-        return insn->op >= OP_CMOVO && insn->op <= OP_CMOVNLE ? tr_cmov
-               : insn->op >= OP_SETO && insn->op <= OP_SETNLE ? tr_setcc
-               : insn->op >= OP_JO && insn->op <= OP_JNLE     ? tr_jcc
-                                                              : tr_vector;
-    }
+    const struct insn *insn = current_insn(t);
+    translate_fn fn = families[insn->op] ? families[insn->op] : tr_vector;
+    return insn->fn != op_too_long && fn(t);
 }
 
 void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset)
 {
+    CHECK(t->site_count < SITES_MAX);
     t->sites[t->site_count++] = (struct site){jump, (u8)kind, (u8)t->i, offset, emit_here(&t->e)};
 }
 
@@ -221,9 +146,7 @@ static void emit_entry(struct translator *t)
 static void emit_insns(struct translator *t)
 {
     for (t->i = 0; t->i < t->block->insn_count; t->i++) {
-        const struct insn *insn = current_insn(t);
-        translate_fn fn = insn->fn == op_too_long ? NULL : family(insn);
-        if (!fn || !fn(t)) {
+        if (!translate_insn(t)) {
             emit_interpreted(t);
         }
         t->after[t->i] = emit_here(&t->e);
@@ -319,8 +242,8 @@ static bool emit_block(struct jit *jit, struct translator *t)
 {
     struct jit_block *block = t->block;
     t->jit = jit;
-    t->e = (struct emitter){.write = jit->write + jit->used,
-                            .end = jit->write + JIT_COLD_OFFSET - JIT_CODE_SLACK,
+    t->e = (struct emitter){.write = jit->memory.write + jit->used,
+                            .end = jit->memory.write + JIT_COLD_OFFSET - JIT_CODE_SLACK,
                             .to_run = jit_to_run(jit)};
     vector_plan(t);
     live_flags(t);
@@ -337,8 +260,8 @@ static bool emit_block(struct jit *jit, struct translator *t)
     // What is rarely executed lies apart, so that the host's caches hold more of the rest.
     t->hot_end = t->e.write;
     bool overflow = t->e.overflow;
-    t->e.write = jit->write + jit->cold_used;
-    t->e.end = jit->write + JIT_CODE_BYTES - JIT_CODE_SLACK;
+    t->e.write = jit->memory.write + jit->cold_used;
+    t->e.end = jit->memory.write + JIT_CODE_BYTES - JIT_CODE_SLACK;
     emit_stubs(t);
     return !overflow && !t->e.overflow;
 }
@@ -361,8 +284,8 @@ struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned of
         block_flush(jit);
         return NULL;
     }
-    jit->used = ((u64)(t.hot_end - jit->write) + 15) & ~UINT64_C(15);
-    jit->cold_used = (u64)(t.e.write - jit->write);
+    jit->used = ((u64)(t.hot_end - jit->memory.write) + 15) & ~UINT64_C(15);
+    jit->cold_used = (u64)(t.e.write - jit->memory.write);
     block_insert(jit, t.block);
     return t.block;
 }
