@@ -30,6 +30,15 @@ void bare_set_page(struct bare *b, u64 linear, u64 bits)
     physmem_write(b->mem, (u64)((u8 *)entry_of(b, linear) - b->mem->ram), &entry, sizeof(entry));
 }
 
+void bare_renew_code(struct bare *b, u64 linear)
+{
+    u8 page[PAGE_SIZE];
+    for (u64 at = linear & ~PAGE_MASK, end = at + 2 * PAGE_SIZE; at < end; at += PAGE_SIZE) {
+        memcpy(page, b->mem->ram + at, sizeof(page));
+        physmem_write(b->mem, at, page, sizeof(page));
+    }
+}
+
 static void make_page_tables(struct bare *b)
 {
     u64 *pml4 = (u64 *)(b->mem->ram + BARE_TABLES), *pdpt = pml4 + 512, *pd = pdpt + 512;

@@ -41,6 +41,11 @@ void bare_destroy(struct bare *b);
 // Rights of the page at linear (BARE_USER and above).
 void bare_set_page(struct bare *b, u64 linear, u64 bits);
 
+// For tests that put new code into the same page again and again: writes the page at linear and the
+// one behind it as a whole, after which they may be translated as if new (a page that is rewritten
+// piece by piece is left to the interpreter from some point on).
+void bare_renew_code(struct bare *b, u64 linear);
+
 // A register file for user code at rip: CPL 3, flat segments, IF clear.
 struct cpu_regs bare_user_regs(const struct bare *b, u64 rip);
 

@@ -18,6 +18,7 @@ struct session {
     struct bare *guest;
     u8 fill[HOST_DATA_BYTES]; // what the data pages hold before each trial
     bool code32, report;
+    bool translated; // with steps in reserve, which translated code needs
     u64 trials, failures, faults;
     unsigned empty;                // combinations that the encoder refused
     u64 unlike_host[X86_OP_COUNT]; // trials in which undefined flags differ from the host's
@@ -31,6 +32,7 @@ static u8 *guest_data(struct session *s)
 static void session_init(struct session *s, struct random *r, enum tlb_geometry geometry)
 {
     s->guest = bare_create(geometry);
+    s->translated = getenv("VIV_TEST_HOT") != NULL;
     for (u64 a = BARE_USER; a < BARE_RAM_BYTES; a += PAGE_SIZE) {
         bool code = a < HOST_CODE + 0x3000, rw = a >= HOST_DATA && a < HOST_DATA + 0x2000;
         bare_set_page(s->guest, a,
@@ -47,6 +49,7 @@ static void guest_run(struct session *s, struct random *r, const struct trial *t
                       struct host_state *state)
 {
     static const u8 stop[2] = {0xEB, 0xFE}; // jmp $: steps there change nothing
+    bare_renew_code(s->guest, t->address);
     physmem_write(s->guest->mem, HOST_TARGET, stop, 2);
     physmem_write(s->guest->mem, t->address, t->bytes, t->size);
     physmem_write(s->guest->mem, t->address + t->size, stop, 2);
@@ -58,7 +61,7 @@ static void guest_run(struct session *s, struct random *r, const struct trial *t
     for (unsigned i = 0;
          i < 3000 && regs.rip != t->address + t->size && regs.rip != HOST_TARGET && regs.cpl == 3;
          i++) {
-        cpu_run(s->guest->cpu, random_below(r, 4) ? 1 : random_below(r, 40));
+        cpu_run(s->guest->cpu, s->translated ? 200 : random_below(r, 4) ? 1 : random_below(r, 40));
         cpu_get_regs(s->guest->cpu, &regs);
     }
     struct bare_exception e = bare_exception(s->guest);

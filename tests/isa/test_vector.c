@@ -191,6 +191,7 @@ static int run_guest(struct session *s, const u8 *insn, unsigned size, struct im
     u8 code[CODE_BYTES];
     unsigned n = make_code(code, insn, size);
     code[n] = 0xEB, code[n + 1] = 0xFE; // jmp $
+    bare_renew_code(s->guest, GUEST_CODE);
     physmem_write(s->guest->mem, GUEST_CODE, code, n + 2);
     physmem_write(s->guest->mem, GUEST_DATA, image, sizeof(*image));
     struct cpu_regs regs = guest_regs(s, memory);
