@@ -14,6 +14,8 @@ struct io_region {
     const struct io_ops *ops;
     void *dev;
     const char *name;
+    struct physmem *mem; // NULL: registers; else the memory whose window it is
+    unsigned window;
 };
 
 // Addresses first..last answered by one region. Derived from the regions whenever one moves.
@@ -67,6 +69,22 @@ static const struct io_region *first_region_at(const struct io_space *s, u64 add
     return NULL;
 }
 
+// Places the windows of memory-backed regions: only where no other region answers for a part.
+static void windows_place(const struct io_space *s)
+{
+    for (unsigned i = 0; i < s->region_count; i++) {
+        const struct io_region *r = s->regions[i];
+        bool alone = false;
+        for (unsigned k = 0; r->mem && k < s->span_count; k++) {
+            const struct io_span *span = &s->spans[k];
+            alone |= span->region == r && span->last - span->first == r->length - 1;
+        }
+        if (r->mem) {
+            physmem_place_window(r->mem, r->window, r->base, alone);
+        }
+    }
+}
+
 static void spans_rebuild(struct io_space *s)
 {
     // Between two neighbouring edges the answer is the same everywhere.
@@ -94,6 +112,7 @@ static void spans_rebuild(struct io_space *s)
         }
     }
     free(edges);
+    windows_place(s);
 }
 
 static const struct io_span *span_find(const struct io_space *s, u64 address)
@@ -138,6 +157,12 @@ struct status io_space_add(struct io_space *s, u64 base, u64 length, const struc
     }
     io_space_map(s, io_space_add_movable(s, length, ops, dev, name), base, true);
     return status_success();
+}
+
+void io_space_set_window(struct io_region *region, struct physmem *mem, unsigned window)
+{
+    region->mem = mem;
+    region->window = window;
 }
 
 void io_space_map(struct io_space *s, struct io_region *region, u64 base, bool enabled)

@@ -5,6 +5,7 @@
 
 #include "base/status.h"
 #include "base/types.h"
+#include "mem/physmem.h"
 
 struct io_ops {
     // offset is relative to the region; size is 1, 2, 4 (or 8 for MMIO). Reads return zero-extended
@@ -33,6 +34,11 @@ struct io_region *io_space_add_movable(struct io_space *s, u64 length, const str
 // Places a movable region at base, or takes it away. Where regions overlap, the one added first
 // answers. A range that leaves the address space is not mapped at all.
 void io_space_map(struct io_space *s, struct io_region *region, u64 base, bool enabled);
+
+// The region is memory: wherever it alone answers in its whole range, the window lies there, and
+// accesses to RAM need not come here. Those that do are the region's own to serve. Its base is
+// page-aligned whenever it is mapped.
+void io_space_set_window(struct io_region *region, struct physmem *mem, unsigned window);
 
 // Unassigned addresses read as all ones and ignore writes.
 u64 io_space_read(struct io_space *s, u64 address, unsigned size);

@@ -271,6 +271,10 @@ struct pci_function *pci_add(struct pci_bus *bus, unsigned devfn, const struct p
             f->regions[i] =
                 io_space_add_movable(bars[i].is_io ? bus->ports : bus->mmio, bars[i].size,
                                      bars[i].ops, bars[i].dev, bars[i].name);
+            if (bars[i].mem) {
+                CHECK(bars[i].size >= PAGE_SIZE);
+                io_space_set_window(f->regions[i], bars[i].mem, bars[i].window);
+            }
         }
     }
     writable_init(f);

@@ -18,6 +18,8 @@ struct pci_bar {
     bool is_io, is_64bit, is_prefetchable;
     const struct io_ops *ops;
     void *dev;
+    struct physmem *mem; // the memory behind it, NULL: registers
+    unsigned window;     // of mem; ops serve the accesses that do not go there
 };
 
 struct pci_identity {

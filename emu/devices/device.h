@@ -65,6 +65,20 @@ void device_bus_init(struct device_bus *bus);
 // What an ISA interrupt drives, past the gate.
 void isa_irq_drive(struct device_bus *bus, unsigned n, bool level);
 
+// What a display shows: where in physmem's RAM its first pixel is, in which form.
+enum device_pixels { // a pixel's value, little-endian unless it says otherwise
+    DEVICE_XRGB8888,
+    DEVICE_XRGB8888_BIG_ENDIAN,
+    DEVICE_RGB565,
+};
+struct device_picture {
+    bool on; // false: a black screen of width x height; the rest says nothing
+    u32 width, height;
+    u32 stride_bytes; // from line to line
+    u64 offset;       // from physmem.ram; all lines lie within RAM
+    enum device_pixels format;
+};
+
 struct device_class {
     const char *name;       // for people: "uart16550"
     const char *compatible; // device tree
@@ -83,6 +97,8 @@ struct device_class {
     // Whether, with every CPU halted and closed to maskable interrupts, it may yet wake one (by
     // NMI, INIT or a start-up message) or has a transfer to end. NULL: never.
     bool (*may_act)(const struct device *dev);
+    // Displays only.
+    void (*picture)(const struct device *dev, struct device_picture *out);
 };
 
 struct device {

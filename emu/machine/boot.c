@@ -95,8 +95,8 @@ unsigned boot_memory_map(const struct machine *m, struct boot_map_entry map[BOOT
     map[n++] = (struct boot_map_entry){0xFEB00000, 0x100000, MAP_RESERVED}; // PCI configuration
     map[n++] = (struct boot_map_entry){0xFEC00000, 0x1000, MAP_RESERVED};   // IOAPIC
     map[n++] = (struct boot_map_entry){0xFEE00000, 0x1000, MAP_RESERVED};   // local APIC
-    if (mem->ram_bytes > low) {
-        map[n++] = (struct boot_map_entry){UINT64_C(1) << 32, mem->ram_bytes - low, MAP_RAM};
+    if (mem->main_bytes > low) {
+        map[n++] = (struct boot_map_entry){UINT64_C(1) << 32, mem->main_bytes - low, MAP_RAM};
     }
     return n;
 }

@@ -117,12 +117,12 @@ static struct status create_parts(struct machine *m, const struct machine_config
     u64 ram_bytes = 0;
     struct status s = tree_memory_bytes(config->tree, &ram_bytes);
     if (status_ok(&s)) {
-        s = physmem_create(&m->mem, ram_bytes);
+        s = physmem_create_with_windows(&m->mem, ram_bytes, tree_window_bytes(config->tree));
     }
     if (!status_ok(&s)) {
         return s;
     }
-    m->ram_hash = ram_hash_create(ram_bytes);
+    m->ram_hash = ram_hash_create(m->mem->ram_bytes);
     m->ports = io_space_create(PORTS);
     m->mmio = io_space_create(PHYSICAL_LIMIT);
     m->events = event_queue_create();
@@ -275,6 +275,17 @@ struct cpu *machine_cpu(const struct machine *m, unsigned index)
 unsigned machine_device_count(const struct machine *m)
 {
     return m->device_count;
+}
+
+bool machine_picture(const struct machine *m, struct device_picture *out)
+{
+    for (unsigned i = 0; i < m->device_count; i++) {
+        if (m->devices[i]->class->picture) {
+            m->devices[i]->class->picture(m->devices[i], out);
+            return true;
+        }
+    }
+    return false;
 }
 
 struct device *machine_device(const struct machine *m, unsigned index)

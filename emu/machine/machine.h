@@ -104,5 +104,7 @@ unsigned machine_turn(const struct machine *m, u64 *steps_left);
 struct cpu *machine_cpu(const struct machine *m, unsigned index);
 unsigned machine_device_count(const struct machine *m);
 struct device *machine_device(const struct machine *m, unsigned index);
+// What the first display shows now. False: the machine has none.
+bool machine_picture(const struct machine *m, struct device_picture *out);
 
 #endif

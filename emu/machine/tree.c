@@ -13,6 +13,8 @@
 #define MIB (UINT64_C(1) << 20)
 #define LOW_MAX UINT64_C(0xC0000000)
 #define MEM_MAX (UINT64_C(1) << 39)
+#define WINDOW_MAX (UINT64_C(1) << 28)
+#define WINDOWS_MAX (UINT64_C(1) << 30)
 #define ROOM_FOR_CHANGES 65536
 
 static int find_chosen(void *tree)
@@ -194,6 +196,20 @@ struct status tree_memory_bytes(const void *tree, u64 *bytes)
     }
     *bytes = total;
     return status_success();
+}
+
+u64 tree_window_bytes(const void *tree)
+{
+    u64 total = 0;
+    int depth = 0;
+    for (int node = tree_next_enabled(tree, -1, &depth); node >= 0;
+         node = tree_next_enabled(tree, node, &depth)) {
+        u64 bytes = tree_cell(tree, node, "viv,memory-size", 0, 0) & ~UINT32_C(4095);
+        if (bytes <= WINDOW_MAX && total + bytes <= WINDOWS_MAX) {
+            total += bytes;
+        }
+    }
+    return total;
 }
 
 struct status tree_cpu_count(const void *tree, unsigned *count)

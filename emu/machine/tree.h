@@ -34,6 +34,10 @@ size_t tree_size(const void *tree);
 // 0.
 struct status tree_memory_bytes(const void *tree, u64 *bytes);
 
+// Sum of the devices' "viv,memory-size": RAM of their own behind PCI's windows. What is more than
+// any device takes is left out; those find then that there is none for them.
+u64 tree_window_bytes(const void *tree);
+
 #define TREE_CPUS_MAX 8
 
 // Number of enabled nodes below /cpus. STATUS_BAD_INPUT unless there are 1 to TREE_CPUS_MAX of

@@ -122,8 +122,8 @@ static void flag_page(struct machine *m, u32 rpn, bool on)
 static void flag_pages(struct machine *m, const struct watch_range *r, bool on)
 {
     u64 first = align_down(r->first, PAGE_SIZE), last = r->first + (r->size - 1);
-    u64 end = physmem_gpa(m->mem, (u32)(m->mem->ram_bytes >> PAGE_SHIFT) - 1);
-    for (u64 gpa = first; gpa <= last && gpa <= end; gpa += PAGE_SIZE) {
+    u64 end = physmem_end(m->mem);
+    for (u64 gpa = first; gpa <= last && gpa < end; gpa += PAGE_SIZE) {
         u32 rpn = physmem_rpn(m->mem, gpa);
         if (rpn != PHYSMEM_NO_RPN) {
             flag_page(m, rpn, on);

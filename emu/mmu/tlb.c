@@ -435,6 +435,23 @@ static void drop_writes_hook(void *shared)
     tlb_drop_writes(shared);
 }
 
+// Whether some CPU's APIC page lies over RAM.
+static void find_apic_in_ram(struct mmu_shared *shared)
+{
+    shared->apic_in_ram = false;
+    for (unsigned i = 0; i < MMU_CPUS_MAX; i++) {
+        const struct mmu *mmu = shared->cpus[i];
+        shared->apic_in_ram |= mmu && physmem_rpn(shared->mem, mmu->apic_page) != PHYSMEM_NO_RPN;
+    }
+}
+
+static void map_changed_hook(void *ctx)
+{
+    struct mmu_shared *shared = ctx;
+    find_apic_in_ram(shared);
+    mmu_flush_all(shared);
+}
+
 struct mmu_shared *mmu_shared_create(struct physmem *mem, struct io_space *mmio,
                                      enum tlb_geometry geometry)
 {
@@ -452,6 +469,8 @@ struct mmu_shared *mmu_shared_create(struct physmem *mem, struct io_space *mmio,
     mem->on_store.table_ctx = shared;
     mem->drop_write_translations = drop_writes_hook;
     mem->drop_ctx = shared;
+    mem->on_map = map_changed_hook;
+    mem->map_ctx = shared;
     return shared;
 }
 
@@ -463,6 +482,7 @@ void mmu_shared_destroy(struct mmu_shared *shared)
     track_forget_all(shared);
     shared->mem->on_store.table = NULL;
     shared->mem->drop_write_translations = NULL;
+    shared->mem->on_map = NULL;
     for (unsigned i = 0; i < shared->set_count; i++) {
         free(shared->sets[i]);
     }
@@ -481,12 +501,7 @@ void mmu_set_apic_page(struct mmu *mmu, u64 gpa)
         return;
     }
     mmu->apic_page = gpa;
-    shared->apic_in_ram = false;
-    for (unsigned i = 0; i < MMU_CPUS_MAX; i++) {
-        const struct mmu *other = shared->cpus[i];
-        shared->apic_in_ram |=
-            other && physmem_rpn(shared->mem, other->apic_page) != PHYSMEM_NO_RPN;
-    }
+    find_apic_in_ram(shared);
     mmu_flush_all(shared);
 }
 

@@ -199,7 +199,7 @@ static void outside_create(struct fixture *f)
 static void bus_create(struct fixture *f)
 {
     struct device_bus *bus = &f->bus;
-    struct status s = physmem_create(&bus->mem, FIXTURE_RAM);
+    struct status s = physmem_create_with_windows(&bus->mem, FIXTURE_RAM, FIXTURE_WINDOWS);
     assert_true(status_ok(&s));
     device_bus_init(bus);
     bus->clock = &f->clock;

@@ -14,6 +14,7 @@
 #include "devices/device.h"
 
 #define FIXTURE_RAM UINT64_C(0x2000000)
+#define FIXTURE_WINDOWS UINT64_C(0x1000000)
 #define FIXTURE_CPUS 4
 #define FIXTURE_DISK_BYTES (UINT64_C(1) << 20)
 #define LAPIC_BASE UINT64_C(0xFEE00000)

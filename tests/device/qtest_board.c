@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // Serves the fake board over a subset of QEMU's qtest protocol, so that one script drives viv's
 // devices and QEMU's. Commands, one a line: outb|outw|outl PORT VALUE, inb|inw|inl PORT,
-// writel ADDRESS VALUE, readl ADDRESS.
+// writeb|writew|writel ADDRESS VALUE, readb|readw|readl ADDRESS.
 #include "device/fixture.h"
 
 #include <stdio.h>
@@ -20,6 +20,21 @@ static unsigned size_of(const char *command)
     }
 }
 
+// Guest physical addresses: RAM, then registers.
+static u64 read_memory(struct fixture *f, u64 address, unsigned size)
+{
+    u64 value = 0;
+    bool ram = physmem_read(f->bus.mem, address, &value, size);
+    return ram ? value : io_space_read(f->bus.mmio, address, size);
+}
+
+static void write_memory(struct fixture *f, u64 address, u64 value, unsigned size)
+{
+    if (!physmem_write(f->bus.mem, address, &value, size)) {
+        io_space_write(f->bus.mmio, address, value, size);
+    }
+}
+
 static bool serve(struct fixture *f, const char *command, u64 a, u64 b)
 {
     if (strncmp(command, "out", 3) == 0) {
@@ -27,11 +42,11 @@ static bool serve(struct fixture *f, const char *command, u64 a, u64 b)
         printf("OK\n");
     } else if (strncmp(command, "in", 2) == 0) {
         printf("OK 0x%04x\n", in(f, (u16)a, size_of(command)));
-    } else if (strcmp(command, "writel") == 0) {
-        mmio_write(f, a, (u32)b);
+    } else if (strncmp(command, "write", 5) == 0) {
+        write_memory(f, a, b, size_of(command));
         printf("OK\n");
-    } else if (strcmp(command, "readl") == 0) {
-        printf("OK 0x%016x\n", mmio_read(f, a));
+    } else if (strncmp(command, "read", 4) == 0) {
+        printf("OK 0x%016llx\n", (unsigned long long)read_memory(f, a, size_of(command)));
     } else {
         return false;
     }

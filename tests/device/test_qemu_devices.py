@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The same random register accesses on viv's devices and on QEMU's: 8259s, 16550, IOAPIC, RTC, PCI.
+"""The same random register accesses on viv's devices and on QEMU's: 8259s, 16550, IOAPIC, RTC, PCI, bochs-display.
 
 QEMU runs stopped, driven over qtest; so its clock stands still, and what needs time is left out. Where QEMU departs
 from the data sheet the accesses keep away from it:
@@ -19,7 +19,7 @@ TOP = pathlib.Path(__file__).resolve().parent.parent.parent
 BOARD = TOP / "build" / "tests" / "device" / "qtest_board"
 TREE = TOP / "build" / "emu" / "machine" / "pc.dtb"
 QEMU = ["qemu-system-x86_64", "-machine", "q35", "-S", "-qtest", "stdio", "-display", "none", "-nodefaults",
-        "-serial", "null", "-serial", "null", "-rtc", "base=2024-01-02T03:04:05,clock=vm", "-m", "32"]
+        "-serial", "null", "-serial", "null", "-rtc", "base=2024-01-02T03:04:05,clock=vm", "-m", "32", "-device", "bochs-display,addr=3"]
 SEEDS = {"gate": 2, "default": 6, "all": 40}[os.environ.get("VIV_TEST_LEVEL", "default")]
 
 
@@ -161,11 +161,46 @@ def pci_sequence(p, count):
         p.read(0xCFC + (register & 3), size)
 
 
+def display_sequence(p, count):
+    def config(register, value=None, size="l"):
+        p.out(0xCF8, 0x80001800 | register & ~3, "l")
+        port = 0xCFC + (register & 3)
+        return p.read(port, size) if value is None else p.out(port, value, size)
+
+    for register in (0x00, 0x08, 0x2C):
+        config(register)
+    for bar in (0x10, 0x14, 0x18, 0x1C, 0x20, 0x24):
+        config(bar, 0xFFFFFFFF)
+        config(bar)
+        config(bar, 0)
+    frame, registers = 0xC0000000, 0xD8000000
+    config(0x10, frame)
+    config(0x18, registers)
+    config(4, 2, "w")
+    for _ in range(count):
+        if p.random.randrange(10) == 0:
+            frame = p.random.choice((0xC0000000, 0xC1000000, 0xD0000000, 0xFE000000))  # the last: below the IOAPIC
+            config(0x10, frame)
+        size, width = p.random.choice((("b", 1), ("w", 2), ("l", 4)))
+        place = p.random.randrange(4)
+        value = p.random.randrange(1 << 8 * width)
+        if place == 0:
+            address = registers + p.random.randrange(0x500, 0x520) // width * width
+        elif place == 1:
+            address = registers + 0x600 + 4 * p.random.randrange(3)
+            size, value = "l", p.random.choice((value, 0x1E1E1E1E, 0xBEBEBEBE))
+        else:
+            address = frame + p.random.choice((0, 0xFF8, 0x1000, 0x9FFFF8, 0xFFFFE0)) + p.random.randrange(12)
+        if p.random.randrange(2):
+            p.send(f"write{size} {address:#x} {value:#x}")
+        p.send(f"read{size} {address:#x}")
+
+
 def main():
     failed = False
     for name, sequence, count in (("8259", pic_sequence, 400), ("16550", uart_sequence, 400),
                                   ("IOAPIC", ioapic_sequence, 200), ("RTC", rtc_sequence, 200),
-                                  ("PCI", pci_sequence, 100)):
+                                  ("PCI", pci_sequence, 100), ("bochs-display", display_sequence, 300)):
         try:
             for seed in range(SEEDS):
                 with Pair(seed) as pair:
