@@ -25,6 +25,7 @@ static const struct {
 } q35_nodes[] = {
     {"ns16550a", {"/isa/uart@3f8", 0x3f8, 8, 0, 0, 4}},
     {"ns16550a", {"/isa/uart@2f8", 0x2f8, 8, 0, 0, 3}},
+    {"intel,i8042", {"/isa/keyboard@60", 0x60, 1, 0, 0, 1}},
     {"isa-debug-exit", {"/isa/debug-exit@f4", 0xf4, 4, 0, 0, -1}},
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /proc/sysrq-trigger, by Linux's letters (Documentation of the magic SysRq key): b c f o s; and n
-// for a jump to address 0, x for a stack overflow.
+// /proc/sysrq-trigger and Alt-SysRq, by Linux's letters (Documentation of the magic SysRq key):
+// b c f o s; and n for a jump to address 0, x for a stack overflow.
 #include "drivers/power.h"
 #include "fs/seq_file.h"
 #include "init/init.h"
@@ -20,9 +20,9 @@ static __noinline u64 overflow(u64 depth)
     return depth < depth_limit ? overflow(depth + 1) + frame[depth % FRAME_BYTES] : 0;
 }
 
-static int trigger(const char *text, size_t len)
+int sysrq_command(char letter)
 {
-    switch (len ? text[0] : 0) {
+    switch (letter) {
     case 'b':
         machine_restart();
     case 'c':
@@ -40,8 +40,14 @@ static int trigger(const char *text, size_t len)
     case 'x':
         return (int)overflow(0);
     default:
+        pr_notice("sysrq: restart (b), crash (c), kill for memory (f), power off (o), sync (s)");
         return -EINVAL;
     }
+}
+
+static int trigger(const char *text, size_t len)
+{
+    return sysrq_command(len ? text[0] : 0);
 }
 
 void sysrq_init(void)

@@ -61,7 +61,15 @@ SYSCALL_DEFINE(dup3)
     return dup_to(ARG_UINT(0), ARG_UINT(1), ARG_UINT(2));
 }
 
-static long set_flags(struct file *f, unsigned flags)
+static long set_async(unsigned fd, struct file *f, bool on)
+{
+    if (!f->f_op->fasync || on == !!(f->f_flags & O_ASYNC)) {
+        return 0;
+    }
+    return f->f_op->fasync((int)fd, f, on);
+}
+
+static long set_flags(unsigned fd, struct file *f, unsigned flags)
 {
     const unsigned settable = O_APPEND | O_NONBLOCK | O_DIRECT | O_NOATIME;
     if ((flags & O_NOATIME) && !(f->f_flags & O_NOATIME) && !inode_owner_or_capable(f->f_inode)) {
@@ -69,6 +77,10 @@ static long set_flags(struct file *f, unsigned flags)
     }
     if ((flags & O_DIRECT) && !(f->f_flags & O_DIRECT) && !S_ISFIFO(f->f_inode->i_mode)) {
         return -EINVAL; // no file system here does direct I/O
+    }
+    long error = set_async(fd, f, flags & O_ASYNC);
+    if (error) {
+        return error;
     }
     spin_lock(&f->f_lock);
     f->f_flags = (f->f_flags & ~settable) | (flags & settable);
@@ -113,7 +125,7 @@ static long file_fcntl(unsigned fd, struct file *f, unsigned cmd, u64 arg)
     case F_GETFL:
         return f->f_flags;
     case F_SETFL:
-        return set_flags(f, (unsigned)arg);
+        return set_flags(fd, f, (unsigned)arg);
     case F_GETLK:
     case F_OFD_GETLK:
     case F_SETLK:
@@ -174,6 +186,15 @@ static long set_nonblock(struct file *f, int __user *arg)
     return 0;
 }
 
+static long ioctl_async(unsigned fd, struct file *f, int __user *arg)
+{
+    int on;
+    if (get_user(on, arg)) {
+        return -EFAULT;
+    }
+    return f->f_op->fasync ? set_async(fd, f, on) : -ENOTTY;
+}
+
 static long do_ioctl(unsigned fd, struct file *f, unsigned cmd, unsigned long arg)
 {
     switch (cmd) {
@@ -183,6 +204,8 @@ static long do_ioctl(unsigned fd, struct file *f, unsigned cmd, unsigned long ar
         return fd_set_cloexec(fd, false);
     case 0x5421: // FIONBIO
         return set_nonblock(f, (int __user *)arg);
+    case FIOASYNC:
+        return ioctl_async(fd, f, (int __user *)arg);
     case 0x541B: // FIONREAD
         if (S_ISREG(f->f_inode->i_mode)) {
             return put_user((int)(i_size_read(f->f_inode) - f->f_pos), (int __user *)arg);

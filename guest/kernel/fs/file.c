@@ -145,6 +145,9 @@ void fput_now(struct file *f)
             locks_remove_file(f);
         }
         if (!(f->f_mode & FMODE_PATH)) {
+            if ((f->f_flags & O_ASYNC) && f->f_op->fasync) {
+                f->f_op->fasync(-1, f, false);
+            }
             if (f->f_op->release) {
                 f->f_op->release(inode, f);
             }

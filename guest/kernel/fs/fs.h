@@ -320,6 +320,7 @@ struct file_operations {
     int (*mmap)(struct file *f, struct vm_area_struct *vma);
     int (*open)(struct inode *i, struct file *f);
     int (*flush)(struct file *f);                    // each close(2)
+    int (*fasync)(int fd, struct file *f, bool on);  // O_ASYNC; 0 or -errno (fs/fasync.h)
     int (*release)(struct inode *i, struct file *f); // last reference
     int (*fsync)(struct file *f, loff_t start, loff_t end, bool datasync);
     long (*fallocate)(struct file *f, int mode, loff_t off, loff_t len);

@@ -38,3 +38,5 @@ int seq_release(struct inode *i, struct file *f);
 // "sys/vm/overcommit_memory". write: whole buffer with terminator, 0 or -errno; may be NULL.
 int proc_register(const char *path, umode_t mode, int (*show)(struct seq_file *m, void *v),
                   int (*write)(const char *text, size_t len), void *priv);
+// A read-only file of sysfs, path relative to /sys; folders are made where missing. 0 or -errno.
+int sysfs_register(const char *path, int (*show)(struct seq_file *m, void *v), void *priv);

@@ -26,8 +26,8 @@ static int file_open(struct inode *i, struct file *f)
 static const struct file_operations file_fops = {
     .open = file_open, .read = seq_read, .llseek = seq_lseek, .release = seq_release};
 
-static void add_file(struct proc_entry *dir, const char *name,
-                     int (*show)(struct seq_file *m, void *v), void *priv)
+static struct proc_entry *add_file(struct proc_entry *dir, const char *name,
+                                   int (*show)(struct seq_file *m, void *v), void *priv)
 {
     struct proc_entry *e = dir ? proc_add(dir, name, S_IFREG | 0444) : NULL;
     if (e) {
@@ -36,6 +36,22 @@ static void add_file(struct proc_entry *dir, const char *name,
         e->fops = &file_fops;
         e->size = PAGE_SIZE;
     }
+    return e;
+}
+
+int sysfs_register(const char *path, int (*show)(struct seq_file *m, void *v), void *priv)
+{
+    struct proc_entry *dir = &sys_root;
+    char *names = kstrndup(path, 256, GFP_KERNEL), *slash; // entries keep pointing into it
+    if (!names) {
+        return -ENOMEM;
+    }
+    while (dir && (slash = strchr(names, '/')) != NULL) {
+        *slash = '\0';
+        dir = proc_mkdir(dir, names);
+        names = slash + 1;
+    }
+    return add_file(dir, names, show, priv) ? 0 : -ENOMEM;
 }
 
 // --- sets of CPUs

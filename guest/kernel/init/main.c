@@ -5,6 +5,7 @@
 #include "arch/x86_64/paging.h"
 #include "arch/x86_64/smp.h"
 #include "drivers/driver.h"
+#include "drivers/input/input.h"
 #include "fs/block.h"
 #include "fs/file.h"
 #include "fs/namei.h"
@@ -136,6 +137,7 @@ static int kernel_init(void *unused)
     fs_init();
     block_init();
     tty_init();
+    input_init();
     drivers_init();
     chardev_init();
     sysrq_init();

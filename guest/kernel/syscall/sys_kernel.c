@@ -180,8 +180,20 @@ SYSCALL_DEFINE(syslog)
 
 // --- reboot
 
-static bool
-    ctrl_alt_del_restarts; // no keyboard raises it yet; the setting is kept for whoever asks
+static bool ctrl_alt_del_restarts = true;
+
+void ctrl_alt_del(void)
+{
+    if (ctrl_alt_del_restarts) {
+        pr_notice("reboot: restarting");
+        machine_restart();
+    }
+    struct pid *init = find_get_pid(1);
+    if (init) {
+        kill_pid(init, SIGINT, 1);
+        put_pid(init);
+    }
+}
 
 static bool magic_valid(u32 magic1, u32 magic2)
 {

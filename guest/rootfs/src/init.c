@@ -346,6 +346,7 @@ int main(void)
     handle(SIGTERM, on_request);
     handle(SIGINT, on_request);
     handle(SIGCHLD, on_child);
+    reboot(RB_DISABLE_CAD); // Ctrl-Alt-Del is to be a SIGINT to this process
     setenv("PATH", "/usr/local/bin:/bin:/sbin:/usr/bin:/usr/sbin", 1);
     setenv("HOME", "/root", 1);
     setenv("USER", "root", 1);
