@@ -16,17 +16,24 @@
 #define MICE_MINOR 63
 #define KNOCK_BYTES 6
 #define OUT_BYTES 8
+#define STEPS 16 // clicks that wait to be read
 #define FIRST_BYTE_BIT 0x08
 #define X_SIGN 0x10
 #define Y_SIGN 0x20
 
+// Movement between two changes of the buttons: right, up, towards the user.
+struct mouse_step {
+    s32 dx, dy, dz;
+    u8 buttons;
+};
 struct mouse_client {
     struct list_head entry;
     const struct input_device *dev; // NULL: all
     enum { PLAIN = 0, WHEEL = 3, BUTTONS = 4 } identity;
     u8 last_bytes[KNOCK_BYTES]; // as written
-    s32 dx, dy, dz;             // not told yet: right, up, towards the user
-    u8 buttons, told_buttons;
+    struct mouse_step steps[STEPS]; // not told yet
+    unsigned first, nr_steps;       // of the ring; at least one, into which movement goes
+    u8 told_buttons;
     u8 out[OUT_BYTES]; // being read
     u8 out_len, out_at;
 };
@@ -39,15 +46,33 @@ static unsigned nr_mice;
 
 // --- from the mice
 
+static struct mouse_step *newest(struct mouse_client *c)
+{
+    return &c->steps[(c->first + c->nr_steps - 1) % STEPS];
+}
+
+static void set_button(struct mouse_client *c, u8 bit, bool down)
+{
+    u8 before = newest(c)->buttons;
+    u8 buttons = (u8)(down ? before | bit : before & ~bit);
+    if (buttons == before)
+        return;
+    if (c->nr_steps < STEPS) {
+        c->nr_steps++;
+        *newest(c) = (struct mouse_step){0};
+    }
+    newest(c)->buttons = buttons;
+}
+
 static void take(struct mouse_client *c, const struct input_value *v)
 {
+    struct mouse_step *s = newest(c);
     if (v->type == EV_REL) {
-        c->dx += v->code == REL_X ? v->value : 0;
-        c->dy -= v->code == REL_Y ? v->value : 0;
-        c->dz -= v->code == REL_WHEEL ? v->value : 0;
+        s->dx += v->code == REL_X ? v->value : 0;
+        s->dy -= v->code == REL_Y ? v->value : 0;
+        s->dz -= v->code == REL_WHEEL ? v->value : 0;
     } else if (v->type == EV_KEY && v->code >= BTN_LEFT && v->code <= BTN_EXTRA) {
-        u8 bit = (u8)(1 << (v->code - BTN_LEFT));
-        c->buttons = (u8)(v->value ? c->buttons | bit : c->buttons & ~bit);
+        set_button(c, (u8)(1 << (v->code - BTN_LEFT)), v->value);
     }
 }
 
@@ -70,9 +95,14 @@ static void mousedev_events(struct input_handle *h, const struct input_value *va
 
 // --- the mouse that clients see; lock held
 
+static bool to_tell(const struct mouse_client *c, const struct mouse_step *s)
+{
+    return s->dx || s->dy || s->dz || s->buttons != c->told_buttons;
+}
+
 static bool has_news(const struct mouse_client *c)
 {
-    return c->out_at < c->out_len || c->dx || c->dy || c->dz || c->buttons != c->told_buttons;
+    return c->out_at < c->out_len || c->nr_steps > 1 || to_tell(c, &c->steps[c->first]);
 }
 
 static void out(struct mouse_client *c, u8 byte)
@@ -91,18 +121,23 @@ static s32 part_of(s32 *sum, s32 lowest, s32 highest)
 
 static void out_packet(struct mouse_client *c)
 {
-    s32 dx = part_of(&c->dx, -127, 127), dy = part_of(&c->dy, -127, 127);
-    u8 head = (u8)(FIRST_BYTE_BIT | (c->buttons & 7) | (dx < 0 ? X_SIGN : 0));
+    if (c->nr_steps > 1 && !to_tell(c, &c->steps[c->first])) {
+        c->first = (c->first + 1) % STEPS;
+        c->nr_steps--;
+    }
+    struct mouse_step *s = &c->steps[c->first];
+    s32 dx = part_of(&s->dx, -127, 127), dy = part_of(&s->dy, -127, 127);
+    u8 head = (u8)(FIRST_BYTE_BIT | (s->buttons & 7) | (dx < 0 ? X_SIGN : 0));
     out(c, (u8)(head | (dy < 0 ? Y_SIGN : 0)));
     out(c, (u8)dx);
     out(c, (u8)dy);
     if (c->identity == WHEEL)
-        out(c, (u8)part_of(&c->dz, -127, 127));
+        out(c, (u8)part_of(&s->dz, -127, 127));
     else if (c->identity == BUTTONS)
-        out(c, (u8)((part_of(&c->dz, -7, 7) & 0xf) | (c->buttons & 0x18) << 1));
+        out(c, (u8)((part_of(&s->dz, -7, 7) & 0xf) | (s->buttons & 0x18) << 1));
     else
-        c->dz = 0;
-    c->told_buttons = c->buttons;
+        s->dz = 0;
+    c->told_buttons = s->buttons;
 }
 
 static void knock(struct mouse_client *c, u8 byte)
@@ -153,6 +188,7 @@ static int mousedev_open(struct inode *inode, struct file *f)
     if (!c)
         return -ENOMEM;
     c->dev = minor == MICE_MINOR ? NULL : mice[minor - MOUSE_MINOR];
+    c->nr_steps = 1;
     f->private_data = c;
     spin_lock_irq(&mousedev_lock);
     list_add_tail(&c->entry, &clients);
