@@ -31,6 +31,10 @@ static struct status check_options(struct run_options *o)
                             "--from, --trace, --strace, --verify and --write-disk belong to viv "
                             "run and viv replay; see viv debug --help");
     }
+    if (o->frames || o->screenshot_count) {
+        return status_error(STATUS_USAGE, "%s belongs to viv run and viv replay",
+                            o->frames ? "--frames" : "--screenshot");
+    }
     if (o->lockstep) {
         return status_error(STATUS_USAGE, "--cpu-engine lockstep belongs to viv run");
     }

@@ -4,8 +4,10 @@
 
 #include "base/bits.h"
 #include "base/memory.h"
+#include "frontends/frames.h"
 #include "frontends/gdb.h"
 #include "frontends/outcome.h"
+#include "frontends/screenshots.h"
 #include "replay/player.h"
 
 #include <errno.h>
@@ -23,15 +25,24 @@ struct replay {
     struct log_writer *writer; // NULL: none wanted
     struct checkpoint_saver *saver;
     u64 checkpoint_steps;
+    struct screenshots *shots;
+    struct frames *frames;
 };
 
 // Runs the recording; resets boot again as they did.
 static struct machine_result play(struct replay *r, u64 until_step, struct status *error)
 {
     for (;;) {
-        u64 until = until_step, step = machine_clock(r->session->machine)->step;
+        struct machine *m = r->session->machine;
+        *error = screenshots_take(r->shots, m);
+        if (!status_ok(error)) {
+            return (struct machine_result){.exit = MACHINE_EXIT_UNTIL};
+        }
+        u64 until = screenshots_next(r->shots, m, until_step), step = machine_clock(m)->step;
+        bool checkpoint = false;
         if (r->writer && until - step > r->checkpoint_steps - step % r->checkpoint_steps) {
             until = step + r->checkpoint_steps - step % r->checkpoint_steps;
+            checkpoint = true;
         }
         struct machine_result result = player_run(r->player, until);
         bool over = player_is_at_end(r->player) || player_diverged(r->player, NULL, 0);
@@ -42,7 +53,7 @@ static struct machine_result play(struct replay *r, u64 until_step, struct statu
             }
         } else if (result.exit != MACHINE_EXIT_UNTIL || until == until_step || over) {
             return result;
-        } else {
+        } else if (checkpoint) {
             checkpoint_chunk_write(r->writer, r->saver, r->session->machine, r->session->log);
         }
     }
@@ -206,8 +217,17 @@ static int replay(struct session *s, const struct run_options *o, struct outcome
     outcome_watch_begin(w, s);
     struct machine_result result = {0};
     if (status_ok(&error)) {
+        error = screenshots_open(&r.shots, o, s->machine);
+    }
+    if (status_ok(&error) && o->frames) {
+        error = frames_begin(&r.frames, o->frames, s->machine);
+    }
+    if (status_ok(&error)) {
         result = play(&r, o->until_step, &error);
     }
+    struct status framed = frames_end(r.frames);
+    error = status_ok(&error) ? framed : error;
+    error = screenshots_finish(r.shots, s->machine, &error);
     posix_door_flush(s->door);
     char line[OUTCOME_LINE] = "";
     int status = replay_status(s, r.player, &result, line);
@@ -248,6 +268,10 @@ static struct status check_options(struct run_options *o)
     if (o->checkpoint_steps && o->until_step != UINT64_MAX) {
         return status_error(STATUS_USAGE,
                             "--checkpoints needs the whole replay; leave --until out");
+    }
+    if (o->gdb && (o->frames || o->screenshot_count)) {
+        return status_error(STATUS_USAGE, "%s and --gdb do not go together",
+                            o->frames ? "--frames" : "--screenshot");
     }
     // Where memory is hashed: those states are known to be right.
     o->checkpoint_steps = align_up(o->checkpoint_steps, UINT64_C(1) << 26);

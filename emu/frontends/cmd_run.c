@@ -5,6 +5,7 @@
 #include "frontends/gdb.h"
 #include "frontends/lockstep.h"
 #include "frontends/outcome.h"
+#include "frontends/screenshots.h"
 #include "host/posix_clock.h"
 #include "replay/player.h"
 #include "replay/recorder.h"
@@ -16,12 +17,24 @@ struct run {
     struct session *session;
     const struct run_options *o;
     struct recorder *recorder;
+    struct screenshots *shots;
 };
 
-static struct machine_result run_on(struct run *r)
+// In pieces that end where a picture is wanted.
+static struct machine_result run_on(struct run *r, struct status *error)
 {
-    u64 until = r->o->until_step;
-    return r->recorder ? recorder_run(r->recorder, until) : machine_run(r->session->machine, until);
+    struct machine *m = r->session->machine;
+    for (;;) {
+        *error = screenshots_take(r->shots, m);
+        u64 until = screenshots_next(r->shots, m, r->o->until_step);
+        struct machine_result result = {.exit = MACHINE_EXIT_UNTIL};
+        if (status_ok(error)) {
+            result = r->recorder ? recorder_run(r->recorder, until) : machine_run(m, until);
+        }
+        if (!status_ok(error) || result.exit != MACHINE_EXIT_UNTIL || until == r->o->until_step) {
+            return result;
+        }
+    }
 }
 
 static struct status begin_recording(struct run *r)
@@ -73,14 +86,14 @@ static struct status go_to_start(struct session *s, const struct run_options *o)
 
 static struct machine_result run_to_end(struct run *r, struct status *error)
 {
-    struct machine_result result = run_on(r);
+    struct machine_result result = run_on(r, error);
     // A command's reset is its end.
     while (result.exit == MACHINE_EXIT_RESET && !r->session->reset_ends) {
         *error = session_reboot(r->session);
         if (!status_ok(error)) {
             break;
         }
-        result = run_on(r);
+        result = run_on(r, error);
     }
     return result;
 }
@@ -102,6 +115,9 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
     if (status_ok(&error) && o->record) {
         error = begin_recording(&r);
     }
+    if (status_ok(&error)) {
+        error = screenshots_open(&r.shots, o, s->machine);
+    }
     if (!status_ok(&error)) {
         posix_door_end_terminal(s->door);
         return outcome_fail(&error);
@@ -115,6 +131,7 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
         struct status written = recorder_finish(r.recorder, &result);
         error = status_ok(&error) ? written : error;
     }
+    error = screenshots_finish(r.shots, s->machine, &error);
     outcome_report(s, o, w);
     return outcome_end(&error, status, line);
 }
@@ -142,6 +159,13 @@ static struct status check_options(struct run_options *o)
     }
     if (o->checkpoint_steps && !o->record) {
         return status_error(STATUS_USAGE, "--checkpoints belongs to --record FILE or viv replay");
+    }
+    if (o->frames) {
+        return status_error(STATUS_USAGE, "--frames belongs to viv replay FILE");
+    }
+    if (o->screenshot_count && (o->gdb || o->lockstep)) {
+        return status_error(STATUS_USAGE, "--screenshot and %s do not go together",
+                            o->gdb ? "--gdb" : "--cpu-engine lockstep");
     }
     if (o->gdb && o->until_step != UINT64_MAX) {
         return status_error(STATUS_USAGE, "--until: gdb says how far to go; leave it out");

@@ -196,6 +196,29 @@ static struct status set_display(struct run_options *o, const char *value)
     return status_success();
 }
 
+// The step stands behind the last '@', if there is nothing but digits.
+static struct status set_screenshot(struct run_options *o, const char *value)
+{
+    if (o->screenshot_count == SCREENSHOTS_MAX) {
+        return status_error(STATUS_USAGE, "--screenshot: at most %u of them", SCREENSHOTS_MAX);
+    }
+    const char *at = strrchr(value, '@');
+    u64 step = SCREENSHOT_AT_END;
+    size_t length = at && parse_number(at + 1, &step) ? (size_t)(at - value) : strlen(value);
+    if (length < 5 || strncmp(value + length - 4, ".png", 4) != 0) {
+        return bad_value("--screenshot", value, "FILE.png or FILE.png@STEP");
+    }
+    o->screenshots[o->screenshot_count++] =
+        (struct screenshot_option){xasprintf("%.*s", (int)length, value), step};
+    return status_success();
+}
+
+static struct status set_frames(struct run_options *o, const char *value)
+{
+    o->frames = value;
+    return status_success();
+}
+
 static struct status set_rtc(struct run_options *o, const char *value)
 {
     if (strcmp(value, "now") == 0) {
@@ -365,7 +388,7 @@ static const struct option_row rows[] = {
 };
 
 // Options that DESIGN.md promises for later versions get a line of their own.
-static const char *const later[] = {"--bios", "--screenshot"};
+static const char *const later[] = {"--bios"};
 
 // Options that describe a machine.
 static const char *const machine_options[] = {"--machine", "--kernel", "--initrd", "--append",
@@ -449,6 +472,9 @@ void options_free(struct run_options *o)
 {
     for (unsigned i = 0; i < o->disk_count; i++) {
         free(o->disks[i].path);
+    }
+    for (unsigned i = 0; i < o->screenshot_count; i++) {
+        free(o->screenshots[i].path);
     }
     free(o->from);
 }

@@ -19,6 +19,14 @@ struct disk_option {
     enum posix_block_mode mode;
 };
 
+#define SCREENSHOTS_MAX 16
+#define SCREENSHOT_AT_END UINT64_MAX
+
+struct screenshot_option {
+    char *path;
+    u64 step; // SCREENSHOT_AT_END: of the run's last state
+};
+
 // Strings point into argv or are NULL; options_free() releases what was copied.
 struct run_options {
     // The machine.
@@ -53,6 +61,10 @@ struct run_options {
     const struct host *outside;
     const char *gdb; // where to wait for a gdb; NULL: nowhere
     bool gdb_any;
+    // Pictures.
+    struct screenshot_option screenshots[SCREENSHOTS_MAX];
+    unsigned screenshot_count;
+    const char *frames; // directory; NULL: none
     const char *script;                   // commands of viv debug, "-": standard input
     const char *symbols[SYMBOL_FILES_MAX]; // more ELF files with names and lines: FILE or FILE@BIAS
     unsigned symbol_count;

@@ -46,6 +46,15 @@ struct boot_map_entry {
 #define BOOT_MAP_MAX 8
 unsigned boot_memory_map(const struct machine *m, struct boot_map_entry map[BOOT_MAP_MAX]);
 
+// A linear framebuffer in pixels of 32 bits, XRGB.
+struct boot_screen {
+    u32 base, size_bytes; // of its memory
+    u32 width, height, stride_bytes;
+};
+// Gives the tree's display the places and the mode that its node names. False: there is none, or
+// no place for it in the tree.
+bool boot_display(struct boot *b, struct boot_screen *screen);
+
 // Where the ACPI RSDP is, 0 if there is none.
 u64 boot_rsdp(const struct boot *b);
 

@@ -18,6 +18,12 @@ enum { // offsets in the file and in the zero page
     HEADER_END = 0x290, // as far as ZP_E820 leaves room
 };
 
+enum { // struct screen_info, at the zero page's start
+    SI_VIDEO_TYPE = 0x0F, SI_WIDTH = 0x12, SI_HEIGHT = 0x14, SI_DEPTH = 0x16, SI_BASE = 0x18,
+    SI_SIZE = 0x1C, SI_LINE_BYTES = 0x24, SI_RED = 0x26, SI_GREEN = 0x28, SI_BLUE = 0x2A,
+    SI_RESERVED = 0x2C, VIDEO_TYPE_EFI = 0x70,
+};
+
 enum {
     BOOT_FLAG = 0xAA55, VERSION_MIN = 0x020C, LOADED_HIGH = 1, XLF_KERNEL_64 = 1,
     LOADER_UNKNOWN = 0xFF, VID_MODE_NORMAL = 0xFFFF, SECTOR = 512, ENTRY_64 = 0x200,
@@ -165,6 +171,27 @@ static struct status write_initrd(struct boot *b, const struct header *h)
     return s;
 }
 
+// A framebuffer without a driver for its device: Linux's efifb takes it, with or without EFI.
+static void write_screen(struct boot *b)
+{
+    struct boot_screen screen;
+    if (!boot_display(b, &screen)) {
+        return;
+    }
+    put(b, ZERO_PAGE + SI_VIDEO_TYPE, VIDEO_TYPE_EFI, 1);
+    put(b, ZERO_PAGE + SI_WIDTH, screen.width, 2);
+    put(b, ZERO_PAGE + SI_HEIGHT, screen.height, 2);
+    put(b, ZERO_PAGE + SI_DEPTH, 32, 2);
+    put(b, ZERO_PAGE + SI_BASE, screen.base, 4);
+    put(b, ZERO_PAGE + SI_SIZE, screen.size_bytes, 4);
+    put(b, ZERO_PAGE + SI_LINE_BYTES, screen.stride_bytes, 2);
+    // Each colour's bits and lowest bit.
+    put(b, ZERO_PAGE + SI_RED, 16 << 8 | 8, 2);
+    put(b, ZERO_PAGE + SI_GREEN, 8 << 8 | 8, 2);
+    put(b, ZERO_PAGE + SI_BLUE, 0 << 8 | 8, 2);
+    put(b, ZERO_PAGE + SI_RESERVED, 24 << 8 | 8, 2);
+}
+
 static struct status write_zero_page(struct boot *b, const struct header *h, u64 start)
 {
     // The header ends where its first instruction jumps to.
@@ -177,6 +204,7 @@ static struct status write_zero_page(struct boot *b, const struct header *h, u64
     put(b, ZERO_PAGE + H_CODE32_START, start, 4);
     put(b, ZERO_PAGE + ZP_RSDP, boot_rsdp(b), 8);
     write_map(b);
+    write_screen(b);
     struct status s = write_command_line(b, h);
     return status_ok(&s) ? write_initrd(b, h) : s;
 }

@@ -140,6 +140,7 @@ struct status machine_create(struct machine **out, const struct machine_config *
 {
     struct machine *m = xcalloc(1, sizeof(*m));
     m->clock.step_ps = STEP_PS;
+    m->frame.due_ns = EVENT_NEVER;
     m->host = *config->host;
     m->probes.sink = no_sink;
     m->chaos = config->chaos;
@@ -275,6 +276,14 @@ struct cpu *machine_cpu(const struct machine *m, unsigned index)
 unsigned machine_device_count(const struct machine *m)
 {
     return m->device_count;
+}
+
+void machine_set_frame_clock(struct machine *m, void (*fn)(void *ctx, u64 now_ns, u64 *due_ns),
+                             void *ctx, u64 due_ns)
+{
+    m->frame.fn = fn;
+    m->frame.ctx = ctx;
+    m->frame.due_ns = fn ? due_ns : EVENT_NEVER;
 }
 
 bool machine_picture(const struct machine *m, struct device_picture *out)

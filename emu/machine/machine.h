@@ -104,6 +104,12 @@ unsigned machine_turn(const struct machine *m, u64 *steps_left);
 struct cpu *machine_cpu(const struct machine *m, unsigned index);
 unsigned machine_device_count(const struct machine *m);
 struct device *machine_device(const struct machine *m, unsigned index);
+// Calls fn whenever guest time has come to *due_ns, at the first state at or behind it, or, where
+// every CPU sleeps over it, in that sleep. fn may read the machine; it sets *due_ns anew, beyond
+// now_ns. It changes nothing. NULL: nobody.
+void machine_set_frame_clock(struct machine *m, void (*fn)(void *ctx, u64 now_ns, u64 *due_ns),
+                             void *ctx, u64 due_ns);
+
 // What the first display shows now. False: the machine has none.
 bool machine_picture(const struct machine *m, struct device_picture *out);
 

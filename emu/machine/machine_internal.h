@@ -55,6 +55,11 @@ struct machine {
     struct watches *watches; // NULL: never set
 
     struct ram_hash *ram_hash;
+    struct { // machine_set_frame_clock()
+        void (*fn)(void *ctx, u64 now_ns, u64 *due_ns);
+        void *ctx;
+        u64 due_ns; // EVENT_NEVER: nobody
+    } frame;
 };
 
 // Creates the devices of the tree, in tree order (board.c).

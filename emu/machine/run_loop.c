@@ -105,6 +105,15 @@ static struct machine_result stuck_result(const char *why)
     return result;
 }
 
+static void note_frame(struct machine *m)
+{
+    u64 now = vclock_ns(&m->clock);
+    if (UNLIKELY(m->frame.due_ns <= now)) {
+        m->frame.fn(m->frame.ctx, now, &m->frame.due_ns);
+        CHECK(m->frame.due_ns > now);
+    }
+}
+
 // Every CPU sleeps: time jumps, or the door waits. False if nothing can ever happen again.
 static bool pass_idle_time(struct machine *m)
 {
@@ -119,6 +128,7 @@ static bool pass_idle_time(struct machine *m)
     }
     CHECK(until >= now && until <= deadline);
     m->clock.idle_ns += until - now;
+    note_frame(m);
     m->idle_rounds +=
         until == now ? IDLE_ROUNDS_MAX + 1 : 1; // no time passed: the door has something
     return true;
@@ -126,7 +136,9 @@ static bool pass_idle_time(struct machine *m)
 
 static u64 run_budget(const struct machine *m, u64 until_step)
 {
-    u64 budget = vclock_steps_until(&m->clock, next_deadline(m));
+    u64 deadline = next_deadline(m);
+    deadline = m->frame.due_ns < deadline ? m->frame.due_ns : deadline;
+    u64 budget = vclock_steps_until(&m->clock, deadline);
     u64 to_poll = m->next_poll_step - m->clock.step;
     u64 to_stop = until_step - m->clock.step;
     budget = budget < to_poll ? budget : to_poll;
@@ -224,6 +236,7 @@ static struct machine_result run(struct machine *m, u64 until_step)
         if (m->clock.step >= until_step) {
             return (struct machine_result){.exit = MACHINE_EXIT_UNTIL};
         }
+        note_frame(m);
         m->at_step = false;
         fire_due(m);
         if (!m->stop_soon &&
