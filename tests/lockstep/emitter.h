@@ -18,6 +18,7 @@ struct generator {
     unsigned counters;           // loop counters used
     unsigned gaps[8], gap_count; // offsets of 32 bytes between the code that are data
     bool polite;                 // few faults, so that most of the steps are the program's own
+    bool walks;                  // loops through memory, often
     unsigned functions[8], function_count;
 };
 

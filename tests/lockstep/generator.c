@@ -57,6 +57,10 @@ void write_one(struct generator *g)
         write_ring0(g);
         return;
     }
+    if (g->walks && chance(g, 12)) {
+        write_walk(g);
+        return;
+    }
     u64 taste = g->p->data_seed;
     for (unsigned i = 0; i < ARRAY_LEN(kinds); i++) {
         total += taste >> i & 1 || i < 3 ? kinds[i].weight : 0;
@@ -144,6 +148,7 @@ void program_generate(struct program *p, u64 seed)
         random_u64(&g.r);
     }
     choose_state(&g);
+    g.walks = seed % 4 == 0;
     g.polite = chance(&g, 2);
     g.at = pick(&g, 0x1000);
     for (unsigned n = pick(&g, 5); n; n--) {

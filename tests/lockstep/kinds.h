@@ -37,6 +37,9 @@ void write_call(struct generator *g);
 void write_indirect_jump(struct generator *g);
 void write_frame(struct generator *g);
 
+// Loops through memory (kinds_walk.c).
+void write_walk(struct generator *g);
+
 // What changes code, tables, modes and the device (kinds_system.c). write_ring0: for ring 0 alone.
 void write_self_modification(struct generator *g);
 void write_system(struct generator *g);

@@ -18,6 +18,7 @@ struct tlb_tables;
 #define JIT_STACK_BYTES (64u << 10)
 
 #define JIT_SHARED 4
+#define JIT_RUN_GROUPS 4
 
 enum jit_exit {
     JIT_EXIT_OFFSET,  // in front of the instruction at page offset "info"
@@ -48,6 +49,9 @@ struct jit_frame {
     u32 host_mxcsr;              // C's
     // Host addresses that a block's instructions share (tr_vector.c); 0 after C ran.
     u64 shared[JIT_SHARED];
+    // Of an unchecked run (page_run.c): host minus guest addresses, iterations behind the next one,
+    // r15 behind them all.
+    u64 run_distance[JIT_RUN_GROUPS], run_limit, run_rest;
 };
 
 #endif

@@ -5,8 +5,7 @@
 #define ADDRESS HOST_R11
 #define SCRATCH HOST_R10
 
-// A slot of cpu->gpr as a base or index: its register, or loaded into scratch.
-static unsigned use_slot(struct translator *t, unsigned slot, unsigned scratch)
+unsigned use_slot(struct translator *t, unsigned slot, unsigned scratch)
 {
     if (slot < 16) {
         return use_reg(t, slot, scratch);
@@ -111,16 +110,37 @@ static struct host_operand check(struct translator *t, unsigned address,
 struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write)
 {
     struct access access = {.size = size, .write = write};
+    t->run.refused = true;
     return check(t, address, &access, NULL);
+}
+
+void note_access(struct translator *t, const struct access *access)
+{
+    struct page_run *run = &t->run;
+    if (run->access_count && run->accesses[run->access_count - 1].insn == t->i) {
+        run->refused = true;
+        return;
+    }
+    run->accesses[run->access_count++] = (struct run_access){.insn = (u8)t->i,
+                                                             .size = (u8)access->size,
+                                                             .write = access->write,
+                                                             .aligned = access->aligned};
 }
 
 struct host_operand emit_access(struct translator *t, const struct access *access,
                                 struct islands *islands)
 {
+    if (t->run.active) {
+        return run_operand(t);
+    }
     return check(t, emit_address(t), access, islands);
 }
 
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write)
 {
-    return emit_check(t, emit_address(t), size, write);
+    struct access access = {.size = size, .write = write};
+    if (!t->run.active) {
+        note_access(t, &access);
+    }
+    return emit_access(t, &access, NULL);
 }

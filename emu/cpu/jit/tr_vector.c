@@ -85,6 +85,24 @@ static bool keeps(const struct insn *insn, unsigned base, unsigned index)
     }
 }
 
+u32 vector_written(const struct insn *insn)
+{
+    if (is_zeroing(insn) || key_of(insn).string) {
+        return UINT32_MAX;
+    }
+    union vector_key key = key_of(insn);
+    u32 reg = key.reg_class == VECTOR_GPR && key.reg_written ? 1u << vector_reg(insn) : 0;
+    u32 rm =
+        key.rm_class == VECTOR_GPR && key.rm_written && !key.memory ? 1u << vector_rm(insn) : 0;
+    return reg | rm;
+}
+
+bool vector_spares_scratch(const struct insn *insn)
+{
+    union vector_key key = key_of(insn);
+    return key.reg_class != VECTOR_GPR && (key.memory || key.rm_class != VECTOR_GPR);
+}
+
 static bool has_memory(const struct insn *insn)
 {
     return vector_level(insn) && !is_zeroing(insn) && key_of(insn).memory && !key_of(insn).string;
@@ -280,6 +298,10 @@ static struct host_operand memory_operand(struct translator *t, union vector_key
 {
     const struct vector_plan *plan = &t->vectors;
     struct access access = {key.mem_size, key.rm_written, key.aligned};
+    if (t->run.active) {
+        return run_operand(t);
+    }
+    note_access(t, &access);
     if (plan->slot[t->i]) {
         return lead(t, &access);
     }
@@ -327,7 +349,9 @@ bool tr_vector(struct translator *t)
     if (vector_level(insn) == VECTORS_NONE) {
         return false;
     }
-    emit_make_live(t);
+    if (!t->run.active) {
+        emit_make_live(t);
+    }
     if (is_zeroing(insn)) {
         emit_bytes(&t->e, insn->op == OP_VZEROALL ? "\xC5\xFC\x77" : "\xC5\xF8\x77", 3);
         return true;

@@ -58,7 +58,7 @@ static const translate_fn families[X86_OP_COUNT] = {
 };
 // clang-format on
 
-static bool translate_insn(struct translator *t)
+bool translate_insn(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
     translate_fn fn = families[insn->op] ? families[insn->op] : tr_vector;
@@ -194,7 +194,7 @@ static void emit_stubs(struct translator *t)
     struct emitter *e = &t->e;
     make_links(t);
     for (unsigned n = 0; n < t->site_count && !e->overflow; n++) {
-        const struct site *site = &t->sites[n];
+        struct site *site = &t->sites[n];
         t->i = site->insn;
         switch ((enum site_kind)site->kind) {
         case SITE_INSN:
@@ -203,7 +203,10 @@ static void emit_stubs(struct translator *t)
             emit_jmp(e, t->after[t->i]);
             break;
         case SITE_LINK:
+            site->stub = emit_here(e);
             emit_link_stub(t, site);
+            break;
+        case SITE_RUN:
             break;
         case SITE_ENTRY:
             emit_patch(site->jump, e->to_run, emit_here(e));
@@ -256,6 +259,7 @@ static bool emit_block(struct jit *jit, struct translator *t)
     block->entry = emit_here(&t->e);
     emit_entry(t);
     emit_insns(t);
+    emit_page_run(t);
     block->end = emit_here(&t->e);
     // What is rarely executed lies apart, so that the host's caches hold more of the rest.
     t->hot_end = t->e.write;
@@ -263,6 +267,7 @@ static bool emit_block(struct jit *jit, struct translator *t)
     t->e.write = jit->memory.write + jit->cold_used;
     t->e.end = jit->memory.write + JIT_CODE_BYTES - JIT_CODE_SLACK;
     emit_stubs(t);
+    emit_run_exits(t);
     return !overflow && !t->e.overflow;
 }
 

@@ -15,6 +15,7 @@ enum site_kind {
     SITE_LINK,   // a taken jump to a page offset
     SITE_ENTRY,  // the budget does not cover the block
     SITE_VECTOR, // vector registers are not live
+    SITE_RUN,    // it has its target already (page_run.c)
 };
 
 struct site {
@@ -22,6 +23,7 @@ struct site {
     u8 kind, insn;
     u16 offset;     // SITE_LINK
     const u8 *back; // SITE_VECTOR: where it goes on
+    const u8 *stub; // SITE_LINK: run address
 };
 
 // What is known of a block's vector instructions before it is translated (tr_vector.c).
@@ -36,6 +38,36 @@ struct vector_plan {
     u8 *slow[BLOCK_INSNS_MAX];    // of a follower: a jump to its slow path
 };
 
+// Accesses of a loop that move with the same registers: what they reach lies in one page, or the
+// loop is not run without checks (page_run.c).
+#define RUN_GROUPS_MAX JIT_RUN_GROUPS
+struct run_group {
+    u8 base, index, scale;
+    bool base_moves, index_moves, write;
+    u8 by, by_scale; // the register that is added in each iteration, SLOT_ZERO: none
+    s32 stride;      // in each iteration
+    s32 first, end;  // displacements at the iteration's beginning
+};
+struct run_access {
+    u8 insn, size, group;
+    bool write, aligned;
+};
+struct run_exit {
+    u8 *jump; // the displacement
+    u8 insn;
+};
+struct page_run {
+    bool refused; // something accesses memory in another way
+    bool active;  // its body is being made
+    bool again;   // flags between iterations are made by repeating the comparison at the end
+    bool hoists;  // the first two groups' distances are in r10 and r11
+    unsigned access_count, group_count, exit_count, bail_count;
+    struct run_access accesses[BLOCK_INSNS_MAX];
+    struct run_group groups[RUN_GROUPS_MAX];
+    struct run_exit exits[BLOCK_INSNS_MAX];
+    u8 *bails[RUN_GROUPS_MAX * 2 + 2];
+};
+
 struct translator {
     struct jit *jit;
     struct emitter e;
@@ -46,6 +78,7 @@ struct translator {
     bool live_at_entry;
     const u8 *entry_island;
     struct vector_plan vectors;
+    struct page_run run;
     const u8 *after[BLOCK_INSNS_MAX]; // run address behind it
     struct site sites[SITES_MAX];
     unsigned site_count;
@@ -64,15 +97,37 @@ void vector_plan(struct translator *t);
 // In front of the block's entries.
 void emit_vector_island(struct translator *t);
 bool tr_vector(struct translator *t);
+// Of one that has a level: general registers that it writes, as a mask (UINT32_MAX: none for a
+// run), and whether it uses no scratch register.
+u32 vector_written(const struct insn *insn);
+bool vector_spares_scratch(const struct insn *insn);
 
 // Whether the instruction changes or reads flags, and whether they must be exact before it because
 // it may leave the block (live_flags.c).
 void live_flags(struct translator *t);
+// Whether they may be seen at the block's beginning even if memory accesses cannot fail.
+bool flags_live_in_run(const struct translator *t);
 static inline bool flags_live_after(const struct translator *t, unsigned flags)
 {
     return t->live_after[t->i] & flags;
 }
 
+static inline bool is_condition_jump(const struct insn *insn)
+{
+    return insn->op >= OP_JO && insn->op <= OP_JNLE;
+}
+
+// Whether the block, which jumps back to its beginning, can have a run: fills t->run in.
+bool page_run_plan(struct translator *t);
+// After the block's instructions: where it is such a loop, its unchecked run. Behind the stubs: its
+// other ways out (page_run.c).
+void emit_page_run(struct translator *t);
+void emit_run_exits(struct translator *t);
+// The current instruction's memory operand in such a run.
+struct host_operand run_operand(struct translator *t);
+
+// False, with nothing emitted: the interpreter's.
+bool translate_insn(struct translator *t);
 void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset);
 // Jumps to where the interpreter executes the current instruction: nothing may be committed yet.
 void emit_jump_slow(struct translator *t);
@@ -84,6 +139,8 @@ void emit_interpreted(struct translator *t);
 unsigned emit_address(struct translator *t);
 // The TLB's check of an access there; r10, RCX are used. The result is the operand's host address.
 struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write);
+// A slot of cpu->gpr as a base or index: its register, or loaded into scratch.
+unsigned use_slot(struct translator *t, unsigned slot, unsigned scratch);
 // Address and check, for the current instruction's memory operand.
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write);
 // What is to be checked; aligned: 16 or 32 bytes that must be.
@@ -98,6 +155,8 @@ struct islands {
     u8 insn[ISLANDS_MAX];
     u8 *at[ISLANDS_MAX];
 };
+// What the current instruction accesses, for page_run.c.
+void note_access(struct translator *t, const struct access *access);
 // As emit_operand().
 struct host_operand emit_access(struct translator *t, const struct access *access,
                                 struct islands *islands);
