@@ -21,6 +21,7 @@ struct boot_info {
 extern struct boot_info boot_info;
 // Value of "name=" in the command line copied to buf; false if absent. A bare "name" gives "".
 bool cmdline_get(const char *name, char *buf, size_t size);
+bool cmdline_has(const char *name, const char *value); // name=value is there, first or last
 
 // Device tree after the early parse: nodes and raw properties, for /proc/device-tree.
 struct dt_prop {

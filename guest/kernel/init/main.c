@@ -48,6 +48,21 @@ bool cmdline_get(const char *name, char *buf, size_t size)
     return found;
 }
 
+bool cmdline_has(const char *name, const char *value)
+{
+    size_t n = strlen(name), len = strlen(value);
+    for (const char *p = boot_info.cmdline; *p;) {
+        if (!strncmp(p, name, n) && p[n] == '=' && !strncmp(p + n + 1, value, len) &&
+            (p[n + 1 + len] == ' ' || !p[n + 1 + len]))
+            return true;
+        while (*p && *p != ' ')
+            p++;
+        while (*p == ' ')
+            p++;
+    }
+    return false;
+}
+
 static void mount_root(void)
 {
     char root[64], type[16] = "ext2";

@@ -21,6 +21,8 @@ static u64 first_seq, next_seq;
 static DEFINE_SPINLOCK(log_lock);
 static int console_level = LOG_DEBUG;
 static void (*console_write)(const char *text, size_t n);
+static void (*panic_write)(const char *text, size_t n);
+static bool panicking;
 static bool wake_wanted;
 DECLARE_WAIT_QUEUE_HEAD(log_wait);
 
@@ -55,14 +57,21 @@ static void record_add(enum log_level level, u64 now, const char *text, size_t n
     next_seq++;
 }
 
+static void console_write_all(const char *text, size_t n)
+{
+    console_write(text, n);
+    if (panicking && panic_write)
+        panic_write(text, n);
+}
+
 static void console_line(u64 now, const char *text, size_t n)
 {
     char stamp[32];
     int len = scnprintf(stamp, sizeof(stamp), "[%5lu.%06lu] ", now / NSEC_PER_SEC,
                         now % NSEC_PER_SEC / 1000);
-    console_write(stamp, (size_t)len);
-    console_write(text, n);
-    console_write("\n", 1);
+    console_write_all(stamp, (size_t)len);
+    console_write_all(text, n);
+    console_write_all("\n", 1);
 }
 
 void vklog(enum log_level level, const char *fmt, va_list ap)
@@ -118,6 +127,11 @@ void log_set_console(void (*write)(const char *text, size_t n))
     spin_unlock_irqrestore(&log_lock, flags);
 }
 
+void log_set_panic_console(void (*write)(const char *text, size_t n))
+{
+    panic_write = write;
+}
+
 size_t log_read(u64 *seq, struct log_record *rec, char *text, size_t size)
 {
     unsigned long flags;
@@ -170,6 +184,7 @@ void log_panic_mode(void)
     log_lock.owner_cpu = 0;
 #endif
     console_level = LOG_DEBUG + 1;
+    panicking = true;
 }
 
 // Repeats the last `count` records on the console.

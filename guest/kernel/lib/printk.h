@@ -69,6 +69,8 @@ int log_console_level(void);
 
 // The console driver's polled output; prints the ring so far. Interrupts off inside.
 void log_set_console(void (*write)(const char *text, size_t n));
+// A second one, for panics only; whatever locks are held.
+void log_set_panic_console(void (*write)(const char *text, size_t n));
 void log_wake_readers(void); // from the timer interrupt
 void log_panic_mode(void);   // for panic only
 void log_repeat_last(unsigned count);

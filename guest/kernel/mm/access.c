@@ -132,21 +132,21 @@ int mm_populate(struct mm_struct *mm, u64 start, u64 len, bool ignore_errors)
     return 0;
 }
 
-int remap_pfn_range(struct vm_area_struct *vma, u64 addr, u64 pfn, u64 size, u64 prot)
+vm_fault_t vm_map_device(struct vm_fault *vmf, u64 first_pfn)
 {
-    struct mm_struct *mm = vma->vm_mm;
+    struct vm_area_struct *vma = vmf->vma;
+    u64 table = vmf->address & ~(PTRS_PER_TABLE * PAGE_SIZE - 1);
+    u64 addr = max(table, vma->vm_start);
+    u64 end = min(table + PTRS_PER_TABLE * PAGE_SIZE, vma->vm_end);
+    u64 pfn = first_pfn + vma->vm_pgoff + ((addr - vma->vm_start) >> PAGE_SHIFT);
+    pte_t *pte = vmf->pte - (vmf->address - addr) / PAGE_SIZE;
 
-    vma->vm_flags |= VM_IO | VM_PFNMAP | VM_DONTEXPAND | VM_DONTDUMP;
-    for (u64 end = addr + PAGE_ALIGN(size); addr < end; addr += PAGE_SIZE, pfn++) {
-        pte_t *pte = pte_alloc(mm, addr);
-
-        if (!pte)
-            return -ENOMEM;
-        spin_lock(&mm->page_table_lock);
-        pte_set(pte, pfn_pte(pfn, prot));
-        spin_unlock(&mm->page_table_lock);
-    }
-    return 0;
+    spin_lock(&vma->vm_mm->page_table_lock);
+    for (; addr < end; addr += PAGE_SIZE, pte++, pfn++)
+        if (pte_none(pte_read(pte)))
+            pte_set(pte, pfn_pte(pfn, vma->vm_page_prot));
+    spin_unlock(&vma->vm_mm->page_table_lock);
+    return VM_FAULT_NOPAGE;
 }
 
 int shmem_zero_setup(struct vm_area_struct *vma)

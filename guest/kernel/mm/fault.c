@@ -332,9 +332,14 @@ static vm_fault_t fault_write_protected(struct vm_fault *vmf)
     struct vm_area_struct *vma = vmf->vma;
     struct page *p = pfn_to_page(pte_pfn(vmf->orig_pte));
 
-    if (vma->vm_flags & VM_PFNMAP) {
+    if (vma->vm_flags & VM_PFNMAP) { // shared: mprotect has made it writable again
+        bool may = (vma->vm_flags & (VM_SHARED | VM_WRITE)) == (VM_SHARED | VM_WRITE);
+        if (may) {
+            pte_set(vmf->pte, vmf->orig_pte | PTE_WRITE | PTE_DIRTY | PTE_ACCESSED);
+            tlb_flush_page_here(vma->vm_mm, vmf->address);
+        }
         unlock_pte(vmf);
-        return VM_FAULT_SIGBUS;
+        return may ? 0 : VM_FAULT_SIGBUS;
     }
     if (p == zero_page)
         return wp_copy(vmf, NULL);

@@ -183,8 +183,9 @@ int expand_stack(struct vm_area_struct *vma, u64 address);
 ssize_t access_process_vm(struct mm_struct *mm, u64 addr, void *buf, size_t len, bool write);
 // Pins one page of mm (faulting it in); takes the mmap lock itself. ERR_PTR(-EFAULT...) or a referenced page.
 struct page *get_user_page(struct mm_struct *mm, u64 addr, bool write);
-// Device memory into a VM_PFNMAP area.
-int remap_pfn_range(struct vm_area_struct *vma, u64 addr, u64 pfn, u64 size, u64 prot);
+// For the fault handler of a VM_PFNMAP area whose offset 0 is frame first_pfn: maps device memory around the fault
+// (what the same page table holds of the area).
+vm_fault_t vm_map_device(struct vm_fault *vmf, u64 first_pfn);
 u64 mm_prot(u64 vm_flags); // VM_* -> PTE bits for vm_page_prot
 
 // Overcommit (Documentation of /proc/sys/vm/overcommit_memory): pages charged; 0 or -ENOMEM.

@@ -234,6 +234,6 @@ long tty_ioctl(struct file *f, unsigned cmd, unsigned long arg)
         tty->exclusive = false;
         return 0;
     default:
-        return -ENOTTY;
+        return tty->ops->ioctl ? tty->ops->ioctl(tty, cmd, arg) : -ENOTTY;
     }
 }

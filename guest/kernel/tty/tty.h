@@ -27,6 +27,7 @@ struct tty_operations {
     int (*tiocmget)(struct tty_struct *tty);    // TIOCM_*
     int (*tiocmset)(struct tty_struct *tty, unsigned set, unsigned clear);
     void (*send_break)(struct tty_struct *tty, bool on);
+    long (*ioctl)(struct tty_struct *tty, unsigned cmd, unsigned long arg); // -ENOTTY when unknown
 };
 
 enum tty_flag { TTY_NORMAL, TTY_BREAK, TTY_FRAME, TTY_PARITY, TTY_OVERRUN };
@@ -69,7 +70,7 @@ struct tty_struct {
     bool stopped;     // ^S
     bool throttled;
 };
-extern struct tty_struct *console_tty; // /dev/console
+extern struct tty_struct *console_tty; // the serial line; /dev/console unless console= says else
 
 // Driver side, any context: received bytes (all with one flag), room to write, carrier changes.
 // Processed by the bottom half.

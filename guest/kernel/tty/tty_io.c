@@ -8,10 +8,11 @@
 #include "proc/cred.h"
 #include "proc/signal.h"
 #include "tty/tty_internal.h"
+#include "tty/vt.h"
 
 #define TTY_MAJOR 4
 #define TTYAUX_MAJOR 5
-#define MAX_TTYS 8
+#define MAX_TTYS 12
 #define FLIP_MASK (TTY_FLIP_BUF - 1)
 #define FLIP_HIGH (TTY_FLIP_BUF / 2)
 #define FLIP_BATCH_NS (4 * NSEC_PER_MSEC)
@@ -107,6 +108,14 @@ void tty_write_wakeup(struct tty_struct *tty)
 
 static struct tty_struct *tty_of_dev(dev_t dev)
 {
+    if (dev == MKDEV(TTYAUX_MAJOR, 0))
+        return get_current_tty();
+    if (dev == MKDEV(TTYAUX_MAJOR, 1)) {
+        struct tty_struct *vt = vt_console_tty();
+        return vt ? vt : console_tty;
+    }
+    if (dev == MKDEV(TTY_MAJOR, 0))
+        return vt_tty(0);
     for (unsigned i = 0; i < nr_ttys; i++)
         if (ttys[i]->dev == dev)
             return ttys[i];
@@ -116,9 +125,7 @@ static struct tty_struct *tty_of_dev(dev_t dev)
 static int tty_open(struct inode *inode, struct file *f)
 {
     bool console = inode->i_rdev == MKDEV(TTYAUX_MAJOR, 1);
-    struct tty_struct *tty = inode->i_rdev == MKDEV(TTYAUX_MAJOR, 0) ? get_current_tty()
-                             : console                               ? console_tty
-                                                                     : tty_of_dev(inode->i_rdev);
+    struct tty_struct *tty = tty_of_dev(inode->i_rdev);
     if (!tty)
         return inode->i_rdev == MKDEV(TTYAUX_MAJOR, 0) ? -ENXIO : -ENODEV;
     if (tty->exclusive && atomic_read(&tty->open_count) && !capable(CAP_SYS_ADMIN))
@@ -220,7 +227,7 @@ struct tty_struct *tty_register(const char *name, dev_t dev, const struct tty_op
     ttys[nr_ttys++] = tty;
     if (!strcmp(name, "ttyS0"))
         console_tty = tty;
-    int err = register_chrdev(dev, 1, "ttyS", &tty_fops);
+    int err = register_chrdev(dev, 1, strncmp(name, "ttyS", 4) ? "tty" : "ttyS", &tty_fops);
     if (!err)
         err = devtmpfs_create(name, S_IFCHR | 0620, dev);
     if (err)

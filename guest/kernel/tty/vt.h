@@ -42,3 +42,20 @@ void vt_set_keyboard_notify(void (*changed)(void));
 
 // Lock keys as they are now, for KDGKBLED: the keyboard's driver says so.
 void vt_keyboard_locks(u8 locks);
+
+// --- for the display (task context, may sleep)
+
+// Makes tty0..tty4, drawn on display_get(). 0 or -errno.
+int vt_init(void);
+// The display has another mode: the terminals get its size.
+void vt_display_changed(void);
+// /dev/fb0 is used from now on: the picture's top goes to row 0, now, and stays there.
+void vt_stop_panning(void);
+
+// --- for tty_io.c
+
+struct tty_struct;
+// The terminal that `number` (0: the one in the foreground) stands for, or NULL.
+struct tty_struct *vt_tty(unsigned number);
+// The one that the last console= on the command line names, or NULL.
+struct tty_struct *vt_console_tty(void);
