@@ -19,6 +19,9 @@
 #include <unistd.h>
 
 #define CHOSEN "/proc/device-tree/chosen/"
+#define SERIAL_LINE "/dev/ttyS0"
+#define TERMINALS 4 // tty1 to tty4, on the display
+#define RESTART_SECONDS 2
 
 static volatile sig_atomic_t wanted_reboot_cmd; // set by busybox's halt, poweroff, reboot
 
@@ -152,22 +155,20 @@ static void follow_carrier(int fd)
     }
 }
 
-// A session of its own on the console.
-static pid_t start_on_console(char *const argv[])
+static bool is_carrier_up(void)
 {
-    pid_t pid = fork();
-    if (pid != 0) {
-        return pid;
+    int fd = open(SERIAL_LINE, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), lines = TIOCM_CAR;
+    if (fd >= 0) {
+        ioctl(fd, TIOCMGET, &lines);
+        close(fd);
     }
+    return lines & TIOCM_CAR;
+}
+
+static void become_session_on(int fd)
+{
     setsid();
-    int fd = open("/dev/console", O_RDWR);
-    if (fd < 0) {
-        complain("/dev/console");
-        _exit(126);
-    }
     ioctl(fd, TIOCSCTTY, 0);
-    set_window_size(fd);
-    follow_carrier(fd);
     for (int i = 0; i < 3; i++) {
         dup2(fd, i);
     }
@@ -177,6 +178,23 @@ static pid_t start_on_console(char *const argv[])
     if (chdir("/root") < 0) {
         complain("/root");
     }
+}
+
+// A session of its own on the serial line.
+static pid_t start_on_serial_line(char *const argv[])
+{
+    pid_t pid = fork();
+    if (pid != 0) {
+        return pid;
+    }
+    int fd = open(SERIAL_LINE, O_RDWR | O_NOCTTY);
+    if (fd < 0) {
+        complain(SERIAL_LINE);
+        _exit(126);
+    }
+    set_window_size(fd);
+    follow_carrier(fd);
+    become_session_on(fd);
     execv(argv[0], argv);
     complain(argv[0]);
     _exit(127);
@@ -316,6 +334,76 @@ static int run_on_pipes(const char *command)
     return status;
 }
 
+// --- shells on the display, where the kernel was told to use it (console=tty0)
+
+static struct terminal {
+    pid_t pid;
+    time_t started;
+} terminals[TERMINALS];
+
+static bool is_display_wanted(void)
+{
+    char line[1024] = "", *rest = line;
+    int fd = open("/proc/cmdline", O_RDONLY | O_CLOEXEC);
+    ssize_t n = fd < 0 ? -1 : read(fd, line, sizeof(line) - 1);
+    if (fd >= 0) {
+        close(fd);
+    }
+    line[n > 0 ? n : 0] = '\0';
+    for (char *word; (word = strsep(&rest, " \n")) != NULL;) {
+        if (strcmp(word, "console=tty0") == 0) {
+            return access("/dev/tty1", F_OK) == 0;
+        }
+    }
+    return false;
+}
+
+// A login shell; from the second terminal on, when Enter has been pressed there.
+static _Noreturn void run_terminal(int number)
+{
+    char path[16], line[64];
+    snprintf(path, sizeof(path), "/dev/tty%d", number);
+    int fd = open(path, O_RDWR | O_NOCTTY);
+    if (fd < 0) {
+        complain(path);
+        _exit(126);
+    }
+    become_session_on(fd);
+    if (number > 1) {
+        printf("tty%d: press Enter for a shell\n", number);
+        fflush(stdout);
+        if (read(0, line, sizeof(line)) <= 0) {
+            _exit(0);
+        }
+    }
+    setenv("TERM", "linux", 1);
+    execl("/bin/sh", "-sh", (char *)NULL);
+    complain("/bin/sh");
+    _exit(127);
+}
+
+static void start_terminal(int i)
+{
+    bool too_soon = terminals[i].started && time(NULL) - terminals[i].started < RESTART_SECONDS;
+    terminals[i].started = time(NULL);
+    terminals[i].pid = fork();
+    if (terminals[i].pid == 0) {
+        if (too_soon) {
+            sleep(RESTART_SECONDS);
+        }
+        run_terminal(i + 1);
+    }
+}
+
+static void restart_terminal_of(pid_t pid)
+{
+    for (int i = 0; i < TERMINALS; i++) {
+        if (pid > 0 && terminals[i].pid == pid) {
+            start_terminal(i);
+        }
+    }
+}
+
 // Waits for one child of ours while reaping everybody else's orphans.
 static int wait_for(pid_t pid)
 {
@@ -325,6 +413,7 @@ static int wait_for(pid_t pid)
         if (who == pid) {
             return exit_status_of(status);
         }
+        restart_terminal_of(who);
         if (wanted_reboot_cmd) {
             shut_down(wanted_reboot_cmd, wanted_reboot_cmd == RB_AUTOBOOT ? -1 : 0);
         }
@@ -358,12 +447,19 @@ int main(void)
 
     char *command = read_property("viv,exec");
     int status;
+    bool display = !command && is_display_wanted();
+    for (int i = 0; display && i < TERMINALS; i++) {
+        start_terminal(i);
+    }
     if (!command) {
         char *shell[] = {"/bin/sh", "-l", NULL};
-        status = wait_for(start_on_console(shell));
+        status = wait_for(start_on_serial_line(shell));
+        if (display && !is_carrier_up()) {
+            wait_for(0); // nobody was there; who sits at the display decides
+        }
     } else if (access(CHOSEN "viv,exec-tty", F_OK) == 0) {
         char *shell[] = {"/bin/sh", "-c", command, NULL};
-        status = wait_for(start_on_console(shell));
+        status = wait_for(start_on_serial_line(shell));
     } else {
         status = run_on_pipes(command);
     }
