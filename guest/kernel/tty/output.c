@@ -107,12 +107,20 @@ static size_t push(struct tty_struct *tty, const u8 *buf, size_t n)
     if (!(tty->termios.c_oflag & OPOST)) {
         done = tty->ops->write(tty, buf, n);
     } else {
-        // Runs of plain bytes go in one piece.
         size_t space = tty->ops->write_room(tty);
         u8 out[WRITE_CHUNK * 2];
         size_t filled = 0;
-        while (done < n && filled + MAX_EXPANSION <= sizeof(out) && filled + MAX_EXPANSION <= space)
-            filled += process(tty, buf[done++], out + filled);
+        size_t limit = min(space, sizeof(out));
+        bool plain = !(tty->termios.c_oflag & OLCUC);
+        while (done < n && filled + MAX_EXPANSION <= limit) {
+            u8 c = buf[done++];
+            if (plain && (u8)(c - 32) < 127 - 32) { // nearly always
+                out[filled++] = c;
+                tty->column++;
+            } else {
+                filled += process(tty, c, out + filled);
+            }
+        }
         tty->ops->write(tty, out, filled);
     }
     spin_unlock(&tty->lock);

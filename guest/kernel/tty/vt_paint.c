@@ -154,8 +154,10 @@ static void paint_row(struct vt_painter *p, struct vt_screen *s, const vt_cell *
         u64 *dots = dots_at(p, x, y);
         unsigned n = 1;
         shown[x] = cell;
-        if (is_blank(cell)) { // and its like, changed or not, as far as they go
-            for (; x + 1 < p->cols && x + 1 != cursor_x && want[x + 1] == cell; x++, n++)
+        if (is_blank(cell)) { // with its like that follow
+            for (; x + 1 < p->cols && x + 1 != cursor_x && want[x + 1] == cell &&
+                   shown[x + 1] != cell;
+                 x++, n++)
                 shown[x + 1] = cell;
             draw_blanks(p, &ink, dots, n);
         } else {

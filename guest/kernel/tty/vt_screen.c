@@ -9,10 +9,9 @@ static vt_cell erased(const struct vt_screen *s) // erasing keeps the background
     return ' ' | (u64)VT_FG_DEFAULT << VT_FG_SHIFT | (s->at.attr & VT_BG_MASK);
 }
 
-static void fill(vt_cell *cells, vt_cell value, unsigned n)
+static void fill(vt_cell *cells, vt_cell value, size_t n)
 {
-    for (unsigned i = 0; i < n; i++)
-        cells[i] = value;
+    __asm__ volatile("rep stosq" : "+D"(cells), "+c"(n) : "a"(value) : "memory");
 }
 
 void vt_clear(struct vt_screen *s, unsigned y, unsigned from, unsigned to)

@@ -22,6 +22,7 @@
 #define SERIAL_LINE "/dev/ttyS0"
 #define TERMINALS 4 // tty1 to tty4, on the display
 #define RESTART_SECONDS 2
+#define SERIAL_WAIT_MS 50
 
 static volatile sig_atomic_t wanted_reboot_cmd; // set by busybox's halt, poweroff, reboot
 
@@ -153,16 +154,6 @@ static void follow_carrier(int fd)
         t.c_cflag &= ~(tcflag_t)CLOCAL;
         tcsetattr(fd, TCSANOW, &t);
     }
-}
-
-static bool is_carrier_up(void)
-{
-    int fd = open(SERIAL_LINE, O_RDWR | O_NOCTTY | O_NONBLOCK | O_CLOEXEC), lines = TIOCM_CAR;
-    if (fd >= 0) {
-        ioctl(fd, TIOCMGET, &lines);
-        close(fd);
-    }
-    return lines & TIOCM_CAR;
 }
 
 static void become_session_on(int fd)
@@ -334,6 +325,21 @@ static int run_on_pipes(const char *command)
     return status;
 }
 
+// Nobody types there, nor has typed before: the host's input was at its end from the beginning.
+static bool is_serial_line_dead(void)
+{
+    int fd = open(SERIAL_LINE, O_RDWR | O_NOCTTY | O_CLOEXEC), unread = 0;
+    if (fd < 0) {
+        return true;
+    }
+    follow_carrier(fd);
+    struct pollfd wait = {.fd = fd, .events = POLLIN};
+    bool dead = poll(&wait, 1, SERIAL_WAIT_MS) == 1 && (wait.revents & POLLHUP) &&
+                ioctl(fd, FIONREAD, &unread) == 0 && !unread;
+    close(fd);
+    return dead;
+}
+
 // --- shells on the display, where the kernel was told to use it (console=tty0)
 
 static struct terminal {
@@ -451,12 +457,11 @@ int main(void)
     for (int i = 0; display && i < TERMINALS; i++) {
         start_terminal(i);
     }
-    if (!command) {
+    if (display && is_serial_line_dead()) {
+        status = wait_for(0); // who sits at the display decides
+    } else if (!command) {
         char *shell[] = {"/bin/sh", "-l", NULL};
         status = wait_for(start_on_serial_line(shell));
-        if (display && !is_carrier_up()) {
-            wait_for(0); // nobody was there; who sits at the display decides
-        }
     } else if (access(CHOSEN "viv,exec-tty", F_OK) == 0) {
         char *shell[] = {"/bin/sh", "-c", command, NULL};
         status = wait_for(start_on_serial_line(shell));
