@@ -55,5 +55,6 @@ void kthread_selftest(const char *which); // powers off
 
 // Steps of kernel_init that have no other header.
 void chardev_init(void); // drivers/misc_chardev.c
+void sched_show_init(void); // sched/show.c
 void sysrq_init(void);
 void mm_late_init(void); // mm/: threads of reclaim and write-back

@@ -290,5 +290,6 @@ void proc_init(void)
     proc_global_init();
     proc_sysctl_init();
     proc_tree_init();
+    proc_pages_init();
     register_filesystem(&proc_type);
 }

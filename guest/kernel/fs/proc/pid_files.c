@@ -481,6 +481,7 @@ const struct pid_row proc_pid_rows[] = {
     OWN_ROW("environ", 0400, show_environ),
     OWN_ROW("auxv", 0400, show_auxv),
     OWN_ROW("maps", 0444, show_maps),
+    {.name = "pagemap", .mode = S_IFREG | 0400, .fops = &proc_pagemap_fops, .owner_only = true},
     OWN_ROW("smaps", 0444, show_smaps),
     OWN_ROW("smaps_rollup", 0444, show_smaps_rollup),
     FILE_ROW("mounts", 0444, proc_show_mounts),

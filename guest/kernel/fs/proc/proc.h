@@ -75,6 +75,8 @@ extern const struct pid_row proc_pid_rows[];
 void proc_global_init(void);
 void proc_sysctl_init(void);
 void proc_tree_init(void);
+void proc_pages_init(void);
+extern const struct file_operations proc_pagemap_fops;
 
 // mounts.c: of the namespace of t.
 int proc_show_mounts(struct seq_file *m, struct task_struct *t);
