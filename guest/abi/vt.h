@@ -16,6 +16,8 @@
 #define KD_GRAPHICS 1
 #define KDGKBMODE 0x4b44
 #define KDSKBMODE 0x4b45
+#define K_UNICODE 3
+#define K_OFF 4
 #define KDGKBMETA 0x4b62
 #define KDGKBLED 0x4b64
 #define K_ESCPREFIX 4

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /proc/fern/cfs: the trees of the fair class as they are, node by node. Linux has no such file; its
-// /proc/PID/sched tells of one task.
+// /proc/fern/cfs: the trees of the fair class as they are, node by node. Linux has no such file;
+// its /proc/PID/sched tells of one task.
 #include "fs/seq_file.h"
 #include "init/init.h"
 #include "lib/printk.h"

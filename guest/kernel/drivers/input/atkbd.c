@@ -25,7 +25,7 @@ struct atkbd {
     struct ps2_port *port;
     struct input_device dev;
     struct scancode_decoder decoder;
-    struct work_struct work; // brings the keyboard into line with `dev`
+    struct work_struct work;         // brings the keyboard into line with `dev`
     bool set_leds, set_rate, enable; // what work is to do; written by whoever wants it
 };
 

@@ -50,7 +50,8 @@ static void evdev_events(struct input_handle *h, const struct input_value *value
     u64 mono = ktime_get(), real = ktime_get_real();
     if (list_empty(&e->clients))
         return;
-    list_for_each_entry(c, &e->clients, entry) {
+    list_for_each_entry(c, &e->clients, entry)
+    {
         bool wants = !c->revoked && (!h->dev->grab || h->dev->grab_client == c);
         for (unsigned i = 0; i < n && wants; i++)
             evdev_queue(c, &values[i], mono, real);

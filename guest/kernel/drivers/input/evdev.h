@@ -21,8 +21,8 @@ struct evdev_client {
     struct list_head entry;
     clockid_t clock; // of time stamps
     bool revoked;
-    u32 head, tail;   // free-running
-    u32 packet_head;  // what readers see: whole packets
+    u32 head, tail;  // free-running
+    u32 packet_head; // what readers see: whole packets
     struct linux_input_event ring[EVDEV_RING];
 };
 static inline struct input_device *evdev_device(const struct evdev *e)

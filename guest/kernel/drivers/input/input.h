@@ -47,7 +47,7 @@ struct input_device {
     DECLARE_BITMAP(ledbit, LED_MAX + 1);
     s32 rep[REP_MAX + 1]; // ms
 
-    spinlock_t lock; // all below; interrupts off
+    spinlock_t lock;                  // all below; interrupts off
     DECLARE_BITMAP(key, KEY_MAX + 1); // held now
     DECLARE_BITMAP(led, LED_MAX + 1); // lit now
     struct input_value packet[INPUT_PACKET];

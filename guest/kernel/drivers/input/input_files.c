@@ -23,7 +23,7 @@ static const struct {
     const char *name, *file;
     unsigned type;
 } bitmaps[] = {
-    {"EV", "ev", EV_SYN},    {"KEY", "key", EV_KEY}, {"REL", "rel", EV_REL},
+    {"EV", "ev", EV_SYN},   {"KEY", "key", EV_KEY}, {"REL", "rel", EV_REL},
     {"MSC", "msc", EV_MSC}, {"LED", "led", EV_LED},
 };
 
@@ -115,9 +115,8 @@ static void add(const char *folder, const char *name, int (*show)(struct seq_fil
 
 static void add_attributes(const char *folder, const struct input_device *dev)
 {
-    static int (*const shows[])(struct seq_file *, void *) = {show_EV_SYN, show_EV_KEY,
-                                                              show_EV_REL, show_EV_MSC,
-                                                              show_EV_LED};
+    static int (*const shows[])(struct seq_file *, void *) = {show_EV_SYN, show_EV_KEY, show_EV_REL,
+                                                              show_EV_MSC, show_EV_LED};
     add(folder, "name", show_text, dev->name);
     add(folder, "phys", show_text, dev->phys);
     add(folder, "uniq", show_text, "");

@@ -110,10 +110,8 @@ static int keyboard_connect(struct input_handle *h)
     return 0;
 }
 
-static const struct input_handler keyboard_handler = {.name = "kbd",
-                                                      .match = keyboard_match,
-                                                      .connect = keyboard_connect,
-                                                      .events = keyboard_events};
+static const struct input_handler keyboard_handler = {
+    .name = "kbd", .match = keyboard_match, .connect = keyboard_connect, .events = keyboard_events};
 
 int keyboard_init(void)
 {

@@ -12,39 +12,31 @@
 static const struct {
     u8 plain, shifted;
 } characters[] = {
-    [KEY_1] = {'1', '!'},          [KEY_2] = {'2', '@'},
-    [KEY_3] = {'3', '#'},          [KEY_4] = {'4', '$'},
-    [KEY_5] = {'5', '%'},          [KEY_6] = {'6', '^'},
-    [KEY_7] = {'7', '&'},          [KEY_8] = {'8', '*'},
-    [KEY_9] = {'9', '('},          [KEY_0] = {'0', ')'},
-    [KEY_MINUS] = {'-', '_'},      [KEY_EQUAL] = {'=', '+'},
-    [KEY_Q] = {'q', 'Q'},          [KEY_W] = {'w', 'W'},
-    [KEY_E] = {'e', 'E'},          [KEY_R] = {'r', 'R'},
-    [KEY_T] = {'t', 'T'},          [KEY_Y] = {'y', 'Y'},
-    [KEY_U] = {'u', 'U'},          [KEY_I] = {'i', 'I'},
-    [KEY_O] = {'o', 'O'},          [KEY_P] = {'p', 'P'},
-    [KEY_LEFTBRACE] = {'[', '{'},  [KEY_RIGHTBRACE] = {']', '}'},
-    [KEY_A] = {'a', 'A'},          [KEY_S] = {'s', 'S'},
-    [KEY_D] = {'d', 'D'},          [KEY_F] = {'f', 'F'},
-    [KEY_G] = {'g', 'G'},          [KEY_H] = {'h', 'H'},
-    [KEY_J] = {'j', 'J'},          [KEY_K] = {'k', 'K'},
-    [KEY_L] = {'l', 'L'},          [KEY_SEMICOLON] = {';', ':'},
-    [KEY_APOSTROPHE] = {'\'', '"'}, [KEY_GRAVE] = {'`', '~'},
-    [KEY_BACKSLASH] = {'\\', '|'}, [KEY_Z] = {'z', 'Z'},
-    [KEY_X] = {'x', 'X'},          [KEY_C] = {'c', 'C'},
-    [KEY_V] = {'v', 'V'},          [KEY_B] = {'b', 'B'},
-    [KEY_N] = {'n', 'N'},          [KEY_M] = {'m', 'M'},
-    [KEY_COMMA] = {',', '<'},      [KEY_DOT] = {'.', '>'},
-    [KEY_SLASH] = {'/', '?'},      [KEY_SPACE] = {' ', ' '},
-    [KEY_102ND] = {'<', '>'},      [KEY_ESC] = {ESC, ESC},
-    [KEY_BACKSPACE] = {DEL, DEL},  [KEY_SYSRQ] = {0x1c, 0x1c},
+    [KEY_1] = {'1', '!'},          [KEY_2] = {'2', '@'},           [KEY_3] = {'3', '#'},
+    [KEY_4] = {'4', '$'},          [KEY_5] = {'5', '%'},           [KEY_6] = {'6', '^'},
+    [KEY_7] = {'7', '&'},          [KEY_8] = {'8', '*'},           [KEY_9] = {'9', '('},
+    [KEY_0] = {'0', ')'},          [KEY_MINUS] = {'-', '_'},       [KEY_EQUAL] = {'=', '+'},
+    [KEY_Q] = {'q', 'Q'},          [KEY_W] = {'w', 'W'},           [KEY_E] = {'e', 'E'},
+    [KEY_R] = {'r', 'R'},          [KEY_T] = {'t', 'T'},           [KEY_Y] = {'y', 'Y'},
+    [KEY_U] = {'u', 'U'},          [KEY_I] = {'i', 'I'},           [KEY_O] = {'o', 'O'},
+    [KEY_P] = {'p', 'P'},          [KEY_LEFTBRACE] = {'[', '{'},   [KEY_RIGHTBRACE] = {']', '}'},
+    [KEY_A] = {'a', 'A'},          [KEY_S] = {'s', 'S'},           [KEY_D] = {'d', 'D'},
+    [KEY_F] = {'f', 'F'},          [KEY_G] = {'g', 'G'},           [KEY_H] = {'h', 'H'},
+    [KEY_J] = {'j', 'J'},          [KEY_K] = {'k', 'K'},           [KEY_L] = {'l', 'L'},
+    [KEY_SEMICOLON] = {';', ':'},  [KEY_APOSTROPHE] = {'\'', '"'}, [KEY_GRAVE] = {'`', '~'},
+    [KEY_BACKSLASH] = {'\\', '|'}, [KEY_Z] = {'z', 'Z'},           [KEY_X] = {'x', 'X'},
+    [KEY_C] = {'c', 'C'},          [KEY_V] = {'v', 'V'},           [KEY_B] = {'b', 'B'},
+    [KEY_N] = {'n', 'N'},          [KEY_M] = {'m', 'M'},           [KEY_COMMA] = {',', '<'},
+    [KEY_DOT] = {'.', '>'},        [KEY_SLASH] = {'/', '?'},       [KEY_SPACE] = {' ', ' '},
+    [KEY_102ND] = {'<', '>'},      [KEY_ESC] = {ESC, ESC},         [KEY_BACKSPACE] = {DEL, DEL},
+    [KEY_SYSRQ] = {0x1c, 0x1c},
 };
 
 // What follows ESC [ for keys that send a number and a tilde.
 static const u8 tilde_numbers[] = {
-    [KEY_HOME] = 1, [KEY_INSERT] = 2, [KEY_DELETE] = 3, [KEY_END] = 4, [KEY_PAGEUP] = 5,
-    [KEY_PAGEDOWN] = 6, [KEY_F6] = 17, [KEY_F7] = 18, [KEY_F8] = 19, [KEY_F9] = 20,
-    [KEY_F10] = 21, [KEY_F11] = 23, [KEY_F12] = 24,
+    [KEY_HOME] = 1,     [KEY_INSERT] = 2, [KEY_DELETE] = 3, [KEY_END] = 4, [KEY_PAGEUP] = 5,
+    [KEY_PAGEDOWN] = 6, [KEY_F6] = 17,    [KEY_F7] = 18,    [KEY_F8] = 19, [KEY_F9] = 20,
+    [KEY_F10] = 21,     [KEY_F11] = 23,   [KEY_F12] = 24,
 };
 static const u8 shifted_function_numbers[] = {25, 26, 28, 29, 31, 32, 33, 34}; // F13..F20
 
@@ -53,14 +45,14 @@ static const struct {
     u8 character, application;
     u16 without_lock; // 0: the character always
 } keypad[] = {
-    [KEY_KP7] = {'7', 'w', KEY_HOME}, [KEY_KP8] = {'8', 'x', KEY_UP},
-    [KEY_KP9] = {'9', 'y', KEY_PAGEUP}, [KEY_KPMINUS] = {'-', 'S', 0},
-    [KEY_KP4] = {'4', 't', KEY_LEFT}, [KEY_KP5] = {'5', 'u', KEY_KP5},
-    [KEY_KP6] = {'6', 'v', KEY_RIGHT}, [KEY_KPPLUS] = {'+', 'l', 0},
-    [KEY_KP1] = {'1', 'q', KEY_END}, [KEY_KP2] = {'2', 'r', KEY_DOWN},
+    [KEY_KP7] = {'7', 'w', KEY_HOME},     [KEY_KP8] = {'8', 'x', KEY_UP},
+    [KEY_KP9] = {'9', 'y', KEY_PAGEUP},   [KEY_KPMINUS] = {'-', 'S', 0},
+    [KEY_KP4] = {'4', 't', KEY_LEFT},     [KEY_KP5] = {'5', 'u', KEY_KP5},
+    [KEY_KP6] = {'6', 'v', KEY_RIGHT},    [KEY_KPPLUS] = {'+', 'l', 0},
+    [KEY_KP1] = {'1', 'q', KEY_END},      [KEY_KP2] = {'2', 'r', KEY_DOWN},
     [KEY_KP3] = {'3', 's', KEY_PAGEDOWN}, [KEY_KP0] = {'0', 'p', KEY_INSERT},
     [KEY_KPDOT] = {'.', 'n', KEY_DELETE}, [KEY_KPASTERISK] = {'*', 'R', 0},
-    [KEY_KPSLASH] = {'/', 'Q', 0}, [KEY_KPENTER] = {'\r', 'M', 0},
+    [KEY_KPSLASH] = {'/', 'Q', 0},        [KEY_KPENTER] = {'\r', 'M', 0},
 };
 
 static bool held(const struct keymap_state *s, unsigned left, unsigned right)

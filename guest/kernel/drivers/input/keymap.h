@@ -12,17 +12,17 @@
 // The keyboard as the terminals see it. Zeroed at the start.
 struct keymap_state {
     DECLARE_BITMAP(held, KEY_MAX + 1);
-    u8 locks; // VT_LED_*
+    u8 locks;   // VT_LED_*
     bool sysrq; // Alt-SysRq was pressed and Alt is still held
 };
 
 enum keymap_action {
     KEYMAP_NONE,
-    KEYMAP_SWITCH,   // to terminal `argument`
-    KEYMAP_STEP,     // to the one before (-1) or behind (1)
-    KEYMAP_SCROLL,   // look `argument` half screens back
-    KEYMAP_REBOOT,   // Ctrl-Alt-Del
-    KEYMAP_SYSRQ,    // the character is in `argument`
+    KEYMAP_SWITCH, // to terminal `argument`
+    KEYMAP_STEP,   // to the one before (-1) or behind (1)
+    KEYMAP_SCROLL, // look `argument` half screens back
+    KEYMAP_REBOOT, // Ctrl-Alt-Del
+    KEYMAP_SYSRQ,  // the character is in `argument`
 };
 struct keymap_result {
     u8 bytes[KEYMAP_BYTES]; // for the terminal

@@ -30,7 +30,7 @@ struct mouse_client {
     struct list_head entry;
     const struct input_device *dev; // NULL: all
     enum { PLAIN = 0, WHEEL = 3, BUTTONS = 4 } identity;
-    u8 last_bytes[KNOCK_BYTES]; // as written
+    u8 last_bytes[KNOCK_BYTES];     // as written
     struct mouse_step steps[STEPS]; // not told yet
     unsigned first, nr_steps;       // of the ring; at least one, into which movement goes
     u8 told_buttons;
@@ -81,7 +81,8 @@ static void mousedev_events(struct input_handle *h, const struct input_value *va
     struct mouse_client *c;
     bool wake = false;
     spin_lock(&mousedev_lock);
-    list_for_each_entry(c, &clients, entry) {
+    list_for_each_entry(c, &clients, entry)
+    {
         if (c->dev && c->dev != h->dev)
             continue;
         for (unsigned i = 0; i < n; i++)

@@ -96,8 +96,11 @@ static void describe(struct psmouse *m)
     enum mouse_protocol protocol = m->packets.protocol;
     dev->name = names[protocol];
     dev->phys = "isa0060/serio1/input0";
-    dev->id = (struct linux_input_id){
-        BUS_I8042, 2, (u16)(protocol == MOUSE_PS2 ? 1 : protocol == MOUSE_WHEEL ? 5 : 6), 0};
+    dev->id = (struct linux_input_id){BUS_I8042, 2,
+                                      (u16)(protocol == MOUSE_PS2     ? 1
+                                            : protocol == MOUSE_WHEEL ? 5
+                                                                      : 6),
+                                      0};
     dev->driver_data = m;
     __set_bit(EV_KEY, dev->evbit);
     __set_bit(EV_REL, dev->evbit);

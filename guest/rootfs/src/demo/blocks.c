@@ -287,8 +287,9 @@ static void draw_message(struct picture *p, const char *text, const char *below)
 
 static void draw_game(struct picture *p)
 {
-    static const char *const help[] = {"left right  move", "up          turn", "down        faster",
-                                       "space       drop", "p           pause", "q           end"};
+    static const char *const help[] = {"left right  move",   "up          turn",
+                                       "down        faster", "space       drop",
+                                       "p           pause",  "q           end"};
     for (int y = 0; y < HEIGHT; y++) {
         draw_box(p, 0, y, WIDTH, 1, colour_mix(0x1a2038, 0x0a0c14, (unsigned)(y * 256 / HEIGHT)));
     }

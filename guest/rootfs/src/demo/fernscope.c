@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// fernscope: a live picture of the kernel. The fair class's trees, what every frame of memory is used
-// for, and how often per second it is called, faults and switches; ten times a second.
+// fernscope: a live picture of the kernel. The fair class's trees, what every frame of memory is
+// used for, and how often per second it is called, faults and switches; ten times a second.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,8 +28,8 @@
 #define MAP_X 600
 #define MAP_Y 44
 #define MAP_WIDTH 412
-#define MAP_HEIGHT 664
-#define MAP_DOTS_Y 40  // of the panel, above the map
+#define MAP_HEIGHT 716
+#define MAP_DOTS_Y 40 // of the panel, above the map
 #define MAP_DOTS_HEIGHT (MAP_HEIGHT - MAP_DOTS_Y - 8)
 
 struct chart {
@@ -42,8 +42,9 @@ static struct chart charts[CHARTS] = {{.name = "system calls", .colour = 0x58c8f
                                       {.name = "context switches", .colour = 0x70d878},
                                       {.name = "interrupts", .colour = 0xd880e8}};
 static const uint32_t kind_colours[PAGE_KINDS] = {
-    [PAGE_FREE] = 0x1c2230, [PAGE_KERNEL] = 0x59617c, [PAGE_SLAB] = 0x9a72c8, [PAGE_CACHE] = 0x2c6f94,
-    [PAGE_CACHE_MAPPED] = 0x58b4d8, [PAGE_OWNED] = 0x60d060, [PAGE_COW] = 0xffe14a};
+    [PAGE_FREE] = 0x1c2230,  [PAGE_KERNEL] = 0x59617c,       [PAGE_SLAB] = 0x9a72c8,
+    [PAGE_CACHE] = 0x2c6f94, [PAGE_CACHE_MAPPED] = 0x58b4d8, [PAGE_OWNED] = 0x60d060,
+    [PAGE_COW] = 0xffe14a};
 
 static void panel(struct picture *p, int x, int y, int width, int height, const char *title)
 {
@@ -61,7 +62,8 @@ struct place {
     int x, y;
 };
 
-static struct place place_of(const struct scope_tree *t, unsigned i, const struct area *a, unsigned depths)
+static struct place place_of(const struct scope_tree *t, unsigned i, const struct area *a,
+                             unsigned depths)
 {
     int step_y = depths > 1 ? (a->height - 60) / (int)depths : 60;
     step_y = step_y > 62 ? 62 : step_y;
@@ -90,18 +92,21 @@ static int radius_of(const struct scope_node *n)
     return radius;
 }
 
-static void label(struct picture *p, const struct scope_tree *t, const struct scope_node *n, struct place at,
-                  int room)
+static void label(struct picture *p, const struct scope_tree *t, const struct scope_node *n,
+                  struct place at, int room)
 {
     double ms = (double)(int64_t)(n->vruntime - t->min_vruntime) / 1e6;
     char text[40];
     int length = snprintf(text, sizeof(text), "%+.2f", ms), below = at.y + radius_of(n) + 1;
     if (room >= 44) {
+        draw_box(p, at.x - length * TEXT_WIDTH / 2, below + 2, length * TEXT_WIDTH, 12,
+                 PANEL); // over edges
         draw_text(p, at.x - length * TEXT_WIDTH / 2, below, INK, "%s", text);
     }
     length = room >= 80 ? snprintf(text, sizeof(text), "%.9s %d", n->comm, n->pid)
                         : snprintf(text, sizeof(text), "%d", n->pid);
     if (room >= 32) {
+        draw_box(p, at.x - length * TEXT_WIDTH / 2, below + 16, length * TEXT_WIDTH, 12, PANEL);
         draw_text(p, at.x - length * TEXT_WIDTH / 2, below + 14, FAINT, "%s", text);
     }
 }
@@ -123,25 +128,43 @@ static void draw_tree(struct picture *p, const struct scope_tree *t, const struc
         if (i == 0) { // who is next
             draw_disc(p, here.x, here.y, radius_of(&t->nodes[i]) + 3, 0xffffff);
         }
-        draw_disc(p, here.x, here.y, radius_of(&t->nodes[i]), colour_of_hue(scope_hue(t->nodes[i].pid)));
+        draw_disc(p, here.x, here.y, radius_of(&t->nodes[i]),
+                  colour_of_hue(scope_hue(t->nodes[i].pid)));
         label(p, t, &t->nodes[i], here, depths > 1 ? room * 2 : room);
     }
     if (!t->count) {
-        draw_text(p, a->x + a->width / 2 - 72, a->y + a->height / 2 - 8, FAINT, "nobody else waits");
+        draw_text(p, a->x + a->width / 2 - 72, a->y + a->height / 2 - 8, FAINT,
+                  "nobody else waits");
+    }
+}
+
+// The line above a tree: what does not wait in it.
+static void draw_queue(struct picture *p, const struct scope_tree *t, const struct area *a,
+                       unsigned cpu)
+{
+    int x = draw_text(p, a->x, a->y, FAINT, "CPU %u: %u runnable", cpu, t->running);
+    if (t->has_current) {
+        x = draw_text(p, x, a->y, FAINT, ", runs ");
+        x = draw_text(p, x, a->y, colour_of_hue(scope_hue(t->current.pid)), "%s", t->current.comm);
+    }
+    if (x - a->x < a->width - 240) {
+        draw_text(p, a->x + a->width - 25 * TEXT_WIDTH, a->y, FAINT, "min_vruntime %9.3f s",
+                  (double)t->min_vruntime / 1e9);
     }
 }
 
 static void draw_trees(struct picture *p, const struct scope *s)
 {
-    panel(p, TREE_X, TREE_Y, TREE_WIDTH, TREE_HEIGHT, "the fair class: who waits, by virtual runtime (ms from the least)");
+    panel(p, TREE_X, TREE_Y, TREE_WIDTH, TREE_HEIGHT,
+          "the fair class: who waits, by virtual runtime (ms from the least)");
     for (unsigned cpu = 0; cpu < s->nr_trees; cpu++) {
         const struct scope_tree *t = &s->trees[cpu];
         int columns = s->nr_trees > 1 ? 2 : 1, lines = ((int)s->nr_trees + columns - 1) / columns;
-        struct area a = {.width = (TREE_WIDTH - 16) / columns, .height = (TREE_HEIGHT - 30) / lines};
+        struct area a = {.width = (TREE_WIDTH - 16) / columns,
+                         .height = (TREE_HEIGHT - 30) / lines};
         a.x = TREE_X + 8 + (int)cpu % columns * a.width;
         a.y = TREE_Y + 28 + (int)cpu / columns * a.height;
-        draw_text(p, a.x, a.y, FAINT, "CPU %u: %u runnable, min_vruntime %.3f s", cpu, t->running,
-                  (double)t->min_vruntime / 1e9);
+        draw_queue(p, t, &a, cpu);
         a.y += 22;
         a.height -= 22;
         draw_tree(p, t, &a);
@@ -179,7 +202,8 @@ static void draw_chart(struct picture *p, const struct chart *c, int x, int y, i
     draw_text(p, x + width - 8 - length * TEXT_WIDTH, y + 6, c->colour, "%s", text);
     int bottom = y + CHART_HEIGHT - 4, height = CHART_HEIGHT - 30;
     for (int i = 0; i < HISTORY; i++) {
-        int left = x + 4 + i * (width - 8) / HISTORY, right = x + 4 + (i + 1) * (width - 8) / HISTORY;
+        int left = x + 4 + i * (width - 8) / HISTORY,
+            right = x + 4 + (i + 1) * (width - 8) / HISTORY;
         int h = (int)(c->values[i] / scale * height);
         draw_box(p, left, bottom - h, right - left, h, colour_mix(PANEL, c->colour, 120));
         draw_box(p, left, bottom - h - 1, right - left, 2, c->colour);
@@ -191,7 +215,8 @@ static void draw_charts(struct picture *p)
 {
     for (int i = 0; i < CHARTS; i++) {
         int width = (TREE_WIDTH - 8) / 2;
-        draw_chart(p, &charts[i], TREE_X + i % 2 * (width + 8), CHART_Y + i / 2 * (CHART_HEIGHT + 8), width);
+        draw_chart(p, &charts[i], TREE_X + i % 2 * (width + 8),
+                   CHART_Y + i / 2 * (CHART_HEIGHT + 8), width);
     }
 }
 
@@ -199,7 +224,7 @@ static void draw_calls(struct picture *p, const struct scope *s)
 {
     const struct scope_call *calls[SCOPE_CALLS];
     unsigned n = scope_busiest(s, calls);
-    int y = CHART_Y + 2 * (CHART_HEIGHT + 8), height = MAP_Y + MAP_HEIGHT - y;
+    int y = CHART_Y + 2 * (CHART_HEIGHT + 8), height = HEIGHT - 46 - y;
     panel(p, TREE_X, y, TREE_WIDTH, height, "system calls made most often");
     for (unsigned i = 0; i < n && (int)(i + 1) * 16 + 26 < height; i++) {
         int row = y + 26 + (int)i * 16, bar = (int)(calls[i]->delta * 330 / calls[0]->delta);
@@ -251,9 +276,11 @@ static void draw_frames(struct picture *p, const struct scope *s)
 
 static void draw_memory(struct picture *p, const struct scope *s)
 {
-    static const char *const names[PAGE_KINDS] = {"free", "kernel", "slab", "cache", "mapped", "own", "shared (COW)"};
+    static const char *const names[PAGE_KINDS] = {"free",   "kernel", "slab", "cache",
+                                                  "mapped", "own",    "COW"};
     panel(p, MAP_X, MAP_Y, MAP_WIDTH, MAP_HEIGHT, "");
-    draw_text(p, MAP_X + 8, MAP_Y + 3, INK, "memory: %u MiB by page; own pages by process", s->nr_frames / 256);
+    draw_text(p, MAP_X + 8, MAP_Y + 3, INK, "memory: %u MiB by page; own pages by process",
+              s->nr_frames / 256);
     int x = MAP_X + 8;
     for (int kind = 0; kind < PAGE_KINDS; kind++) {
         draw_box(p, x, MAP_Y + 24, 8, 8, kind_colours[kind]);
@@ -267,11 +294,12 @@ static void draw_memory(struct picture *p, const struct scope *s)
 static void draw_top(struct picture *p, const struct scope *s, uint64_t now)
 {
     draw_text_scaled(p, 12, 4, 2, 0x70d878, "fernscope");
-    draw_text(p, 170, 8, INK, "up %lu.%lu s   %u processes   %u KiB shared by copy-on-write   %u KiB free",
-              (unsigned long)(now / 1000000000u), (unsigned long)(now / 100000000u % 10), s->processes,
-              s->of_kind[PAGE_COW] * 4, s->of_kind[PAGE_FREE] * 4);
-    draw_text(p, 12, HEIGHT - 50, FAINT, "+ -  busy processes (%u)     c  a family that shares pages     space  stop     q  end",
-              load_count());
+    draw_text(p, 170, 8, INK,
+              "up %lu.%lu s   %u processes   %u KiB shared by copy-on-write   %u KiB free",
+              (unsigned long)(now / 1000000000u), (unsigned long)(now / 100000000u % 10),
+              s->processes, s->of_kind[PAGE_COW] * 4, s->of_kind[PAGE_FREE] * 4);
+    draw_text(p, 12, HEIGHT - 34, FAINT,
+              "+ -  busy processes (%u)  c  sharing by COW  space  stop  q  end", load_count());
 }
 
 // --- sampling
@@ -318,7 +346,8 @@ int main(int argc, char **argv)
     bool stopped = false;
     uint64_t before = 0;
     screen_open(&s, WIDTH, HEIGHT);
-    for (int busy = argc > 1 ? atoi(argv[1]) : 0; busy > 0; busy--) { // fernscope 5: five busy processes
+    for (int busy = argc > 1 ? atoi(argv[1]) : 0; busy > 0;
+         busy--) { // fernscope 5: five busy processes
         load_more();
     }
     if (argc > 2 && !strcmp(argv[2], "cow")) {

@@ -19,7 +19,7 @@
 #define NEAR 200     // up to where spots are seen as such, and therefore rounded
 #define FOG_FROM 380 // where the haze begins
 #define HAZE 0xc9d8e6
-#define SCALE 340    // dots that a height of 1 has at distance 1
+#define SCALE 340 // dots that a height of 1 has at distance 1
 #define PERIOD_NS (1000000000u / 60)
 #define TURN 0.035f
 
@@ -115,9 +115,9 @@ static uint32_t colour_at_height(int h)
     static const struct {
         int height;
         uint32_t colour;
-    } bands[] = {{0, 0x123a6b}, {WATER - 1, 0x2f7fb5}, {WATER, 0xd8c58a}, {WATER + 6, 0x5f9a3c},
-                 {95, 0x2f6b2a}, {125, 0x6b6a45}, {150, 0x7d7468}, {175, 0xa8a49c}, {190, 0xf4f6fa},
-                 {256, 0xffffff}};
+    } bands[] = {{0, 0x123a6b},   {WATER - 1, 0x2f7fb5}, {WATER, 0xd8c58a}, {WATER + 6, 0x5f9a3c},
+                 {95, 0x2f6b2a},  {125, 0x6b6a45},       {150, 0x7d7468},   {175, 0xa8a49c},
+                 {190, 0xf4f6fa}, {256, 0xffffff}};
     unsigned i = 0;
     while (bands[i + 1].height <= h) {
         i++;
@@ -138,7 +138,8 @@ static void make_colours(void)
             light = light > 90 ? 90 : light < -140 ? -140 : light;
             c = light >= 0 ? colour_mix(c, 0xfff2d0, (unsigned)light)
                            : colour_mix(c, 0x101828, (unsigned)-light);
-            colours[y << MAP_BITS | x] = colour_mix(c, 0x000000, (unsigned)random_below(h < WATER ? 6 : 30));
+            colours[y << MAP_BITS | x] =
+                colour_mix(c, 0x000000, (unsigned)random_below(h < WATER ? 6 : 16));
             if (h < WATER) { // the sea is flat
                 set(x, y, WATER);
             }
@@ -160,18 +161,22 @@ static void make_sky(void)
 static int height_between(int x, int y)
 {
     int fx = x & 255, fy = y & 255;
-    int row = y >> 8 & MASK, below = (row + 1) & MASK, left = x >> 8 & MASK, right = (left + 1) & MASK;
+    int row = y >> 8 & MASK, below = (row + 1) & MASK, left = x >> 8 & MASK,
+        right = (left + 1) & MASK;
     int a = heights[row << MAP_BITS | left] * (256 - fx) + heights[row << MAP_BITS | right] * fx;
-    int b = heights[below << MAP_BITS | left] * (256 - fx) + heights[below << MAP_BITS | right] * fx;
+    int b =
+        heights[below << MAP_BITS | left] * (256 - fx) + heights[below << MAP_BITS | right] * fx;
     return (a * (256 - fy) + b * fy) >> 8; // 8 bits behind the point
 }
 
 static uint32_t colour_between(int x, int y)
 {
     unsigned fx = x & 255, fy = y & 255;
-    int row = y >> 8 & MASK, below = (row + 1) & MASK, left = x >> 8 & MASK, right = (left + 1) & MASK;
-    return colour_mix(colour_mix(colours[row << MAP_BITS | left], colours[row << MAP_BITS | right], fx),
-                      colour_mix(colours[below << MAP_BITS | left], colours[below << MAP_BITS | right], fx), fy);
+    int row = y >> 8 & MASK, below = (row + 1) & MASK, left = x >> 8 & MASK,
+        right = (left + 1) & MASK;
+    return colour_mix(
+        colour_mix(colours[row << MAP_BITS | left], colours[row << MAP_BITS | right], fx),
+        colour_mix(colours[below << MAP_BITS | left], colours[below << MAP_BITS | right], fx), fy);
 }
 
 static uint32_t hazy(uint32_t colour, int distance)
@@ -187,9 +192,11 @@ static void draw_column(struct picture *p, const struct pilot *me, int column, i
 {
     float angle = me->heading + ((float)column / WIDTH - 0.5f) * 1.2f;
     int dx = (int)(cosf(angle) * 256), dy = (int)(sinf(angle) * 256);
-    int x0 = (int)(me->x * 256), y0 = (int)(me->y * 256), top = HEIGHT, eye = (int)(me->height * 256);
+    int x0 = (int)(me->x * 256), y0 = (int)(me->y * 256), top = HEIGHT,
+        eye = (int)(me->height * 256);
     uint32_t *dots = p->dots + column;
-    for (int z = 4 * 256, step = 128; z < FAR * 256 && top > 0; z += step) { // 8 bits behind the point
+    for (int z = 4 * 256, step = 128; z < FAR * 256 && top > 0;
+         z += step) { // 8 bits behind the point
         int x = x0 + (int)((long)dx * z >> 8), y = y0 + (int)((long)dy * z >> 8);
         int spot = (y >> 8 & MASK) << MAP_BITS | (x >> 8 & MASK);
         bool near = z < NEAR * 256;
@@ -219,7 +226,8 @@ static void draw_land(struct picture *p, const struct pilot *me)
 
 static void draw_instruments(struct picture *p, const struct pilot *me, unsigned fps)
 {
-    static const char help[] = "arrows, mouse: steer  PgUp PgDn: height  + -: speed  space: pause  q: end";
+    static const char help[] =
+        "arrows, mouse: steer  PgUp PgDn: height  + -: speed  space: pause  q: end";
     int degrees = (int)(me->heading * 57.29578f) % 360;
     draw_text(p, 9, 9, 0x102030, "%u frames/s", fps);
     draw_text(p, 8, 8, 0xffffff, "%u frames/s", fps);
@@ -251,14 +259,18 @@ static void steer(struct pilot *me, const struct input *in, float seconds)
     me->bank = me->bank > 0.6f ? 0.6f : me->bank < -0.6f ? -0.6f : me->bank;
     me->heading -= me->bank * TURN * 2.2f * seconds * 60;
     me->pitch = towards(me->pitch, nose * 0.5f, 0.05f);
-    me->speed += (float)(k[KEY_EQUAL] + k[KEY_KPPLUS] - k[KEY_MINUS] - k[KEY_KPMINUS]) * 60 * seconds;
+    me->speed +=
+        (float)(k[KEY_EQUAL] + k[KEY_KPPLUS] - k[KEY_MINUS] - k[KEY_KPMINUS]) * 60 * seconds;
     me->speed += (float)in->wheel * 8;
     me->speed = me->speed < 0 ? 0 : me->speed > 400 ? 400 : me->speed;
-    me->height += (me->pitch * me->speed * 0.9f + (float)(k[KEY_PAGEUP] - k[KEY_PAGEDOWN]) * 80) * seconds;
+    me->height +=
+        (me->pitch * me->speed * 0.9f + (float)(k[KEY_PAGEUP] - k[KEY_PAGEDOWN]) * 80) * seconds;
     me->x += cosf(me->heading) * me->speed * seconds;
     me->y += sinf(me->heading) * me->speed * seconds;
     float ground = (float)at((int)me->x, (int)me->y) + 12;
-    float ahead = (float)at((int)(me->x + cosf(me->heading) * 30), (int)(me->y + sinf(me->heading) * 30)) + 16;
+    float ahead =
+        (float)at((int)(me->x + cosf(me->heading) * 30), (int)(me->y + sinf(me->heading) * 30)) +
+        16;
     ground = ground > ahead ? ground : ahead;
     if (me->height < ground) {
         me->height = towards(me->height, ground, 0.2f);
@@ -274,6 +286,7 @@ int main(void)
     make_heights();
     smooth();
     sharpen();
+    smooth();
     make_colours();
     smooth();
     make_sky();

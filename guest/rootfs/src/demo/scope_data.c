@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Reading /proc: fern/cfs, stat, vmstat, fern/syscalls, kpageflags, kpagecount, PID/maps, PID/pagemap.
+// Reading /proc: fern/cfs, stat, vmstat, fern/syscalls, kpageflags, kpagecount, PID/maps,
+// PID/pagemap.
 #include "scope_data.h"
 
 #include <dirent.h>
@@ -24,7 +25,7 @@
 
 unsigned scope_hue(int pid)
 {
-    return (unsigned)pid * 197u % 768u; // neighbours get different colours
+    return (unsigned)pid * 475u % 768u; // neighbours get different colours
 }
 
 static char *read_text(const char *path)
@@ -76,7 +77,8 @@ void scope_read_trees(struct scope *s)
             struct scope_tree *t = &s->trees[s->nr_trees++];
             t->count = 0;
             t->has_current = false;
-            sscanf(line, "cpu %*u min_vruntime %lu load %*u running %u", &t->min_vruntime, &t->running);
+            sscanf(line, "cpu %*u min_vruntime %lu load %*u running %u", &t->min_vruntime,
+                   &t->running);
         } else if (s->nr_trees) {
             parse_node(&s->trees[s->nr_trees - 1], line, end);
         }
@@ -228,7 +230,8 @@ static void own_pages(struct scope *s, int pid)
     snprintf(path, sizeof(path), "/proc/%d/maps", pid);
     for (const char *line = read_text(path); line; line = strchr(line, '\n')) {
         line += *line == '\n';
-        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[1] == 'w' && rights[3] == 'p') {
+        if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[1] == 'w' &&
+            rights[3] == 'p') {
             own_range(s, fd, start >> PAGE_BITS, end >> PAGE_BITS, (uint16_t)scope_hue(pid));
         }
     }

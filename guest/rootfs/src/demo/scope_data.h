@@ -33,7 +33,14 @@ struct scope_counters {
 };
 
 enum scope_page {
-    PAGE_FREE, PAGE_KERNEL, PAGE_SLAB, PAGE_CACHE, PAGE_CACHE_MAPPED, PAGE_OWNED, PAGE_COW, PAGE_KINDS
+    PAGE_FREE,
+    PAGE_KERNEL,
+    PAGE_SLAB,
+    PAGE_CACHE,
+    PAGE_CACHE_MAPPED,
+    PAGE_OWNED,
+    PAGE_COW,
+    PAGE_KINDS
 };
 struct scope_frame {
     uint8_t kind;

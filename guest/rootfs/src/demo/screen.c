@@ -83,7 +83,8 @@ static void open_terminal(void)
 {
     long mode;
     struct linux_vt_stat state;
-    display.terminal = ioctl(0, KDGETMODE, &mode) == 0 ? dup(0) : open("/dev/tty0", O_RDWR | O_NOCTTY);
+    display.terminal =
+        ioctl(0, KDGETMODE, &mode) == 0 ? dup(0) : open("/dev/tty0", O_RDWR | O_NOCTTY);
     display.foreign = ioctl(0, KDGETMODE, &mode) != 0;
     if (display.terminal < 0) {
         return;
@@ -115,7 +116,8 @@ static void set_mode(int width, int height)
     }
     display.line_bytes = fix.line_length;
     display.memory_bytes = (size_t)fix.line_length * (size_t)height;
-    display.memory = mmap(NULL, display.memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, display.fb, 0);
+    display.memory =
+        mmap(NULL, display.memory_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, display.fb, 0);
     if (display.memory == MAP_FAILED) {
         fail("/dev/fb0: mmap");
     }
@@ -202,7 +204,8 @@ void input_read(struct input *in)
             }
         }
     }
-    if (display.foreign && in->pressed[KEY_C] && (in->held[KEY_LEFTCTRL] || in->held[KEY_RIGHTCTRL])) {
+    if (display.foreign && in->pressed[KEY_C] &&
+        (in->held[KEY_LEFTCTRL] || in->held[KEY_RIGHTCTRL])) {
         quit = 1;
     }
 }
