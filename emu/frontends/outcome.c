@@ -99,6 +99,11 @@ static int door_status(const struct posix_door *door, char line[OUTCOME_LINE])
         snprintf(line, OUTCOME_LINE,
                  "time limit reached; raise --timeout if the guest needs longer");
         return OUTCOME_TIME_LIMIT;
+    case POSIX_DOOR_WINDOW_CLOSED:
+        snprintf(line, OUTCOME_LINE,
+                 "the window was closed; the guest did not switch itself off within %d s",
+                 POSIX_CLOSE_SECONDS);
+        return 0;
     case POSIX_DOOR_OUTPUT_CLOSED:
         return 128 + SIGPIPE_NUMBER;
     case POSIX_DOOR_OUTPUT_FAILED:

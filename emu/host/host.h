@@ -41,8 +41,9 @@ struct host_block {
 };
 
 // What a person does. A key is named by its scan code of set 2, those behind an E0 prefix as 0xE000
-// | code; HOST_KEY_PAUSE has no other name. Repeats of a held key are the host's.
-enum host_input_kind { HOST_INPUT_KEY, HOST_INPUT_MOUSE };
+// | code; HOST_KEY_PAUSE has no other name. A held key is one event: the keyboard repeats it.
+// HOST_INPUT_POWER: the power button was pressed.
+enum host_input_kind { HOST_INPUT_KEY, HOST_INPUT_MOUSE, HOST_INPUT_POWER, HOST_INPUT_KINDS };
 #define HOST_KEY_PAUSE 0xE114
 
 struct host_input_event {
@@ -57,7 +58,7 @@ struct host_input_ops {
     // The next event of a kind. False: there is none now; ready() will be called at a boundary when
     // there is.
     bool (*read)(void *ctx, enum host_input_kind kind, struct host_input_event *event);
-    void (*set_ready)(void *ctx, void (*ready)(void *dev), void *dev);
+    void (*set_ready)(void *ctx, enum host_input_kind kind, void (*ready)(void *dev), void *dev);
 };
 
 struct host_input {

@@ -128,6 +128,11 @@ bool posix_door_check(struct posix_door *door)
         read(door->timer_fd, &expirations, sizeof(expirations)) == (ssize_t)sizeof(expirations)) {
         posix_door_finish(door, POSIX_DOOR_TIME_LIMIT, 0);
     }
+    u64 pressed_ns = door->input ? posix_input_pressed_at(door->input) : 0;
+    if (pressed_ns &&
+        posix_monotonic_ns() - pressed_ns >= POSIX_CLOSE_SECONDS * UINT64_C(1000000000)) {
+        posix_door_finish(door, POSIX_DOOR_WINDOW_CLOSED, 0);
+    }
     return door->end != POSIX_DOOR_OPEN;
 }
 
@@ -159,6 +164,34 @@ void posix_door_set_attention(struct posix_door *door, const struct posix_attent
     door->attention = attention ? *attention : (struct posix_attention){.asked = NULL};
 }
 
+void posix_door_set_watcher(struct posix_door *door, const struct posix_watcher *watcher)
+{
+    door->watcher = watcher ? *watcher : (struct posix_watcher){.look = NULL};
+}
+
+void posix_door_set_input(struct posix_door *door, struct posix_input *input)
+{
+    door->input = input;
+}
+
+// When the watcher wants to look again, in ns from now.
+static u64 let_watch(const struct posix_door *door)
+{
+    return door->watcher.look ? door->watcher.look(door->watcher.ctx) : UINT64_MAX;
+}
+
+// What was typed at the terminal or in the window is handed on; true if there was anything.
+static bool pump(struct posix_door *door)
+{
+    bool any = door->terminal && posix_line_pump(door->terminal);
+    return (door->input && posix_input_pump(door->input)) || any;
+}
+
+static bool attached(const struct posix_door *door)
+{
+    return (door->terminal && !door->terminal->eof) || door->input;
+}
+
 static bool attention_asked(const struct posix_door *door)
 {
     return door->attention.asked && door->attention.asked(door->attention.ctx);
@@ -174,19 +207,22 @@ static bool poll_door(void *ctx, bool slice_end)
             posix_line_start(line);
         }
     }
-    if (door->terminal) {
-        posix_line_pump(door->terminal);
-    }
+    pump(door);
+    let_watch(door);
     return posix_door_check(door) || attention_asked(door);
 }
 
 // Sleeps until something is to be looked at, at most timeout_ns (UINT64_MAX: without limit).
 static void sleep_for(struct posix_door *door, u64 timeout_ns)
 {
-    struct pollfd fds[4] = {{.fd = door->signal_fd, .events = POLLIN},
+    struct pollfd fds[5] = {{.fd = door->signal_fd, .events = POLLIN},
                             {.fd = door->timer_fd, .events = POLLIN},
                             {.fd = -1, .events = POLLIN},
+                            {.fd = -1, .events = POLLIN},
                             {.fd = -1, .events = POLLIN}};
+    if (door->input) {
+        fds[4].fd = posix_input_fd(door->input);
+    }
     if (door->attention.asked) {
         fds[3].fd = door->attention.fd;
     }
@@ -195,7 +231,7 @@ static void sleep_for(struct posix_door *door, u64 timeout_ns)
     }
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
                                .tv_nsec = (long)(timeout_ns % 1000000000u)};
-    ppoll(fds, 4, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
+    ppoll(fds, 5, timeout_ns == UINT64_MAX ? NULL : &timeout, NULL);
 }
 
 // Waits in host time for the vtime interval now..deadline; returns the vtime reached.
@@ -215,9 +251,10 @@ static u64 idle_paced(struct posix_door *door, u64 now_ns, u64 deadline_ns)
     u64 host = begin;
     while (!came && !door->end && !pausing &&
            (deadline_ns == UINT64_MAX || (s64)(due - host) > 0)) {
-        u64 left = begin + WAIT_MAX_NS - host;
-        sleep_for(door, deadline_ns == UINT64_MAX || left < due - host ? left : due - host);
-        came = (door->terminal && posix_line_pump(door->terminal)) || attention_asked(door);
+        u64 left = begin + WAIT_MAX_NS - host, look = let_watch(door);
+        left = deadline_ns == UINT64_MAX || left < due - host ? left : due - host;
+        sleep_for(door, look < left ? look : left);
+        came = pump(door) || attention_asked(door);
         posix_door_check(door);
         host = posix_monotonic_ns();
         pausing = host - begin >= WAIT_MAX_NS;
@@ -239,16 +276,14 @@ static u64 idle_door(void *ctx, u64 now_ns, u64 deadline_ns)
     if (deadline_ns - now_ns > INPUT_PATIENCE_NS && start_input(door)) {
         return now_ns;
     }
-    bool attached = door->terminal && !door->terminal->eof;
-    if ((attached && posix_line_pump(door->terminal)) || door->end != POSIX_DOOR_OPEN ||
-        attention_asked(door)) {
+    if (pump(door) || door->end != POSIX_DOOR_OPEN || attention_asked(door)) {
         return now_ns;
     }
-    if (deadline_ns == UINT64_MAX && !attached) {
+    if (deadline_ns == UINT64_MAX && !attached(door)) {
         return HOST_IDLE_FOREVER;
     }
     bool paced =
-        door->config.pace == POSIX_PACE_HOST || (door->config.pace == POSIX_PACE_AUTO && attached);
+        door->config.pace == POSIX_PACE_HOST || (door->config.pace == POSIX_PACE_AUTO && attached(door));
     if (paced || deadline_ns == UINT64_MAX) {
         return idle_paced(door, now_ns, deadline_ns);
     }
@@ -262,8 +297,8 @@ bool posix_door_wait(struct posix_door *door, const int *fds, unsigned count)
     CHECK(count <= ARRAY_LEN(all) - 3);
     posix_door_flush(door);
     while (!posix_door_check(door)) {
-        bool attached = door->terminal && !door->terminal->eof;
-        all[2] = (struct pollfd){.fd = attached ? door->terminal->in_fd : -1, .events = POLLIN};
+        bool typing = door->terminal && !door->terminal->eof;
+        all[2] = (struct pollfd){.fd = typing ? door->terminal->in_fd : -1, .events = POLLIN};
         for (unsigned i = 0; i < count; i++) {
             all[3 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};
         }

@@ -5,11 +5,12 @@
 #define VIV_HOST_POSIX_DOOR_H
 
 #include "host/host.h"
+#include "host/posix_input.h"
 
 struct posix_door;
 
 enum posix_pace {
-    POSIX_PACE_AUTO, // sleep through idle time while a terminal is attached
+    POSIX_PACE_AUTO, // sleep through idle time while a terminal or a window is attached
     POSIX_PACE_HOST, // always sleep
     POSIX_PACE_NONE, // never sleep
 };
@@ -25,6 +26,7 @@ enum posix_door_end {
     POSIX_DOOR_QUIT,   // Ctrl-A x
     POSIX_DOOR_SIGNAL, // SIGTERM, SIGINT, SIGHUP, SIGQUIT: detail is the number
     POSIX_DOOR_TIME_LIMIT,
+    POSIX_DOOR_WINDOW_CLOSED, // and the guest did not switch itself off
     POSIX_DOOR_OUTPUT_CLOSED, // the reader of standard output has gone
     POSIX_DOOR_OUTPUT_FAILED, // detail is errno
 };
@@ -45,6 +47,21 @@ struct posix_attention {
 };
 // Copied; NULL: nobody.
 void posix_door_set_attention(struct posix_door *door, const struct posix_attention *attention);
+// Somebody who shows what the machine does: a window. look() is called at slice ends and before and
+// in idle waits; it says after how long it wants to be called again should the guest sleep on, in ns
+// of host time (UINT64_MAX: it need not). Copied; NULL: nobody.
+struct posix_watcher {
+    u64 (*look)(void *ctx);
+    void *ctx;
+};
+void posix_door_set_watcher(struct posix_door *door, const struct posix_watcher *watcher);
+
+// Keys and mouse come from there from now on; it stays the caller's and outlives the door's use.
+// When the power button was pressed and the guest still runs POSIX_CLOSE_SECONDS later, the run
+// ends. Before the first machine_run().
+#define POSIX_CLOSE_SECONDS 5
+void posix_door_set_input(struct posix_door *door, struct posix_input *input);
+
 // The machine stands still: sleeps until one of the descriptors can be read. False: the outside
 // ends the run. Keys that are typed meanwhile are kept for the guest.
 bool posix_door_wait(struct posix_door *door, const int *fds, unsigned count);

@@ -35,6 +35,8 @@ struct posix_door {
     unsigned line_count;
     struct posix_line *terminal;
     struct posix_attention attention; // asked is NULL: nobody
+    struct posix_watcher watcher;     // look is NULL: nobody
+    struct posix_input *input;        // NULL: no window
     u64 last_host_ns, last_vtime_ns;  // at the end of the last idle wait
     s64 lag_ns;                       // how far vtime is behind the host, within bounds
     bool paced;                       // the two above are set

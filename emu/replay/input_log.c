@@ -200,6 +200,7 @@ static bool log_poll(void *ctx, bool slice_end)
     if (input_log_is_history(log)) {
         if (slice_end) {
             play_ready(log, INPUT_READY);
+            input_people_play(log, INPUT_EVENT_READY);
         }
         if (log->diverged) {
             return true;
@@ -215,6 +216,7 @@ static bool log_poll(void *ctx, bool slice_end)
     bool end = poll_live(log, slice_end);
     if (slice_end) {
         deliver_pending(log, INPUT_READY);
+        input_people_deliver(log, INPUT_EVENT_READY);
     }
     return end;
 }
@@ -222,7 +224,9 @@ static bool log_poll(void *ctx, bool slice_end)
 // An idle wait that has been before: it ends where it ended then.
 static u64 idle_again(struct input_log *log, u64 now_ns, u64 deadline_ns)
 {
-    if (play_ready(log, INPUT_IDLE_READY) || log->diverged) {
+    bool told = play_ready(log, INPUT_IDLE_READY);
+    told = input_people_play(log, INPUT_IDLE_EVENT_READY) || told;
+    if (told || log->diverged) {
         return now_ns; // the run loop looks at the door when no time passes
     }
     const struct input_record *r = peek(log);
@@ -244,7 +248,7 @@ static u64 idle_again(struct input_log *log, u64 now_ns, u64 deadline_ns)
 
 static bool any_pending(const struct input_log *log)
 {
-    bool any = false;
+    bool any = input_people_pending(log);
     for (unsigned i = 0; i < INPUT_LINES; i++) {
         any = any || log->lines[i].pending;
     }
@@ -256,7 +260,9 @@ static u64 idle_live(struct input_log *log, u64 now_ns, u64 deadline_ns)
     if (log->on_idle) {
         log->on_idle(log->on_idle_ctx);
     }
-    if (deliver_pending(log, INPUT_IDLE_READY)) {
+    bool told = deliver_pending(log, INPUT_IDLE_READY);
+    told = input_people_deliver(log, INPUT_IDLE_EVENT_READY) || told;
+    if (told) {
         return now_ns;
     }
     const struct host_door *door = &log->live.door;
@@ -299,6 +305,7 @@ struct input_log *input_log_create(const struct host *live)
             }
         }
     }
+    input_people_connect(log);
     return log;
 }
 
@@ -399,6 +406,7 @@ void input_log_cut(struct input_log *log)
         // What was told to the ports lies in the future that is gone. Told too often does no harm.
         log->lines[i].pending = log->lines[i].live.ops != NULL;
     }
+    input_people_retell(log);
 }
 
 void input_log_mute(struct input_log *log, bool muted)

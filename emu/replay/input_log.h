@@ -39,10 +39,12 @@ enum input_kind {
 
 const char *input_kind_name(enum input_kind kind);
 
+#define INPUT_LINES_MAX 8 // values of a record's line
+
 struct input_record {
     u64 step, vtime_ns, seq; // IDLE_END: vtime at the end of the wait
     enum input_kind kind;
-    u8 line;         // serial line; CPU of WRITE_REGS
+    u8 line;         // serial line; CPU of WRITE_...; kind of event
     u32 size;        // bytes that follow
     const u8 *bytes; // valid until the log is cut
 };

@@ -18,10 +18,19 @@ struct input_line {
     bool pending; // the outside has something; the port is told at the next place for it
 };
 
+// What a person does, one kind of it.
+struct input_person {
+    struct input_log *log;
+    void (*ready)(void *dev);
+    void *dev;
+    bool pending;
+};
+
 struct input_log {
     struct host host, live;
     const struct vclock *clock;
     struct input_line lines[INPUT_LINES];
+    struct input_person people[HOST_INPUT_KINDS];
     struct input_store *store;
     u64 next; // seq of the record that comes next
     u64 end_step, end_vtime_ns;
@@ -43,5 +52,16 @@ const struct input_record *input_log_due(struct input_log *log, enum input_kind 
 // Appends at the machine's present state; the position moves behind it.
 void input_log_record(struct input_log *log, enum input_kind kind, u8 line, const u8 *bytes,
                       u32 size);
+
+// input_people.c
+// Puts the log between the machine and live's input.
+void input_people_connect(struct input_log *log);
+// Tells the devices of what is pending, as records of this kind; true if there was any.
+bool input_people_deliver(struct input_log *log, enum input_kind kind);
+// The same from history.
+bool input_people_play(struct input_log *log, enum input_kind kind);
+bool input_people_pending(const struct input_log *log);
+// After a cut: told too often does no harm.
+void input_people_retell(struct input_log *log);
 
 #endif

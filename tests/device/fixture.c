@@ -130,11 +130,12 @@ static bool input_read(void *ctx, enum host_input_kind kind, struct host_input_e
     return true;
 }
 
-static void input_set_ready(void *ctx, void (*ready)(void *dev), void *dev)
+static void input_set_ready(void *ctx, enum host_input_kind kind, void (*ready)(void *dev),
+                            void *dev)
 {
     struct fake_input *input = ctx;
-    input->ready = ready;
-    input->ready_dev = dev;
+    input->ready[kind] = ready;
+    input->ready_dev[kind] = dev;
 }
 
 static const struct host_input_ops input_ops = {input_read, input_set_ready};
@@ -143,7 +144,7 @@ void input_add(struct fixture *f, struct host_input_event event)
 {
     assert_true(f->input.count < ARRAY_LEN(f->input.events));
     f->input.events[f->input.count++] = event;
-    f->input.ready(f->input.ready_dev);
+    f->input.ready[event.kind](f->input.ready_dev[event.kind]);
 }
 
 static void set_a20(void *ctx, unsigned gate, bool open)

@@ -50,8 +50,8 @@ struct fake_disk {
 struct fake_input {
     struct host_input_event events[64];
     unsigned count, taken;
-    void (*ready)(void *dev);
-    void *ready_dev;
+    void (*ready[HOST_INPUT_KINDS])(void *dev);
+    void *ready_dev[HOST_INPUT_KINDS];
 };
 
 struct fixture {

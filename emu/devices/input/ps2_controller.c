@@ -281,7 +281,8 @@ static struct status ps2_create(struct device *dev, const void *fdt, int node)
     }
     p->host = &dev->bus->host->input;
     if (p->host->ops) {
-        p->host->ops->set_ready(p->host->ctx, host_ready, dev);
+        p->host->ops->set_ready(p->host->ctx, HOST_INPUT_KEY, host_ready, dev);
+        p->host->ops->set_ready(p->host->ctx, HOST_INPUT_MOUSE, host_ready, dev);
     }
     return s;
 }

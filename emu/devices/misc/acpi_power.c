@@ -2,7 +2,8 @@
 // The ACPI fixed hardware (ACPI 6.5, 4.8.1 to 4.8.3): the PM1a blocks, the power management timer,
 // the system control interrupt. In the tree: control block, event block of status and enable, and,
 // if there is one, the timer. Soft-off (_S5) is SLP_TYP 0; the other sleep types do not exist here,
-// and writing them does nothing. Buttons and the RTC have no status here: nothing presses them.
+// and writing them does nothing. The power button comes from the door. The sleep button and the RTC
+// have no status here: nothing presses them.
 #include "devices/device.h"
 
 #include <libfdt.h>
@@ -11,7 +12,7 @@ enum {
     PM1_STATUS = 0, PM1_ENABLE = 2, PM1_CONTROL = 4, // inside here, not in the port space
     CONTROL_SCI_EN = 1, CONTROL_SLP_TYP = 7 << 10, CONTROL_SLP_EN = 1 << 13,
     CONTROL_WRITABLE = 1 << 1 | CONTROL_SLP_TYP, // BM_RLD, SLP_TYP; GBL_RLS and SLP_EN read as 0
-    STATUS_TMR = 1 << 0, ENABLE_TMR = 1 << 0,
+    STATUS_TMR = 1 << 0, ENABLE_TMR = 1 << 0, STATUS_PWRBTN = 1 << 8, ENABLE_PWRBTN = 1 << 8,
     ENABLE_WRITABLE = 1 << 0 | 1 << 5 | 1 << 8 | 1 << 9 | 1 << 10,
     TIMER_BITS = 24, // TMR_VAL_EXT is not set
 };
@@ -19,6 +20,7 @@ enum {
 
 struct acpi_power {
     u16 enable, control;
+    bool pressed;     // PWRBTN_STS
     u64 carries_seen; // how often the timer's top bit had changed when TMR_STS was last clear
     u64 carry_ns;     // when it changes next, while that interrupts
     // Wiring.
@@ -40,16 +42,17 @@ static u64 timer_carries(const struct device *dev)
 static u16 status_now(const struct device *dev)
 {
     const struct acpi_power *a = dev->state;
-    return timer_carries(dev) != a->carries_seen ? STATUS_TMR : 0;
+    return (u16)((timer_carries(dev) != a->carries_seen ? STATUS_TMR : 0) |
+                 (a->pressed ? STATUS_PWRBTN : 0));
 }
 
 static void interrupt_update(struct device *dev)
 {
     struct acpi_power *a = dev->state;
-    bool level = status_now(dev) & a->enable & ENABLE_TMR;
+    bool level = status_now(dev) & a->enable & (ENABLE_TMR | ENABLE_PWRBTN);
     irq_set(&a->sci, level && (a->control & CONTROL_SCI_EN));
     u64 next = (timer_carries(dev) + 1) << (TIMER_BITS - 1);
-    bool wanted = (a->enable & ENABLE_TMR) && !level;
+    bool wanted = (a->enable & ENABLE_TMR) && !(status_now(dev) & STATUS_TMR);
     event_set(dev->bus->events, a->carry_event,
               wanted ? vclock_ns_of_ticks(next, TIMER_HZ) : EVENT_NEVER);
 }
@@ -57,6 +60,18 @@ static void interrupt_update(struct device *dev)
 static void carry_fire(void *ctx, u64 deadline_ns)
 {
     interrupt_update(ctx);
+}
+
+// Pressing the button again before the status is cleared says nothing new (4.8.2.2.1.1).
+static void button_ready(void *ctx)
+{
+    struct device *dev = ctx;
+    const struct host_input *host = &dev->bus->host->input;
+    struct host_input_event e;
+    while (host->ops->read(host->ctx, HOST_INPUT_POWER, &e)) {
+        ((struct acpi_power *)dev->state)->pressed = true;
+    }
+    interrupt_update(dev);
 }
 
 static u64 acpi_power_read(void *ctx, u64 offset, unsigned size)
@@ -97,6 +112,7 @@ static void acpi_power_write(void *ctx, u64 offset, u64 value, unsigned size)
     switch (offset) {
     case PM1_STATUS:
         a->carries_seen = value & STATUS_TMR ? timer_carries(dev) : a->carries_seen;
+        a->pressed = a->pressed && !(value & STATUS_PWRBTN);
         break;
     case PM1_ENABLE:
         a->enable = (u16)(value & ENABLE_WRITABLE);
@@ -154,6 +170,10 @@ static struct status acpi_power_create(struct device *dev, const void *fdt, int 
                 ? io_space_add(dev->bus->ports, base, 4, &timer_ops, dev, "acpi-timer")
                 : s;
     }
+    const struct host_input *host = &dev->bus->host->input;
+    if (host->ops) {
+        host->ops->set_ready(host->ctx, HOST_INPUT_POWER, button_ready, dev);
+    }
     if (status_ok(&s) && fdt_getprop(fdt, node, "interrupts", NULL)) {
         s = device_irq(dev, fdt, node, 0, &a->sci);
     }
@@ -164,6 +184,7 @@ static void acpi_power_reset(struct device *dev)
 {
     struct acpi_power *a = dev->state;
     a->enable = 0;
+    a->pressed = false;
     a->control = CONTROL_SCI_EN;
     a->carries_seen = timer_carries(dev);
     interrupt_update(dev);
@@ -172,6 +193,7 @@ static void acpi_power_reset(struct device *dev)
 static const struct field acpi_power_fields[] = {
     FIELD(struct acpi_power, enable),
     FIELD(struct acpi_power, control),
+    FIELD(struct acpi_power, pressed),
     FIELD_AS(struct acpi_power, carries_seen, FIELD_DECIMAL),
     FIELD_AS(struct acpi_power, carry_ns, FIELD_DECIMAL),
     FIELD_END,
