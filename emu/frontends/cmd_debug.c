@@ -31,6 +31,9 @@ static struct status check_options(struct run_options *o)
                             "--from, --trace, --strace, --verify and --write-disk belong to viv "
                             "run and viv replay; see viv debug --help");
     }
+    if (o->sdl) {
+        return status_error(STATUS_USAGE, "--display sdl belongs to viv run and viv replay");
+    }
     if (o->frames || o->screenshot_count) {
         return status_error(STATUS_USAGE, "%s belongs to viv run and viv replay",
                             o->frames ? "--frames" : "--screenshot");

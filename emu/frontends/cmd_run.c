@@ -6,6 +6,7 @@
 #include "frontends/lockstep.h"
 #include "frontends/outcome.h"
 #include "frontends/screenshots.h"
+#include "frontends/window.h"
 #include "host/posix_clock.h"
 #include "replay/player.h"
 #include "replay/recorder.h"
@@ -106,6 +107,9 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
     if (o->from) {
         error = go_to_start(s, o);
     }
+    if (status_ok(&error) && o->window) {
+        error = window_watch(o->window, s->door, s->machine);
+    }
     if (o->lockstep) {
         return lockstep_main(s, o, w);
     }
@@ -162,6 +166,9 @@ static struct status check_options(struct run_options *o)
     }
     if (o->frames) {
         return status_error(STATUS_USAGE, "--frames belongs to viv replay FILE");
+    }
+    if (o->sdl && o->lockstep) {
+        return status_error(STATUS_USAGE, "--display sdl and --cpu-engine lockstep do not go together");
     }
     if (o->screenshot_count && (o->gdb || o->lockstep)) {
         return status_error(STATUS_USAGE, "--screenshot and %s do not go together",

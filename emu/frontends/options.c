@@ -189,9 +189,9 @@ static struct status set_serial(struct run_options *o, const char *value)
 
 static struct status set_display(struct run_options *o, const char *value)
 {
-    if (strcmp(value, "none") != 0) {
-        return status_error(STATUS_USAGE, "--display %s: this version has no display; use none",
-                            value);
+    o->sdl = strcmp(value, "sdl") == 0;
+    if (!o->sdl && strcmp(value, "none") != 0) {
+        return bad_value("--display", value, "none or sdl");
     }
     return status_success();
 }

@@ -65,6 +65,8 @@ struct run_options {
     struct screenshot_option screenshots[SCREENSHOTS_MAX];
     unsigned screenshot_count;
     const char *frames; // directory; NULL: none
+    bool sdl;           // --display sdl
+    struct window *window; // opened for it; NULL: none
     const char *script;                   // commands of viv debug, "-": standard input
     const char *symbols[SYMBOL_FILES_MAX]; // more ELF files with names and lines: FILE or FILE@BIAS
     unsigned symbol_count;

@@ -3,6 +3,7 @@
 #include "frontends/outcome.h"
 
 #include "frontends/guest_names.h"
+#include "frontends/window.h"
 #include "host/posix_clock.h"
 #include "trace/sink_text.h"
 #include "trace/tracer.h"
@@ -256,6 +257,9 @@ int outcome_main(const struct outcome_command *c, int argc, char **argv)
     if (status_ok(&s)) {
         s = outcome_watch_open(&w, &o);
     }
+    if (status_ok(&s) && o.sdl) {
+        s = window_open(&o.window, o.replay && !o.from);
+    }
     if (status_ok(&s)) {
         s = session_open(&session, &o);
     }
@@ -263,6 +267,7 @@ int outcome_main(const struct outcome_command *c, int argc, char **argv)
         status = c->run(&session, &o, &w);
     }
     session_close(&session);
+    window_close(o.window);
     outcome_watch_close(&w);
     options_free(&o);
     return status_ok(&s) ? status : outcome_fail(&s);

@@ -4,6 +4,7 @@
 
 #include "base/memory.h"
 #include "frontends/session_internal.h"
+#include "frontends/window.h"
 #include "isa/coverage.h"
 #include "machine/boot.h"
 #include "machine/tree.h"
@@ -89,6 +90,9 @@ static struct status open_door(struct session *s, const struct run_options *o, s
     if (status_ok(&result)) {
         host->door = o->outside ? o->outside->door : posix_door_host(s->door);
         result = connect_serials(s, o, host);
+        if (o->window && (!s->reader || o->goes_live)) {
+            window_connect(o->window, s->door, host);
+        }
     }
     return result;
 }

@@ -14,6 +14,7 @@
 #define TREE_MAX (16u << 20)
 #define CPU_DEFAULT "v3"
 #define LOG_CONSOLE "console=ttyS2"
+#define SCREEN_CONSOLE "console=tty0"
 #define STATE_HASH_SHIFT 22  // TIME_TRAVEL.md: registers and devices every 2^22 steps,
 #define MEMORY_HASH_SHIFT 26 // memory every 2^26
 
@@ -35,6 +36,16 @@ static struct status read_tree_file(const char *path, u8 **blob, size_t *size)
     return s;
 }
 
+// What is added to the kernel's command line: where its log goes, unless the user said so.
+static const char *console_of(const struct run_options *o)
+{
+    if (o->exec || o->log) {
+        return LOG_CONSOLE;
+    }
+    bool named = o->append && strstr(o->append, "console=");
+    return o->sdl && is_bundled(o) && !named ? SCREEN_CONSOLE : "";
+}
+
 static struct status read_tree(struct session *s, const struct run_options *o)
 {
     u8 *blob = NULL;
@@ -46,9 +57,8 @@ static struct status read_tree(struct session *s, const struct run_options *o)
             return result;
         }
     }
-    bool logs = o->exec || o->log;
-    char *bootargs = xasprintf("%s%s%s", o->append ? o->append : "", o->append && logs ? " " : "",
-                               logs ? LOG_CONSOLE : "");
+    const char *console = console_of(o), *append = o->append ? o->append : "";
+    char *bootargs = xasprintf("%s%s%s", append, *append && *console ? " " : "", console);
     struct tree_changes changes = {
         .mem_bytes = o->mem_bytes,
         .cpus = o->cpus,

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: MIT
+// Keys as SDL names them (by place on the keyboard, USB HID usage IDs) and as host.h does.
+#ifndef VIV_FRONTENDS_SDL_KEYS_H
+#define VIV_FRONTENDS_SDL_KEYS_H
+
+#include "base/types.h"
+
+// The key of set 2 for an SDL_Scancode, 0: a PC's keyboard has none there.
+u16 sdl_key(unsigned scancode);
+
+#endif
