@@ -132,13 +132,17 @@ static void copy_elements(u8 *to, const u8 *from, u64 bytes, unsigned size)
 
 static void fill_elements(u8 *to, u64 value, u64 count, unsigned width)
 {
-    if (width == 0) {
-        __builtin_memset(to, (u8)value, count);
+    static const u64 repeated[] = {UINT64_C(0x0101010101010101), UINT64_C(0x0001000100010001),
+                                   UINT64_C(0x0000000100000001), 1};
+    u64 pattern = bits_truncate(value, 1u << width) * repeated[width], bytes = count << width;
+    if (pattern == (u8)pattern * repeated[0]) {
+        __builtin_memset(to, (u8)pattern, bytes);
         return;
     }
-    for (u64 i = 0; i < count; i++) {
-        __builtin_memcpy(to + (i << width), &value, 1u << width);
+    for (; bytes >= 8; bytes -= 8, to += 8) {
+        __builtin_memcpy(to, &pattern, 8);
     }
+    __builtin_memcpy(to, &pattern, bytes);
 }
 
 // Up to limit iterations at once while both sides stay in cached pages: upwards in 64-bit code
