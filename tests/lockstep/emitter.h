@@ -18,7 +18,7 @@ struct generator {
     unsigned counters;           // loop counters used
     unsigned gaps[8], gap_count; // offsets of 32 bytes between the code that are data
     bool polite;                 // few faults, so that most of the steps are the program's own
-    bool walks;                  // loops through memory, often
+    bool walks;                  // loops through memory, and to the ends of pages, often
     unsigned functions[8], function_count;
 };
 

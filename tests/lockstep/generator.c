@@ -58,7 +58,7 @@ void write_one(struct generator *g)
         return;
     }
     if (g->walks && chance(g, 12)) {
-        write_walk(g);
+        (chance(g, 3) ? write_string : write_walk)(g);
         return;
     }
     u64 taste = g->p->data_seed;

@@ -386,6 +386,12 @@ void write_string(struct generator *g)
     }
     load_constant(g, 6, any_target(g, 8));
     load_constant(g, 7, chance(g, 5) ? g->value[6] + pick(g, 16) : any_target(g, 8));
+    if (g->walks && chance(g, 2)) {
+        // Over the end of a page, or in the one that is read-only.
+        unsigned which = chance(g, 2) ? 7 : 6;
+        u64 page = DATA + (chance(g, 3) ? 4 : chance(g, 2) ? 5 : 2 + pick(g, 6)) * PAGE_SIZE;
+        load_constant(g, which, page + pick(g, 200) - 100);
+    }
     load_constant(g, 1, count);
     struct encoding e = {.opcode = opcode};
     if (!chance(g, 4)) {

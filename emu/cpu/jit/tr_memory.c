@@ -114,6 +114,21 @@ struct host_operand emit_check(struct translator *t, unsigned address, unsigned 
     return check(t, address, &access, NULL);
 }
 
+void emit_range_check(struct translator *t, unsigned first, unsigned last, bool write)
+{
+    struct emitter *e = &t->e;
+    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
+    t->run.refused = true;
+    emit_shrx(e, SCRATCH, first, HOST_COUNTER);
+    emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
+    emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
+    emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, last, 0, 0));
+    emit_shrx(e, HOST_RCX, HOST_RCX, HOST_COUNTER);
+    emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
+    emit_jrcxz(e, 5);
+    emit_jump_slow(t);
+}
+
 void note_access(struct translator *t, const struct access *access)
 {
     struct page_run *run = &t->run;

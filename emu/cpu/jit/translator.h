@@ -141,6 +141,9 @@ unsigned emit_address(struct translator *t);
 struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write);
 // A slot of cpu->gpr as a base or index: its register, or loaded into scratch.
 unsigned use_slot(struct translator *t, unsigned slot, unsigned scratch);
+// The same for all bytes from one address to another that is less than TLB_ENTRIES pages behind;
+// r10 becomes the host address minus the linear one.
+void emit_range_check(struct translator *t, unsigned first, unsigned last, bool write);
 // Address and check, for the current instruction's memory operand.
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write);
 // What is to be checked; aligned: 16 or 32 bytes that must be.
