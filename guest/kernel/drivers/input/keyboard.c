@@ -6,6 +6,7 @@
 #include "drivers/power.h"
 #include "lib/printf.h"
 #include "sched/kthread.h"
+#include "tty/tty.h"
 
 #define HALF_SCREEN 18 // lines
 
@@ -13,7 +14,6 @@ static DEFINE_SPINLOCK(keyboard_lock); // all below; interrupts off
 static struct keymap_state state;
 static struct input_handle *keyboards[INPUT_DEVICES]; // only grows, at boot
 static unsigned nr_keyboards;
-static unsigned foreground = 1; // where Alt-Left and Alt-Right start from
 static char sysrq_letter;
 static bool reboot_wanted;
 
@@ -52,9 +52,12 @@ static void modes_changed(void)
     schedule_work(&work);
 }
 
+// The terminal before (-1) or behind (1) the one in front.
 static unsigned neighbour(int step)
 {
-    return (foreground + VT_COUNT - 1 + (unsigned)step) % VT_COUNT + 1;
+    const struct tty_struct *front = vt_tty(0);
+    unsigned number = front ? MINOR(tty_devnum(front)) : 1;
+    return (number + VT_COUNT - 1 + (unsigned)step) % VT_COUNT + 1;
 }
 
 // Lock held.
@@ -64,8 +67,6 @@ static void note_action(struct keymap_result *r)
         r->action = KEYMAP_SWITCH;
         r->argument = (int)neighbour(r->argument);
     }
-    if (r->action == KEYMAP_SWITCH && r->argument <= VT_COUNT)
-        foreground = (unsigned)r->argument;
     if (r->action == KEYMAP_SYSRQ)
         sysrq_letter = (char)r->argument;
     reboot_wanted |= r->action == KEYMAP_REBOOT;
