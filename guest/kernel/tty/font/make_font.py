@@ -228,15 +228,20 @@ def print_sheet(font):
             print(" ".join(f"{font.rows(c)[y]:08b}".replace("0", ".").replace("1", "#") for c in band))
 
 
-def main():
+def whole_font(paths):
     font = Font()
-    for path in sys.argv[2:]:
+    for path in paths:
         font.read(path)
     font.compose_all()
     for code in range(0x2500, 0x2580):
         font.glyphs[code] = box_drawing(code)
     for code in range(0x2580, 0x25a0):
         font.glyphs[code] = block_element(code)
+    return font
+
+
+def main():
+    font = whole_font(sys.argv[2:])
     missing = [c for c in [*range(0x20, 0x7f), *range(0xa0, 0x100), 0xfffd] if c not in font.glyphs]
     if missing:
         sys.exit("no glyph for " + " ".join(f"U+{c:04X}" for c in missing))
@@ -246,4 +251,5 @@ def main():
         write_c(font, sys.argv[1])
 
 
-main()
+if __name__ == "__main__":
+    main()
