@@ -11,9 +11,17 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define LINES 4
+
+// /dev/null or the like: as where a window is started from a desktop, which is not to end at once.
+static bool is_null(int fd)
+{
+    struct stat st;
+    return fstat(fd, &st) == 0 && S_ISCHR(st.st_mode) && !isatty(fd);
+}
 
 // ttyS0: the user. The terminal is raw unless the command's output goes elsewhere. A replay takes
 // no input.
@@ -37,7 +45,8 @@ static struct host_serial first_serial(struct session *s, const struct run_optio
     if (isatty(STDIN_FILENO)) {
         return posix_serial_terminal(s->door, !s->reset_ends || isatty(STDOUT_FILENO));
     }
-    return posix_serial_stream(s->door, STDIN_FILENO, STDOUT_FILENO);
+    return posix_serial_stream(s->door, o->window && is_null(STDIN_FILENO) ? -1 : STDIN_FILENO,
+                               STDOUT_FILENO);
 }
 
 // ttyS1: the command's standard error. ttyS2: the kernel's log. A replay has the lines that the

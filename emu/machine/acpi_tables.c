@@ -140,8 +140,8 @@ static struct power_ports find_power(const void *tree)
 
 static u32 fadt_flags(const struct tables *t, const struct power_ports *p)
 {
-    u32 flags = FLAG_WBINVD | FLAG_PROC_C1 | FLAG_PWR_BUTTON | FLAG_SLP_BUTTON | FLAG_FIX_RTC;
-    flags |= p->control ? 0 : FLAG_HW_REDUCED;
+    u32 flags = FLAG_WBINVD | FLAG_PROC_C1 | FLAG_SLP_BUTTON | FLAG_FIX_RTC;
+    flags |= p->control ? 0 : FLAG_HW_REDUCED | FLAG_PWR_BUTTON; // set: it is no fixed hardware
     return flags | (tree_find(t->tree, "pci-host-cf8") >= 0 ? FLAG_RESET_REG : 0);
 }
 

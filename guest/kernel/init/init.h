@@ -57,4 +57,5 @@ void kthread_selftest(const char *which); // powers off
 void chardev_init(void); // drivers/misc_chardev.c
 void sched_show_init(void); // sched/show.c
 void sysrq_init(void);
+void power_button_init(void);
 void mm_late_init(void); // mm/: threads of reclaim and write-back

@@ -156,6 +156,7 @@ static int kernel_init(void *unused)
     drivers_init();
     chardev_init();
     sysrq_init();
+    power_button_init();
     sched_show_init();
     mm_late_init();
     vmalloc_late_init();
