@@ -10,7 +10,7 @@
 #define RECORDING_FORMAT_VERSION 1
 // Grows whenever the same machine, images and inputs would give other states than before: then
 // older recordings are refused instead of diverging somewhere.
-#define RECORDING_SEMANTICS_VERSION 10
+#define RECORDING_SEMANTICS_VERSION 11
 
 #define RECORDING_IMAGES_MAX 6
 #define RECORDING_SHA256_BYTES 32

@@ -200,6 +200,29 @@ static void pm_timer_interrupts(void **state)
     assert_false(f->cpu[0].intr);
 }
 
+// PWRBTN_STS stays until it is written, and with PWRBTN_EN is the SCI.
+static void power_button(void **state)
+{
+    struct fixture *f = *state;
+    const struct host_input_event press = {.kind = HOST_INPUT_POWER};
+    lapic_put(f, 0, 0xF0, 0x1FF);
+    ioapic_put(f, 9, 0x8059);
+    out(f, 0x600, 1, 2);
+    input_add(f, press);
+    assert_int_equal(in(f, 0x600, 2), 0x100);
+    assert_false(f->cpu[0].intr);
+    out(f, 0x602, 0x100, 2);
+    assert_int_equal(acknowledge(f, 0), 0x59);
+    out(f, 0x600, 1, 2); // the timer's bit alone
+    assert_int_equal(in(f, 0x600, 2), 0x100);
+    out(f, 0x600, 0x100, 2);
+    lapic_put(f, 0, 0xB0, 0);
+    assert_int_equal(in(f, 0x600, 2), 0);
+    assert_false(f->cpu[0].intr);
+    input_add(f, press);
+    assert_int_equal(acknowledge(f, 0), 0x59);
+}
+
 static void pm_control(void **state)
 {
     struct fixture *f = *state;
@@ -290,6 +313,7 @@ static void x87_errors(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(power_button),
         TEST(hpet_identity), TEST(hpet_counter), TEST(hpet_one_shot), TEST(hpet_level),
         TEST(hpet_periodic), TEST(hpet_32_bits), TEST(hpet_replaces_the_pit), TEST(pm_timer),
         TEST(pm_timer_interrupts), TEST(pm_control), TEST(configuration_in_memory), TEST(port_92),

@@ -340,11 +340,80 @@ static void mouse_interrupts(void **state)
     assert_false(f->cpu[0].intr);
 }
 
+// After half a second about 11 times a second, as the keyboard is set when it is switched on; only
+// the last key that went down, until it goes up.
+static void typematic(void **state)
+{
+    const u64 ms = 1000000;
+    struct fixture *f = *state;
+    config(f, 0x05); // no translation
+    key(f, 0x1C, true);
+    KEYBOARD("\x1C");
+    fixture_advance(f, 500 * ms - 1);
+    KEYBOARD("");
+    fixture_advance(f, 1);
+    KEYBOARD("\x1C");
+    fixture_advance(f, 91 * ms);
+    KEYBOARD("");
+    fixture_advance(f, ms);
+    KEYBOARD("\x1C");
+    key(f, 0xE074, true);
+    KEYBOARD("\xE0\x74");
+    fixture_advance(f, 500 * ms);
+    KEYBOARD("\xE0\x74");
+    key(f, 0x1C, false);
+    KEYBOARD("\xF0\x1C");
+    fixture_advance(f, 92 * ms);
+    KEYBOARD("\xE0\x74");
+    key(f, 0xE074, false);
+    KEYBOARD("\xE0\xF0\x74");
+    fixture_advance(f, 2000 * ms);
+    KEYBOARD("");
+}
+
+// F3: the fastest rate after the shortest delay. What nobody reads is not piled up, and disabling
+// the keyboard ends it.
+static void typematic_rate(void **state)
+{
+    const u64 ms = 1000000;
+    struct fixture *f = *state;
+    config(f, 0x05);
+    data(f, 0xF3);
+    KEYBOARD("\xFA");
+    data(f, 0x00);
+    KEYBOARD("\xFA");
+    key(f, 0x1C, true);
+    KEYBOARD("\x1C");
+    fixture_advance(f, 250 * ms);
+    KEYBOARD("\x1C");
+    fixture_advance(f, 34 * ms);
+    KEYBOARD("\x1C");
+    fixture_advance(f, 5000 * ms);
+    unsigned codes = 0;
+    for (; in(f, 0x64, 1) & STATUS_OUTPUT; codes++) {
+        assert_int_equal(in(f, 0x60, 1), 0x1C);
+    }
+    assert_in_range(codes, 5, 17);
+    key(f, 0xE114, true); // Pause does not repeat, and it is the last key
+    while (in(f, 0x64, 1) & STATUS_OUTPUT) {
+        in(f, 0x60, 1);
+    }
+    fixture_advance(f, 1000 * ms);
+    KEYBOARD("");
+    key(f, 0x1C, true);
+    KEYBOARD("\x1C");
+    data(f, 0xF5);
+    KEYBOARD("\xFA");
+    fixture_advance(f, 1000 * ms);
+    KEYBOARD("");
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, fixture_setup, fixture_teardown)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(typematic), TEST(typematic_rate),
         TEST(controller_commands), TEST(output_port), TEST(loopback), TEST(keyboard_commands),
         TEST(scan_codes), TEST(translation), TEST(keyboard_interrupts), TEST(many_keys),
         TEST(mouse_commands), TEST(mouse_packets), TEST(mouse_wheel), TEST(mouse_scaling),

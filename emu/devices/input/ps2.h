@@ -27,12 +27,18 @@ struct ps2_keyboard {
     struct ps2_queue queue;
     u8 command; // whose argument comes next; 0: none
     u8 scanning, leds, rate, scan_set, last_sent;
+    u16 repeat_key; // held, and the last that went down; 0: none
 };
 
 void ps2_keyboard_reset(struct ps2_keyboard *k); // as firmware leaves it: self test done, scanning
 void ps2_keyboard_command(struct ps2_keyboard *k, u8 byte);
 void ps2_keyboard_key(struct ps2_keyboard *k, u16 key, bool pressed);
 u8 ps2_keyboard_send(struct ps2_keyboard *k);
+// Typematic: how long until the held key is sent again for the first time, and each time after; ns.
+// repeat sends it.
+u64 ps2_keyboard_delay_ns(const struct ps2_keyboard *k);
+u64 ps2_keyboard_period_ns(const struct ps2_keyboard *k);
+void ps2_keyboard_repeat(struct ps2_keyboard *k);
 // The code of set 1 for one of set 2, as the controller translates too.
 u8 ps2_translate(u8 code);
 

@@ -34,7 +34,9 @@ struct ps2 {
     u8 output_port;   // what was written
     struct ps2_keyboard keyboard;
     struct ps2_mouse mouse;
+    u64 repeat_ns; // when the keyboard sends its held key again; EVENT_NEVER: it does not
     // Wiring.
+    unsigned repeat_event;
     struct irq_line keyboard_irq, aux_irq;
     const struct host_input *host;
 };
@@ -68,8 +70,9 @@ static bool translate(struct ps2 *p, u8 *byte)
 }
 
 // What a person did goes to the devices while they have room for it.
-static void take_input(struct ps2 *p)
+static void take_input(struct device *dev)
 {
+    struct ps2 *p = dev->state;
     struct host_input_event e;
     if (!p->host->ops) {
         return;
@@ -77,6 +80,10 @@ static void take_input(struct ps2 *p)
     while (ps2_queue_room(&p->keyboard.queue) >= PS2_EVENT_BYTES &&
            p->host->ops->read(p->host->ctx, HOST_INPUT_KEY, &e)) {
         ps2_keyboard_key(&p->keyboard, e.key, e.pressed);
+        if (e.pressed && p->keyboard.repeat_key) {
+            u64 delay_ns = ps2_keyboard_delay_ns(&p->keyboard);
+            event_set(dev->bus->events, p->repeat_event, vclock_ns(dev->bus->clock) + delay_ns);
+        }
     }
     while (ps2_queue_room(&p->mouse.queue) >= PS2_EVENT_BYTES &&
            p->host->ops->read(p->host->ctx, HOST_INPUT_MOUSE, &e)) {
@@ -85,9 +92,13 @@ static void take_input(struct ps2 *p)
 }
 
 // Fills the empty output buffer from the devices whose clock is not held.
-static void refill(struct ps2 *p)
+static void refill(struct device *dev)
 {
-    take_input(p);
+    struct ps2 *p = dev->state;
+    take_input(dev);
+    if (!p->keyboard.repeat_key && p->repeat_ns != EVENT_NEVER) {
+        event_set(dev->bus->events, p->repeat_event, EVENT_NEVER);
+    }
     while (!p->full && p->keyboard.queue.count && !(p->ram[0] & CONFIG_KEYBOARD_OFF)) {
         u8 byte = ps2_keyboard_send(&p->keyboard);
         if (translate(p, &byte)) {
@@ -102,7 +113,17 @@ static void refill(struct ps2 *p)
 
 static void host_ready(void *ctx)
 {
-    refill(((struct device *)ctx)->state);
+    refill(ctx);
+}
+
+static void repeat_fire(void *ctx, u64 deadline_ns)
+{
+    struct device *dev = ctx;
+    struct ps2 *p = dev->state;
+    ps2_keyboard_repeat(&p->keyboard);
+    event_set(dev->bus->events, p->repeat_event,
+              deadline_ns + ps2_keyboard_period_ns(&p->keyboard));
+    refill(dev);
 }
 
 static void output_port_write(struct device *dev, u8 value)
@@ -227,7 +248,7 @@ static u64 data_read(void *ctx, u64 offset, unsigned size)
     u8 value = p->data;
     p->full = false;
     lines_update(p); // falls between two bytes, so that each is an edge
-    refill(p);
+    refill(ctx);
     return value;
 }
 
@@ -236,7 +257,7 @@ static void data_port_write(void *ctx, u64 offset, u64 value, unsigned size)
     struct ps2 *p = ((struct device *)ctx)->state;
     p->last_was_command = false;
     data_write(ctx, (u8)value);
-    refill(p);
+    refill(ctx);
 }
 
 static u64 status_read(void *ctx, u64 offset, unsigned size)
@@ -253,7 +274,7 @@ static void command_port_write(void *ctx, u64 offset, u64 value, unsigned size)
     struct ps2 *p = ((struct device *)ctx)->state;
     p->last_was_command = true;
     command_write(ctx, (u8)value);
-    refill(p);
+    refill(ctx);
 }
 
 static const struct io_ops data_ops = {data_read, data_port_write, 1};
@@ -279,6 +300,9 @@ static struct status ps2_create(struct device *dev, const void *fdt, int node)
     if (status_ok(&s)) {
         s = device_irq(dev, fdt, node, 1, &p->aux_irq);
     }
+    p->repeat_ns = EVENT_NEVER;
+    const struct event repeat = {&p->repeat_ns, repeat_fire, dev, "keyboard repeat"};
+    p->repeat_event = event_add(dev->bus->events, &repeat);
     p->host = &dev->bus->host->input;
     if (p->host->ops) {
         p->host->ops->set_ready(p->host->ctx, HOST_INPUT_KEY, host_ready, dev);
@@ -304,6 +328,7 @@ static void ps2_reset(struct device *dev)
     p->ram[0] = CONFIG_KEYBOARD_IRQ | CONFIG_SYSTEM | CONFIG_AUX_OFF | CONFIG_TRANSLATE;
     p->command = p->last_was_command = p->data = p->full = p->from_aux = p->break_pending = 0;
     p->output_port = OUT_LATCHED;
+    event_set(dev->bus->events, p->repeat_event, EVENT_NEVER);
     ps2_keyboard_reset(&p->keyboard);
     ps2_mouse_reset(&p->mouse);
     device_set_a20(dev, DEVICE_A20_8042, true);
@@ -327,11 +352,12 @@ static const struct field ps2_fields[] = {
     FIELD(struct ps2, output_port),
     FIELD_ARRAY(struct ps2, keyboard.queue.bytes),
     QUEUE(keyboard.queue), K(command), K(scanning), K(leds), K(rate), K(scan_set),
-    K(last_sent),
+    K(last_sent), K(repeat_key),
     FIELD_ARRAY(struct ps2, mouse.queue.bytes),
     QUEUE(mouse.queue), M(command), M(reporting), M(remote), M(wrap), M(scaling),
     M(resolution), M(rate), M(id), M(last_sent), M(rates[0]), M(rates[1]), M(buttons),
     M(sent_buttons), M(dx), M(dy), M(dz),
+    FIELD_AS(struct ps2, repeat_ns, FIELD_DECIMAL),
     FIELD_END,
 };
 

@@ -61,6 +61,19 @@ static void set_defaults(struct ps2_keyboard *k)
 static void clear_queue(struct ps2_keyboard *k)
 {
     k->queue = (struct ps2_queue){0};
+    k->repeat_key = 0;
+}
+
+// Bits 5 and 6 of the rate: quarters of a second, less one (Keyboards, "Set Typematic Rate/Delay").
+u64 ps2_keyboard_delay_ns(const struct ps2_keyboard *k)
+{
+    return (1 + bits_get(k->rate, 5, 2)) * UINT64_C(250000000);
+}
+
+// The period is (8 + bits 0 to 2) * 2^(bits 3 and 4) * 4.17 ms.
+u64 ps2_keyboard_period_ns(const struct ps2_keyboard *k)
+{
+    return (8 + bits_get(k->rate, 0, 3)) * UINT64_C(4170000) << bits_get(k->rate, 3, 2);
 }
 
 void ps2_keyboard_reset(struct ps2_keyboard *k)
@@ -171,10 +184,31 @@ static void send_pause(struct ps2_keyboard *k)
     send_code(k, 0x77, false);
 }
 
+static void send_key(struct ps2_keyboard *k, u16 key, bool pressed)
+{
+    if (key >> 8 == EXTENDED_PREFIX) {
+        ps2_queue_put(&k->queue, EXTENDED_PREFIX);
+    }
+    send_code(k, (u8)key, pressed);
+}
+
+// A code that does not fit whole is left out.
+void ps2_keyboard_repeat(struct ps2_keyboard *k)
+{
+    if (k->repeat_key && ps2_queue_room(&k->queue) >= PS2_EVENT_BYTES) {
+        send_key(k, k->repeat_key, true);
+    }
+}
+
 void ps2_keyboard_key(struct ps2_keyboard *k, u16 key, bool pressed)
 {
     if (!k->scanning) {
         return;
+    }
+    if (pressed) {
+        k->repeat_key = key == HOST_KEY_PAUSE ? 0 : key;
+    } else if (key == k->repeat_key) {
+        k->repeat_key = 0; // those that went down before it do not repeat again
     }
     if (key == HOST_KEY_PAUSE) {
         if (pressed) {
@@ -182,10 +216,7 @@ void ps2_keyboard_key(struct ps2_keyboard *k, u16 key, bool pressed)
         }
         return;
     }
-    if (key >> 8 == EXTENDED_PREFIX) {
-        ps2_queue_put(&k->queue, EXTENDED_PREFIX);
-    }
-    send_code(k, (u8)key, pressed);
+    send_key(k, key, pressed);
 }
 
 u8 ps2_keyboard_send(struct ps2_keyboard *k)
