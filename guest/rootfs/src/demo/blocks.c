@@ -112,7 +112,7 @@ static void new_piece(void)
 
 static void new_game(void)
 {
-    unsigned best = game.best;
+    unsigned best = game.score > game.best ? game.score : game.best;
     memset(&game, 0, sizeof(game));
     game.best = best;
     game.next = draw_from_bag();
@@ -145,7 +145,6 @@ static void remove_full_rows(void)
     game.rows += removed;
     game.score += points[removed] * (game.level + 1);
     game.level = game.rows / 10;
-    game.best = game.score > game.best ? game.score : game.best;
 }
 
 static void settle(void)
@@ -305,7 +304,7 @@ static void draw_game(struct picture *p)
     }
     draw_text_scaled(p, 36, 24, 3, 0x38c8e0, "BLOCKS");
     draw_number(p, 100, "score", game.score);
-    draw_number(p, 160, "best", game.best);
+    draw_number(p, 160, "best", game.score > game.best ? game.score : game.best);
     draw_number(p, 220, "rows", game.rows);
     draw_number(p, 280, "level", game.level + 1);
     draw_text(p, LEFT + COLUMNS * SQUARE + 40, 24, 0x8a94b8, "next");

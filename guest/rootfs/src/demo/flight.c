@@ -15,9 +15,10 @@
 #define MAP (1 << MAP_BITS) // spots in each direction; then it begins again
 #define MASK (MAP - 1)
 #define WATER 40
-#define FAR 900      // how far one sees, in spots
-#define NEAR 200     // up to where spots are seen as such, and therefore rounded
-#define FOG_FROM 380 // where the haze begins
+#define FAR 900            // how far one sees, in spots
+#define NEAR 200           // up to where spots are seen as such, and therefore rounded
+#define ROUNDING (8 * 256) // by how much a rounded spot may be higher, 8 bits behind the point
+#define FOG_FROM 380       // where the haze begins
 #define HAZE 0xc9d8e6
 #define SCALE 340 // dots that a height of 1 has at distance 1
 #define PERIOD_NS (1000000000u / 60)
@@ -200,8 +201,12 @@ static void draw_column(struct picture *p, const struct pilot *me, int column, i
         int x = x0 + (int)((long)dx * z >> 8), y = y0 + (int)((long)dy * z >> 8);
         int spot = (y >> 8 & MASK) << MAP_BITS | (x >> 8 & MASK);
         bool near = z < NEAR * 256;
-        int row = (eye - (near ? height_between(x, y) : heights[spot] << 8)) * SCALE / z + horizon;
-        if (row < top) {
+        // Whether it may rise above what is drawn, without a division, since it mostly does not.
+        long drop = eye - (heights[spot] << 8) - (near ? ROUNDING : 0);
+        bool seen = drop * SCALE < (long)(top - horizon) * z;
+        if (seen) {
+            int height = near ? height_between(x, y) : heights[spot] << 8;
+            int row = (eye - height) * SCALE / z + horizon;
             uint32_t c = near ? colour_between(x, y) : hazy(colours[spot], z >> 8);
             row = row < 0 ? 0 : row;
             for (uint32_t *d = dots + (long)(top - 1) * WIDTH; top > row; top--, d -= WIDTH) {
@@ -209,6 +214,7 @@ static void draw_column(struct picture *p, const struct pilot *me, int column, i
             }
         }
         step = near ? (z < 64 * 256 ? 128 : z >> 7) : z >> 6;
+        step <<= !seen; // behind a crest nothing shows for a while
     }
     for (int row = 0; row < top; row++) {
         int up = horizon - row;
