@@ -102,11 +102,17 @@ static struct tlb_tables *find_tables(struct mmu *mmu, u32 mode)
     struct tlb_set **recent = &mmu->recent[(mixed ^ mixed >> 3 ^ mode >> 7 ^ mode >> 6) & 7];
     if (*recent && tlb_key_equal(&(*recent)->key, &key)) {
         (*recent)->last_use = ++mmu->shared->use_clock;
-        return &(*recent)->tables;
+    } else {
+        struct tlb_set *set = tlb_set_for(mmu->shared, &key);
+        *recent = set == mmu->shared->empty ? NULL : set;
     }
-    struct tlb_set *set = tlb_set_for(mmu->shared, &key);
-    *recent = set == mmu->shared->empty ? NULL : set;
-    return &set->tables;
+    if (!*recent) {
+        return &mmu->shared->empty->tables;
+    }
+    if ((*recent)->bare) {
+        tlb_inherit(mmu->shared, *recent);
+    }
+    return &(*recent)->tables;
 }
 
 static inline u32 system_mode(u32 mode)

@@ -63,12 +63,31 @@ struct tlb_used {
     u64 bits[TLB_ENTRIES / 64];
 };
 
+static inline void used_add(struct tlb_used *used, u32 i)
+{
+    used->bits[i / 64] |= BIT(i % 64);
+    used->words[i / 4096] |= BIT(i / 64 % 64);
+}
+
+static inline u8 half_of(u64 linear)
+{
+    return (u8)(1u << (linear >> 63));
+}
+
+static inline u32 page_index(u64 linear)
+{
+    return (linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1);
+}
+
 // The tables of one key. A bit in "used" stays when its entry is emptied singly.
 struct tlb_set {
     struct tlb_tables tables;
     struct tlb_key key;
     u64 last_use;
-    u32 number; // index in mmu_shared.sets
+    u32 number;    // index in mmu_shared.sets
+    bool bare;     // emptied, and not begun with since
+    u8 halves;     // of the address space that something is known of: BIT(0) lower, BIT(1) upper
+    bool inherits; // may hold what was found by way of other roots (inherit.c)
     struct tlb_used used[COLUMN_COUNT];
     u32 jumps_logged; // > JUMP_LOG_MAX: the log overflowed
     u16 jump_log[JUMP_LOG_MAX];
@@ -150,13 +169,30 @@ static inline struct tlb_column *tlb_column_of(struct tlb_tables *tables, enum t
 }
 void tlb_fill(struct mmu_shared *shared, struct tlb_tables *tables, enum tlb_column_kind kind,
               u64 linear, u32 rpn);
+// The first entry in use from "from" on; TLB_ENTRIES: none.
+u32 used_next(const struct tlb_used *used, u32 from);
+void used_clear(struct tlb_used *used);
 void tlb_drop_page(struct tlb_set *set, u64 page);
 void tlb_drop_range(struct tlb_set *set, u64 first, u64 bytes);
 void tlb_drop_set(struct tlb_set *set);
 void tlb_drop_writes(struct mmu_shared *shared);
 void tlb_note_dropped(struct mmu_shared *shared);
 
+// inherit.c
+// At the first use of a set since it was emptied.
+void tlb_inherit(struct mmu_shared *shared, struct tlb_set *set);
+
+// jumps.c
+void jumps_add(struct tlb_set *set, u32 i, u64 linear, u64 code);
+// Of zeroed memory.
+void jumps_begin(struct tlb_tables *tables);
+void jumps_drop_all(struct tlb_set *set);
+// Those that lead to [first, first + bytes).
+void jumps_drop(struct tlb_set *set, u64 first, u64 bytes);
+
 // track.c
+// The root table of 4-level paging, of which nothing was walked yet.
+void track_root(struct mmu_shared *shared, u32 rpn, u64 root);
 // Makes the walk's table frames tracked before anything that depends on them is cached.
 void track_walk(struct mmu_shared *shared, const struct walk *walk, u32 mode, u64 root, u64 linear);
 void track_store(void *shared, u32 rpn, u32 offset, const u8 *bytes, u32 size);

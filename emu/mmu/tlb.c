@@ -16,11 +16,6 @@ static inline u64 empty_neg(u32 i)
     return i == 0 || i == TLB_ENTRIES - 1 ? -2 * PAGE_SIZE : 0;
 }
 
-static inline u32 page_index(u64 linear)
-{
-    return (linear >> PAGE_SHIFT) & (TLB_ENTRIES - 1);
-}
-
 // Of zeroed memory.
 static void begin_column(struct tlb_column *column)
 {
@@ -28,25 +23,13 @@ static void begin_column(struct tlb_column *column)
     column->neg[TLB_ENTRIES - 1] = empty_neg(TLB_ENTRIES - 1);
 }
 
-// Address 0 has index 0.
-static inline u64 empty_jump(u32 i)
-{
-    return i ? 0 : 1;
-}
-
 // Of zeroed memory.
 static void empty_tables(struct tlb_tables *tables)
 {
-    tables->jumps[0].neg = empty_jump(0);
+    jumps_begin(tables);
     begin_column(&tables->read);
     begin_column(&tables->write);
     begin_column(&tables->fetch);
-}
-
-static void used_add(struct tlb_used *used, u32 i)
-{
-    used->bits[i / 64] |= BIT(i % 64);
-    used->words[i / 4096] |= BIT(i / 64 % 64);
 }
 
 static void used_remove(struct tlb_used *used, u32 i)
@@ -57,8 +40,7 @@ static void used_remove(struct tlb_used *used, u32 i)
     }
 }
 
-// The first entry in use from "from" on; TLB_ENTRIES: none.
-static u32 used_next(const struct tlb_used *used, u32 from)
+u32 used_next(const struct tlb_used *used, u32 from)
 {
     if (from >= TLB_ENTRIES) {
         return TLB_ENTRIES;
@@ -82,64 +64,12 @@ static u32 used_next(const struct tlb_used *used, u32 from)
     return word * 64 + (u32)__builtin_ctzll(used->bits[word]);
 }
 
-static void used_clear(struct tlb_used *used)
+void used_clear(struct tlb_used *used)
 {
     for (u32 i = used_next(used, 0); i < TLB_ENTRIES; i = used_next(used, i + 1)) {
         used->bits[i / 64] = 0;
     }
     memset(used->words, 0, sizeof(used->words));
-}
-
-static void drop_all_jumps(struct tlb_set *set)
-{
-    struct tlb_jump *jumps = set->tables.jumps;
-    if (set->jumps_logged > JUMP_LOG_MAX) {
-        memset(jumps, 0, sizeof(set->tables.jumps));
-        jumps[0].neg = empty_jump(0);
-    } else {
-        for (u32 n = 0; n < set->jumps_logged; n++) {
-            jumps[set->jump_log[n]].neg = empty_jump(set->jump_log[n]);
-        }
-    }
-    set->jumps_logged = 0;
-    used_clear(&set->jump_pages);
-}
-
-// Those that lead to [first, first + bytes).
-static void drop_jumps(struct tlb_set *set, u64 first, u64 bytes)
-{
-    struct tlb_jump *jumps = set->tables.jumps;
-    bool all = set->jumps_logged > JUMP_LOG_MAX;
-    u32 count = all ? TLB_JUMP_ENTRIES : set->jumps_logged;
-    for (u32 n = 0; n < count; n++) {
-        u32 i = all ? n : set->jump_log[n];
-        if (-jumps[i].neg - first < bytes) {
-            jumps[i].neg = empty_jump(i);
-        }
-    }
-}
-
-void mmu_drop_jumps(struct mmu_shared *shared)
-{
-    for (unsigned i = 0; i < shared->set_count; i++) {
-        drop_all_jumps(shared->sets[i]);
-    }
-}
-
-void mmu_remember_jump(struct mmu *mmu, u64 linear, const void *code)
-{
-    struct tlb_set *set = (struct tlb_set *)mmu->tables; // its first member
-    u32 i = tlb_jump_index(linear);
-    struct tlb_jump *jump = &set->tables.jumps[i];
-    if (jump->neg == empty_jump(i)) {
-        if (set->jumps_logged < JUMP_LOG_MAX) {
-            set->jump_log[set->jumps_logged] = (u16)i;
-        }
-        set->jumps_logged += set->jumps_logged <= JUMP_LOG_MAX;
-    }
-    jump->neg = -linear;
-    jump->code = (u64)(uintptr_t)code;
-    used_add(&set->jump_pages, page_index(linear));
 }
 
 static void drop_column(struct tlb_set *set, enum tlb_column_kind kind)
@@ -157,7 +87,10 @@ void tlb_drop_set(struct tlb_set *set)
     for (unsigned kind = 0; kind < COLUMN_COUNT; kind++) {
         drop_column(set, kind);
     }
-    drop_all_jumps(set);
+    jumps_drop_all(set);
+    set->bare = true;
+    set->inherits = false;
+    set->halves = 0;
 }
 
 void tlb_drop_writes(struct mmu_shared *shared)
@@ -182,7 +115,7 @@ void tlb_drop_page(struct tlb_set *set, u64 page)
     drop_entry(&set->tables.fetch, page);
     u32 i = page_index(page);
     if (UNLIKELY(set->jump_pages.bits[i / 64] & BIT(i % 64))) {
-        drop_jumps(set, page, PAGE_SIZE); // others may lie in a page of the same index
+        jumps_drop(set, page, PAGE_SIZE); // others may lie in a page of the same index
     }
 }
 
@@ -200,14 +133,17 @@ static void drop_indices(struct tlb_set *set, u32 from, u32 to, u64 first, u64 b
         }
     }
     if (used_next(&set->jump_pages, from) <= to) {
-        drop_jumps(set, first, bytes);
+        jumps_drop(set, first, bytes);
     }
 }
 
 void tlb_drop_range(struct tlb_set *set, u64 first, u64 bytes)
 {
+    if (!(set->halves & half_of(first)) && half_of(first) == half_of(first + bytes - 1)) {
+        return;
+    }
     if (bytes >= TLB_ENTRIES << PAGE_SHIFT) {
-        tlb_drop_set(set);
+        drop_indices(set, 0, TLB_ENTRIES - 1, first, bytes);
         return;
     }
     u32 from = page_index(first), to = page_index(first + bytes - 1);
@@ -355,6 +291,7 @@ void tlb_fill(struct mmu_shared *shared, struct tlb_tables *tables, enum tlb_col
     }
     struct tlb_column *column = tlb_column_of(tables, kind);
     used_add(&set->used[kind], i);
+    set->halves |= half_of(page);
     column->neg[i] = -page;
     column->add[i] = (u64)physmem_page(shared->mem, rpn) - page;
     if (kind == COLUMN_WRITE) {
@@ -374,6 +311,7 @@ static struct tlb_set *new_set(struct mmu_shared *shared)
     struct tlb_set *set = xcalloc(1, sizeof(*set));
     empty_tables(&set->tables);
     set->number = shared->set_count;
+    set->bare = true;
     return set;
 }
 

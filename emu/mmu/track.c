@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define STORES_BEFORE_SCAN 64
+#define LINEAR_BITS 48 // of a canonical address; the highest is its sign
 
 static unsigned index_bits(const struct table_track *track)
 {
@@ -28,20 +29,33 @@ static void drop_everything(struct mmu_shared *shared)
     }
 }
 
-// The translations under [first, first + 2^shift), or, above a page directory's entry, all of the
-// root's.
+static u64 canonical(u64 linear)
+{
+    return (u64)((s64)(linear << (64 - LINEAR_BITS)) >> (64 - LINEAR_BITS));
+}
+
+// Whether a set may hold something found by way of the frame: first is an address that the frame
+// maps, not yet canonical for a root's.
+static bool reaches(const struct tlb_set *set, const struct table_track *track, u64 first)
+{
+    return track->shared || set->key.root == track->root || (set->inherits && (s64)first < 0);
+}
+
+// The translations under [first, first + 2^shift); above a page directory's entry at least those.
+// But a kernel works on in the address space whose directories it takes down: its own half stays.
 static void drop_scope(struct mmu_shared *shared, const struct table_track *track, u64 first,
                        unsigned shift)
 {
     for (unsigned i = 0; i < shared->set_count; i++) {
         struct tlb_set *set = shared->sets[i];
-        if (!track->shared && set->key.root != track->root) {
+        if (!reaches(set, track, first)) {
             continue;
         }
         if (shift == PAGE_SHIFT) {
             tlb_drop_page(set, first);
-        } else if (shift <= 22) {
-            tlb_drop_range(set, first, BIT(shift));
+        } else if (shift <= 22 ||
+                   (shift < LINEAR_BITS && set->halves != half_of(canonical(first)))) {
+            tlb_drop_range(set, canonical(first), BIT(shift));
         } else {
             tlb_drop_set(set);
         }
@@ -121,6 +135,12 @@ static void track_frame(struct mmu_shared *shared, u32 rpn, const struct table_t
     } else if (track->root != seen->root) {
         track->shared = true;
     }
+}
+
+void track_root(struct mmu_shared *shared, u32 rpn, u64 root)
+{
+    struct table_track seen = {.root = root, .entry_size = 8, .level = 4};
+    track_frame(shared, rpn, &seen);
 }
 
 void track_walk(struct mmu_shared *shared, const struct walk *walk, u32 mode, u64 root, u64 linear)

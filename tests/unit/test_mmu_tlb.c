@@ -400,6 +400,20 @@ static void op_store(struct game *g)
     }
 }
 
+// As fork does: another root gets the upper half of one, and somebody runs there.
+static void op_share(struct game *g)
+{
+    u64 from = below(g, 4) * PAGE_SIZE, to = below(g, 4) * PAGE_SIZE, upper[2];
+    memcpy(upper, g->machine[0].mem->ram + from + 510 * 8, sizeof(upper));
+    for (unsigned i = 0; i < MACHINES; i++) {
+        physmem_write(g->machine[i].mem, to + 510 * 8, upper, sizeof(upper));
+    }
+    struct mmu_context *child = &g->favourite[below(g, CONTEXTS)];
+    *child = g->favourite[below(g, CONTEXTS)];
+    child->cr3 = to;
+    child->cpl = 0;
+}
+
 // A page that stops being a table: many stores, away from its entries, and no walk in between.
 static void op_burst(struct game *g)
 {
@@ -507,8 +521,10 @@ static void play(u64 seed, unsigned operations, u64 *successes)
             op_fetch(&g);
         } else if (what < 93) {
             op_store(&g);
-        } else if (what < 98) {
+        } else if (what < 97) {
             op_context(&g);
+        } else if (what < 98) {
+            op_share(&g);
         } else if (what < 99 || chance(&g, 70)) {
             op_burst(&g);
         } else {
@@ -578,9 +594,50 @@ static void test_table_used_as_data(void **state)
     machine_stop(&m);
 }
 
+// A second root with the same upper half takes over what the first one's walks found: changes below
+// and in the root itself must reach it too.
+static void inherit(struct machine *m, u64 linear, u64 gpa, u64 entry)
+{
+    enum { ROOT_A = 1, ROOT_B, PDPT, PD, PT, FIRST, SECOND };
+    static const u64 entries[][3] = {
+        {ROOT_A, 511, PDPT}, {ROOT_B, 511, PDPT}, {PDPT, 0, PD}, {PD, 0, PT}, {PT, 0, FIRST}};
+    machine_start(m, TLB_FULL);
+    for (unsigned i = 0; i < 5; i++) {
+        u64 e = entries[i][2] << PAGE_SHIFT | 0x27;
+        physmem_write(m->mem, (entries[i][0] << PAGE_SHIFT) + entries[i][1] * 8, &e, sizeof(e));
+    }
+    physmem_write(m->mem, (u64)FIRST << PAGE_SHIFT, "1", 1);
+    physmem_write(m->mem, (u64)SECOND << PAGE_SHIFT, "2", 1);
+    struct mmu_context context = {
+        .cr0 = 0x80000001, .cr3 = (u64)ROOT_A << PAGE_SHIFT, .cr4 = 0x20, .efer = 0x500};
+    mmu_set_context(m->mmu[0], &context);
+    assert_int_equal(read_byte(m->mmu[0], linear), '1');
+    context.cr3 = (u64)ROOT_B << PAGE_SHIFT;
+    mmu_set_context(m->mmu[0], &context);
+    assert_non_null(tlb_lookup(&m->mmu[0]->tables->read, linear, 1)); // without a walk
+    physmem_write(m->mem, gpa, &entry, sizeof(entry));
+}
+
+static void test_inherited(void **state)
+{
+    const u64 linear = ~UINT64_C(0) << 39;
+    struct machine m = {0};
+    inherit(&m, linear, 0x5000, 0x7027); // the page table's entry
+    assert_int_equal(read_byte(m.mmu[0], linear), '2');
+    machine_stop(&m);
+    memset(&m, 0, sizeof(m));
+    inherit(&m, linear, 0x2000 + 511 * 8, 0); // the second root's
+    struct fault fault;
+    u8 value;
+    assert_false(mmu_read8(m.mmu[0], linear, &value, &fault));
+    assert_int_equal(fault.vector, 14);
+    machine_stop(&m);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {cmocka_unit_test(test_table_used_as_data),
+                                       cmocka_unit_test(test_inherited),
                                        cmocka_unit_test(test_random_games)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
