@@ -4,6 +4,7 @@
 #include "cpu/jit/jit_internal.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 static unsigned slot_of(const struct code_page *page, unsigned offset)
 {
@@ -125,6 +126,7 @@ void block_flush(struct jit *jit)
         jit->dead = next;
     }
     mmu_drop_jumps(jit->mmu);
+    memset(jit->code_at, 0, sizeof(jit->code_at));
     jit->used = jit->first;
     jit->cold_used = JIT_COLD_OFFSET;
     jit->heap = 0;

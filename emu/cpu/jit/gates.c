@@ -124,6 +124,35 @@ static const u8 *emit_insn_gate(struct emitter *e, const struct jit_gates *g,
     return entry;
 }
 
+// jit_find_jump() for translated code: what C may change is kept, but for vector registers, which
+// it is compiled without.
+static const u8 *emit_find_jump(struct emitter *e)
+{
+    static const u8 kept[] = {HOST_RAX, HOST_RDX, HOST_RSI, HOST_RDI, HOST_R8, HOST_R9, HOST_R11};
+    const u8 *entry = emit_here(e);
+    for (unsigned i = 0; i < sizeof(kept); i++) {
+        emit_push(e, kept[i]);
+    }
+    emit_bytes(e, (const u8[]){0x9F, 0x0F, 0x90, 0xC0}, 4); // lahf; seto al
+    emit_push(e, HOST_RAX);
+    emit_push(e, HOST_RAX);                  // aligned for calls
+    s32 below = (s32)(sizeof(kept) + 3) * 8; // with the return address
+    emit_lea(e, HOST_RDI, host_at(HOST_RSP, below));
+    emit_mov(e, 3, HOST_RSI, HOST_R11);
+    emit_mov_imm(e, HOST_RAX, (u64)(uintptr_t)jit_find_jump);
+    emit_op(e, 0xFF, 2, host_reg_operand(HOST_RAX)); // call rax
+    emit_mov(e, 3, HOST_R10, HOST_RAX);
+    emit_lea(e, HOST_RCX, host_at(HOST_RAX, 1)); // JIT_NO_JUMP + 1 = 0
+    emit_pop(e, HOST_RAX);
+    emit_pop(e, HOST_RAX);
+    emit_bytes(e, (const u8[]){0x04, 0x7F, 0x9E}, 3); // add al, 7F; sahf
+    for (unsigned i = sizeof(kept); i > 0; i--) {
+        emit_pop(e, kept[i - 1]);
+    }
+    emit_bytes(e, (const u8[]){0xC3}, 1);
+    return entry;
+}
+
 void gates_emit(struct jit *jit)
 {
     struct emitter e = {.write = jit->memory.write,
@@ -132,6 +161,7 @@ void gates_emit(struct jit *jit)
     struct jit_gates *g = &jit->gates;
     vector_routines_emit(&e, g);
     g->leave = emit_leave(&e);
+    g->find_jump = emit_find_jump(&e);
     g->enter = emit_enter(&e);
     g->exit_offset = emit_exit(&e, g, JIT_EXIT_OFFSET, HOST_R10);
     g->exit_linear = emit_exit(&e, g, JIT_EXIT_LINEAR, HOST_R11);

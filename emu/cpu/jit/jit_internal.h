@@ -48,6 +48,14 @@ struct jit_block {
     struct insn insns[]; // copies; "remaining" counts to the block's end
 };
 
+// What is known of a place in guest memory: code is its block's external entry, or that of a dead
+// block, which leads out.
+struct jit_code_at {
+    const u8 *guest; // host address of the first byte; NULL: empty
+    const u8 *code;
+};
+
+#define CODE_AT_BITS 15
 #define BLOCK_SLOTS_BITS 17
 #define BLOCK_SLOTS (1u << BLOCK_SLOTS_BITS)
 #define HEAT_SLOTS_BITS 16
@@ -61,6 +69,8 @@ struct jit_gates {
     const u8 *exit_offset; // jumped to, r10: page offset
     const u8 *exit_linear; // r11: linear address
     const u8 *exit_link;   // r10: struct jit_link
+    const u8 *find_jump;   // CALLed with a linear address in r11, whose jump cache entry's index is
+                           // in r10 then; RCX is 0 if there is none
     const u8 *vector_save; // CALLed while vector registers are live
     const u8 *vector_load; // CALLed to get back what was saved
     const u8 *vector_sse;  // CALLed with the instruction in r10: makes XMM registers live
@@ -83,6 +93,7 @@ struct jit {
         u64 key; // of the first block in the slot, so that looking there is mostly all
         struct jit_block *first;
     } slots[BLOCK_SLOTS];
+    struct jit_code_at code_at[1u << CODE_AT_BITS]; // where jumps from other pages led to
     unsigned cpu_count;
     u8 hot; // what heat must reach
     u8 heat[HEAT_SLOTS];
@@ -105,6 +116,16 @@ static inline u64 block_hash(const struct code_page *page, unsigned offset)
 {
     return block_key(page, offset) * UINT64_C(0x9E3779B97F4A7C15);
 }
+
+static inline struct jit_code_at *code_at_slot(struct jit *jit, const u8 *guest)
+{
+    u64 hash = (u64)(uintptr_t)guest * UINT64_C(0x9E3779B97F4A7C15);
+    return &jit->code_at[hash >> (64 - CODE_AT_BITS)];
+}
+
+// Twice the index of the jump cache's entry for linear, which is made if it can be; JIT_NO_JUMP.
+#define JIT_NO_JUMP UINT64_MAX
+u64 jit_find_jump(struct cpu *cpu, u64 linear);
 
 // The block that begins there, or NULL.
 struct jit_block *block_find(const struct jit *jit, const struct code_page *page, unsigned offset);

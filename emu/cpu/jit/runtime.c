@@ -165,6 +165,13 @@ static void set_tables(struct cpu *cpu)
     }
 }
 
+// guest: the host address of what is at cpu->rip, as the fetch column says.
+static void remember_jump(struct cpu *cpu, const u8 *guest, const struct jit_block *block)
+{
+    *code_at_slot(cpu->jit, guest) = (struct jit_code_at){guest, block->external};
+    mmu_remember_jump(cpu->mmu, cpu->rip, block->external);
+}
+
 // The external entry of what is at cpu->rip in 64-bit code, made now if it is worth it. NULL: there
 // is none, or the fetch is not in the TLB.
 static const u8 *external_entry(struct cpu *cpu)
@@ -182,7 +189,7 @@ static const u8 *external_entry(struct cpu *cpu)
         return NULL;
     }
     page->stores = 0;
-    mmu_remember_jump(cpu->mmu, cpu->rip, block->external);
+    remember_jump(cpu, host, block);
     return block->external;
 }
 
@@ -258,13 +265,6 @@ static struct jit_block *follow_link(struct jit *jit, struct jit_link *link)
     return NULL;
 }
 
-static void remember_jump(struct cpu *cpu, const struct jit_block *block)
-{
-    if (tlb_lookup(&cpu->tables->fetch, cpu->rip, 1)) {
-        mmu_remember_jump(cpu->mmu, cpu->rip, block->external);
-    }
-}
-
 // Where the block that was left says that it goes on. NULL: not in a block.
 static struct jit_block *after_exit(struct cpu *cpu)
 {
@@ -289,7 +289,10 @@ enum jit_result jit_run(struct cpu *cpu, const struct insn *insn)
     if (!block || block->insn_count + JIT_RESERVE_STEPS > cpu->steps_left) {
         return JIT_NOTHING;
     }
-    remember_jump(cpu, block);
+    const u8 *guest = tlb_lookup(&cpu->tables->fetch, cpu->rip, 1);
+    if (guest) {
+        remember_jump(cpu, guest, block);
+    }
     while (block) {
         enter(cpu, block->entry);
         enum jit_exit exit = (enum jit_exit)cpu->jit_frame.exit;

@@ -14,8 +14,8 @@ static struct host_operand jump_entry(size_t offset)
 }
 
 // TARGET holds a linear address. Falls through if the jump cache knows it, r10 then being its
-// index; else jumps to where "miss" is patched.
-static u8 *emit_lookup(struct translator *t)
+// index.
+static void emit_lookup(struct translator *t, unsigned whose)
 {
     struct emitter *e = &t->e;
     // crc32 r10, r11 from 0; pdep: twice the index. See tlb_jump_index().
@@ -25,7 +25,7 @@ static u8 *emit_lookup(struct translator *t)
     emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_jump, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, TARGET, 0, 0));
     emit_jrcxz(e, 5);
-    return emit_jmp(e, NULL);
+    add_site(t, emit_jmp(e, NULL), SITE_JUMP, (u16)whose);
 }
 
 static void emit_jump_found(struct translator *t)
@@ -53,11 +53,8 @@ void emit_go_on(struct translator *t, unsigned offset)
         return;
     }
     emit_target(t, offset);
-    u8 *miss = emit_lookup(t);
+    emit_lookup(t, JUMP_BEHIND);
     emit_jump_found(t);
-    if (!e->overflow) {
-        emit_patch(miss, e->to_run, t->jit->gates.exit_linear);
-    }
 }
 
 // Within the page the jump's own target is the link, if nothing is to be given back.
@@ -75,7 +72,7 @@ bool tr_jcc(struct translator *t)
     }
     u8 *over = emit_jcc(e, condition ^ 1, NULL);
     emit_target(t, insn->imm);
-    add_site(t, emit_lookup(t), SITE_INSN, 0);
+    emit_lookup(t, JUMP_OF_INSN);
     if (insn->remaining > 1) {
         emit_lea(e, HOST_COUNTER, host_at(HOST_COUNTER, (insn->remaining - 1) * JIT_STEP));
     }
@@ -114,7 +111,7 @@ bool tr_jmp(struct translator *t)
     } else {
         return false;
     }
-    add_site(t, emit_lookup(t), SITE_INSN, 0);
+    emit_lookup(t, JUMP_OF_INSN);
     emit_jump_found(t);
     return true;
 }
@@ -151,7 +148,7 @@ bool tr_call(struct translator *t)
     } else {
         emit_indirect_target(t);
     }
-    add_site(t, emit_lookup(t), SITE_INSN, 0);
+    emit_lookup(t, JUMP_OF_INSN);
     emit_load(e, 3, HOST_RCX, jump_entry(offsetof(struct tlb_jump, code)));
     emit_store(e, 3, HOST_RCX, STATE(jit_frame.target));
     emit_store(e, 3, TARGET, STATE(jit_frame.info));
@@ -170,7 +167,7 @@ bool tr_ret(struct translator *t)
         return false;
     }
     emit_load(e, 3, TARGET, emit_check(t, rsp, 8, false));
-    add_site(t, emit_lookup(t), SITE_INSN, 0);
+    emit_lookup(t, JUMP_OF_INSN);
     emit_lea(e, rsp, host_at(rsp, (s32)(8 + (insn->imm & 0xFFFF))));
     emit_jump_found(t);
     return true;

@@ -180,6 +180,23 @@ static void emit_link_stub(struct translator *t, const struct site *site)
     emit_jmp(&t->e, t->jit->gates.exit_link);
 }
 
+// Asks for an entry in the jump cache; without, the interpreter executes the jump. What goes on
+// behind the block is no instruction, and leaves.
+static void emit_jump_stub(struct translator *t, const struct site *site)
+{
+    struct emitter *e = &t->e;
+    emit_patch(site->jump, e->to_run, emit_here(e));
+    emit_call(e, t->jit->gates.find_jump);
+    emit_jrcxz(e, 5);
+    emit_jmp(e, site->back);
+    if (site->offset == JUMP_OF_INSN) {
+        emit_interpreted(t);
+        emit_jmp(e, t->after[t->i]);
+    } else {
+        emit_jmp(e, t->jit->gates.exit_linear);
+    }
+}
+
 static void make_links(struct translator *t)
 {
     unsigned count = 0;
@@ -201,6 +218,9 @@ static void emit_stubs(struct translator *t)
             emit_patch(site->jump, e->to_run, emit_here(e));
             emit_interpreted(t);
             emit_jmp(e, t->after[t->i]);
+            break;
+        case SITE_JUMP:
+            emit_jump_stub(t, site);
             break;
         case SITE_LINK:
             site->stub = emit_here(e);

@@ -12,6 +12,7 @@
 // A jump out of the straight code, to be given its stub at the end of the block.
 enum site_kind {
     SITE_INSN,   // the interpreter executes the instruction, then it goes on behind it
+    SITE_JUMP,   // the jump cache does not know the address in r11
     SITE_LINK,   // a taken jump to a page offset
     SITE_ENTRY,  // the budget does not cover the block
     SITE_VECTOR, // vector registers are not live
@@ -21,10 +22,13 @@ enum site_kind {
 struct site {
     u8 *jump; // the displacement
     u8 kind, insn;
-    u16 offset;     // SITE_LINK
-    const u8 *back; // SITE_VECTOR: where it goes on
+    u16 offset;     // SITE_LINK; SITE_JUMP: one of those below
+    const u8 *back; // SITE_VECTOR, SITE_JUMP: where it goes on
     const u8 *stub; // SITE_LINK: run address
 };
+
+// Whose jump it is: an instruction's, or the way from the block's end to the next page.
+enum { JUMP_OF_INSN, JUMP_BEHIND };
 
 // What is known of a block's vector instructions before it is translated (tr_vector.c).
 struct vector_plan {
