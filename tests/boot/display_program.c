@@ -189,6 +189,21 @@ static void graphics_and_text(int fb, int tty)
     FAILS(ioctl(tty, KDSETMODE, 7), EINVAL);
 }
 
+// A mode that is there only while a program draws costs no text.
+static void mode_while_drawing(int fb, int tty)
+{
+    struct winsize w = {0};
+    text(tty, "\033[2J\033[H\n\n\nwide\033[4;70Hwide\033[30;1Hlow");
+    unsigned long before = picture_sum(fb);
+    CHECK(ioctl(tty, KDSETMODE, KD_GRAPHICS) == 0 && set_mode(fb, 320, 200, 32) == 0);
+    CHECK(ioctl(tty, TIOCGWINSZ, &w) == 0 && w.ws_col == 80 && w.ws_row == 30);
+    CHECK(set_mode(fb, 640, 480, 32) == 0 && picture_sum(fb) == before);
+    CHECK(pwrite(fb, "dots", 4, 0) == 4 && picture_sum(fb) != before);
+    CHECK(ioctl(tty, KDSETMODE, KD_TEXT) == 0);
+    usleep(50000);
+    CHECK(picture_sum(fb) == before);
+}
+
 static void keyboard_modes(int tty)
 {
     char type = 0, leds = 0;
@@ -268,6 +283,7 @@ int main(void)
     mappings(fb);
     modes(fb, tty);
     graphics_and_text(fb, tty);
+    mode_while_drawing(fb, tty);
     keyboard_modes(tty);
     switching(tty);
     reports(tty);

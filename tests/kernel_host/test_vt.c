@@ -233,11 +233,13 @@ static void test_taking_over_another_size(void **state)
     assert_string_equal(vt_host_row(small, 1, 0), "x");
     assert_int_equal(small->at.y, 2);
     vt_screen_take_over(big, small);
-    assert_string_equal(vt_host_row(big, 0, 2), "last");
-    assert_string_equal(vt_host_row(big, 1, 0), "x");
+    assert_string_equal(vt_host_row(big, 0, 11), "last"); // nine lines came back
+    assert_string_equal(vt_host_row(big, 0, 2), "x");
+    assert_string_equal(vt_host_row(big, 1, 0), "01234567");
+    assert_int_equal(big->history_count, 1);
     vt_host_write(big, "!");
-    assert_string_equal(vt_host_row(big, 0, 2), "last!");
-    assert_int_equal(big->line[2][4] >> VT_FG_SHIFT & 0xff, 1);
+    assert_string_equal(vt_host_row(big, 0, 11), "last!");
+    assert_int_equal(big->line[11][4] >> VT_FG_SHIFT & 0xff, 1);
     vt_host_free(small);
     vt_host_free(big);
 }

@@ -121,10 +121,11 @@ static void set_window_size(struct vt *vt, unsigned cols, unsigned rows)
         tty_signal_foreground(vt->tty, SIGWINCH);
 }
 
+// While a program draws, the terminals stay as they are: it mostly restores the mode in the end.
 void vt_display_changed(void)
 {
     unsigned cols, rows;
-    if (!present)
+    if (!present || vt_foreground()->graphics)
         return;
     mutex_lock(&vt_mutex);
     vt_paint_size(display_get()->width, display_get()->height, &cols, &rows);
@@ -206,6 +207,7 @@ void vt_switch_now(unsigned number)
     }
     spin_unlock(&vt_lock);
     if (changed) {
+        vt_display_changed();
         wake_up_all(&vt_switched);
         vt_notify_keyboard();
     }
@@ -237,9 +239,13 @@ static void do_requests(struct work_struct *w)
 
 // --- the tty's side
 
+// What has been logged so far comes first.
 static int vt_open(struct tty_struct *tty)
 {
-    return vt_allocate(tty->driver_data);
+    int err = vt_allocate(tty->driver_data);
+    if (!err)
+        vt_log_drain();
+    return err;
 }
 
 static size_t vt_write_room(struct tty_struct *tty)

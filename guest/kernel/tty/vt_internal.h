@@ -44,4 +44,5 @@ int vt_picture_init(void);
 int vt_picture_resize(void);
 
 long vt_ioctl(struct tty_struct *tty, unsigned cmd, unsigned long arg); // vt_ioctl.c
-void vt_log_init(void); // vt_log.c: the kernel's log on the terminal that console= names
+void vt_log_drain(void); // what has not been shown yet; may sleep
+void vt_log_init(void);  // vt_log.c: the kernel's log on the terminal that console= names

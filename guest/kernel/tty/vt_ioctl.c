@@ -22,6 +22,8 @@ static long set_mode(struct vt *vt, unsigned long mode)
     if (changed && vt == vt_foreground())
         vt_repaint(); // in graphics it only remembers that all must be drawn
     spin_unlock(&vt_lock);
+    if (changed)
+        vt_display_changed(); // the program may have left another mode
     return 0;
 }
 

@@ -12,6 +12,9 @@
 
 #define LINE_MAX 600
 
+static bool enabled;
+static DEFINE_MUTEX(drain_mutex);
+static u64 next;        // record; under drain_mutex
 static unsigned number; // of the terminal; 0: the one in the foreground
 
 static struct vt *log_vt(void)
@@ -29,19 +32,29 @@ static void show(const struct log_record *rec, const char *text, size_t n)
         vt_output(vt, (const u8 *)line, (size_t)len);
 }
 
-static int log_thread(void *unused)
+void vt_log_drain(void)
 {
-    (void)unused;
     char text[512];
     struct log_record rec;
-    for (u64 seq = 0;;) {
-        if (wait_event_interruptible(log_wait, seq < log_next_seq()))
-            continue;
-        size_t n = log_read(&seq, &rec, text, sizeof(text));
-        seq = rec.seq + 1;
+    if (!enabled)
+        return;
+    mutex_lock(&drain_mutex);
+    while (next < log_next_seq()) {
+        size_t n = log_read(&next, &rec, text, sizeof(text));
+        next = rec.seq + 1;
         if ((int)rec.level < log_console_level())
             show(&rec, text, n);
         cond_resched();
+    }
+    mutex_unlock(&drain_mutex);
+}
+
+static int log_thread(void *unused)
+{
+    (void)unused;
+    for (;;) {
+        wait_event_interruptible(log_wait, READ_ONCE(next) < log_next_seq());
+        vt_log_drain();
     }
     return 0;
 }
@@ -63,15 +76,14 @@ static void panic_write(const char *text, size_t n)
 void vt_log_init(void)
 {
     char name[8] = "tty0";
-    bool wanted = false;
     for (unsigned n = 0; n <= VT_COUNT; n++) {
         name[3] = (char)('0' + n);
         if (cmdline_has("console", name)) {
             number = n;
-            wanted = true;
+            enabled = true;
         }
     }
-    if (!wanted)
+    if (!enabled)
         return;
     log_set_panic_console(panic_write);
     struct task_struct *t = kthread_run(log_thread, NULL, "vtlog");

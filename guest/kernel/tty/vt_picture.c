@@ -44,10 +44,17 @@ static enum hrtimer_restart timer_expired(struct hrtimer *t)
     return HRTIMER_NORESTART;
 }
 
+static bool is_current(void)
+{
+    return painter.width == display_get()->width && painter.height == display_get()->height;
+}
+
 int vt_picture_resize(void)
 {
     struct display *d = display_get();
     unsigned cols, rows;
+    if (is_current())
+        return 0;
     vt_paint_size(d->width, d->height, &cols, &rows);
     vt_cell *cells = kvmalloc((size_t)cols * rows * sizeof(*cells), GFP_KERNEL);
     spin_lock(&vt_lock);
@@ -79,8 +86,8 @@ static int make_ready(void)
 // vt_lock held.
 static bool can_paint(const struct vt *vt)
 {
-    return vt->memory && !vt->graphics && painter.pixels && vt->screen.cols == painter.cols &&
-           vt->screen.rows == painter.rows;
+    return vt->memory && !vt->graphics && painter.pixels && is_current() &&
+           vt->screen.cols == painter.cols && vt->screen.rows == painter.rows;
 }
 
 static void paint(void)

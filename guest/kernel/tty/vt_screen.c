@@ -263,25 +263,31 @@ static void copy_line(struct vt_screen *s, vt_cell *to, const vt_cell *cells, un
     fill(to + n, VT_BLANK, s->cols - n);
 }
 
-// If the cursor would be below the new bottom, the lines above it scroll away.
+// A line of the other screen by its number: 0 is its top, negative ones are history.
+static const vt_cell *old_line(const struct vt_screen *from, long number)
+{
+    return number < 0 ? vt_screen_view(from, (unsigned)-number, 0) : from->line[number];
+}
+
+// If the cursor would be below the new bottom, the lines above it scroll away; where there is more
+// room than before, lines come back from the history.
 void vt_screen_take_over(struct vt_screen *s, const struct vt_screen *from)
 {
-    unsigned lost = from->at.y >= s->rows ? from->at.y - s->rows + 1 : 0;
-    unsigned old = min(from->history_count + lost, s->history_size);
-    unsigned kept = min(from->rows - lost, s->rows);
-    for (unsigned i = 0; i < old; i++) { // line number old - i above the new top
-        unsigned back = old - i;
-        const vt_cell *cells =
-            back <= lost ? from->line[lost - back] : vt_screen_view(from, back - lost, 0);
-        copy_line(s, s->history[i], cells, from->cols);
-    }
-    s->history_count = old;
-    s->history_next = s->history_size ? old % s->history_size : 0;
-    for (unsigned y = 0; y < kept; y++)
-        copy_line(s, s->line[y], from->line[lost + y], from->cols);
+    long top = 0, rows = from->rows, history = from->history_count;
+    if (from->at.y >= s->rows)
+        top = (long)from->at.y - s->rows + 1;
+    else if (s->rows > from->rows)
+        top = -min(history, (long)(s->rows - from->rows));
+    long old = min(history + top, (long)s->history_size);
+    for (long i = 0; i < old; i++)
+        copy_line(s, s->history[i], old_line(from, top - old + i), from->cols);
+    s->history_count = (unsigned)old;
+    s->history_next = s->history_size ? (unsigned)old % s->history_size : 0;
+    for (long y = 0; y < s->rows && top + y < rows; y++)
+        copy_line(s, s->line[y], old_line(from, top + y), from->cols);
     s->at = from->at;
     s->saved = from->saved;
-    vt_goto(s, from->at.x, (long)from->at.y - lost);
+    vt_goto(s, from->at.x, (long)from->at.y - top);
     s->modes = from->modes;
     s->parser = from->parser;
     memcpy(s->palette, from->palette, sizeof(s->palette));
