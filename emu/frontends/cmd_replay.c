@@ -4,6 +4,7 @@
 
 #include "base/bits.h"
 #include "base/memory.h"
+#include "frontends/film.h"
 #include "frontends/frames.h"
 #include "frontends/gdb.h"
 #include "frontends/outcome.h"
@@ -269,6 +270,12 @@ static struct status check_options(struct run_options *o)
         return status_error(STATUS_USAGE,
                             "--checkpoints needs the whole replay; leave --until out");
     }
+    bool only_film = !o->gdb && !o->frames && !o->screenshot_count && !o->verify &&
+                     !o->write_disk && !o->checkpoint_steps && !o->trace && !o->strace &&
+                     !o->perfetto && !o->stats && o->until_step == UINT64_MAX;
+    if (o->sdl && !only_film) {
+        return status_error(STATUS_USAGE, "--display sdl shows a film; leave the other options out");
+    }
     if (o->gdb && (o->frames || o->screenshot_count)) {
         return status_error(STATUS_USAGE, "%s and --gdb do not go together",
                             o->frames ? "--frames" : "--screenshot");
@@ -287,7 +294,7 @@ static struct status check_options(struct run_options *o)
 
 static int replay_or_debug(struct session *s, const struct run_options *o, struct outcome_watch *w)
 {
-    return o->gdb ? gdb_main(s, o, w) : replay(s, o, w);
+    return o->gdb ? gdb_main(s, o, w) : o->sdl ? film_main(s, o) : replay(s, o, w);
 }
 
 int cmd_replay(int argc, char **argv)

@@ -23,6 +23,9 @@
 
 // A long wait is left so often, so that a recording gets to note how far it has come.
 #define WAIT_MAX_NS 250000000
+// Keys that end a wait are told of before the time that it took is added: a held key would repeat
+// too early by as much.
+#define WAIT_MAX_TYPING_NS 50000000
 
 // A guest that asked for synchronous input gets it once it sleeps for longer than this, or has
 // computed this long.
@@ -248,16 +251,17 @@ static u64 idle_paced(struct posix_door *door, u64 now_ns, u64 deadline_ns)
     door->lag_ns = door->lag_ns < -LAG_MAX_NS ? -LAG_MAX_NS : door->lag_ns;
     u64 due = begin + (deadline_ns - now_ns) - (u64)door->lag_ns;
     bool came = false, pausing = false;
+    u64 wait_max_ns = door->input ? WAIT_MAX_TYPING_NS : WAIT_MAX_NS;
     u64 host = begin;
     while (!came && !door->end && !pausing &&
            (deadline_ns == UINT64_MAX || (s64)(due - host) > 0)) {
-        u64 left = begin + WAIT_MAX_NS - host, look = let_watch(door);
+        u64 left = begin + wait_max_ns - host, look = let_watch(door);
         left = deadline_ns == UINT64_MAX || left < due - host ? left : due - host;
         sleep_for(door, look < left ? look : left);
         came = pump(door) || attention_asked(door);
         posix_door_check(door);
         host = posix_monotonic_ns();
-        pausing = host - begin >= WAIT_MAX_NS;
+        pausing = host - begin >= wait_max_ns;
     }
     u64 reached = deadline_ns;
     if ((came || door->end || pausing) && host - begin < deadline_ns - now_ns) {
