@@ -93,7 +93,8 @@ static void mappings(int fb)
     int status = -1;
     waitpid(child, &status, 0);
     CHECK(status == 0 && second[2046] == 99 && m[100000] == 55);
-    CHECK(mprotect((void *)m, 4096, PROT_READ) == 0);
+    m[0] = 4;
+    CHECK(mprotect((void *)m, 4096, PROT_READ) == 0 && m[0] == 4);
     CHECK(mprotect((void *)m, 4096, protection) == 0);
     m[0] = 5; // faults, and is allowed
     CHECK(m[0] == 5);

@@ -18,7 +18,7 @@ COLOUR_PICTURE = "6adbf30cedc9e530"  # the picture was looked at
 def show(command, *options, status=0, folder):
     """The picture that is on the screen when the command has ended."""
     name = folder / "screen.png"
-    r = t.viv("run", "--screenshot", name, "--exec", command + "; sleep 0.1", *options, timeout=60)
+    r = t.viv("run", "--screenshot", name, "--exec", f"set -e; {command}; sleep 0.1", *options, timeout=60)
     if status is not None:
         t.expect_equal(r.returncode, status, r.stdout + r.stderr)
     return pictures.read_png(name)
@@ -59,8 +59,7 @@ def test_scrolling():
         t.expect_equal([line for line in screen_text.text_of(seen)][:46], [str(n) for n in range(257, 303)])
         # While /dev/fb0 is open the picture stays at the memory's beginning: another way of scrolling.
         seen = show("exec 3</dev/fb0; seq 1 60 > /dev/tty1; sleep 0.05; seq 61 100 > /dev/tty1; sleep 0.05; seq 101 103 > /dev/tty1; "
-                    "sleep 0.05; head -c 3145728 <&3 | md5sum > /root/a; dd if=/dev/fb0 bs=1M count=3 2>/dev/null | cmp -n 3145728 - /dev/zero && exit 1; "
-                    "cat /sys/class/graphics/fb0/pan | grep -q ^0,0", folder=folder)
+                    "sleep 0.05; grep -q ^0,0 /sys/class/graphics/fb0/pan", folder=folder)
         t.expect_equal(screen_text.text_of(seen)[:47], [str(n) for n in range(57, 104)])
 
 

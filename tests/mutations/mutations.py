@@ -9,6 +9,7 @@ WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
 WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
 PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
 MORE_PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "6000", "--seed", "700000"]
+VT = ["build/tests/kernel_host/test_vt"]
 LINUX_TABLES = ["build/tests/debugger/test_linux_tables"]
 
 
@@ -208,4 +209,19 @@ MUTATIONS = [
      [boot("smp", "same")]),
     ("spinlocks have no order among themselves", "guest/kernel/sched/lock_debug.c",
      "        if (class_leads_to(cls, outer))\n", "        if (false && class_leads_to(cls, outer))\n", [boot("smp", "check")]),
+    ("lines that scroll in are taken for drawn", "guest/kernel/tty/vt_paint.c",
+     "        fill_words(p->shown[y], UNKNOWN, p->cols);\n", "        ;\n", [VT]),
+    ("the cursor's old cell stays drawn", "guest/kernel/tty/vt_paint.c",
+     "    s->dirty[p->cursor_y] = true;\n", "", [VT]),
+    ("erasing forgets the background", "guest/kernel/tty/vt_screen.c",
+     " | (s->at.attr & VT_BG_MASK);", ";", [VT]),
+    ("a sequence ends at a control character", "guest/kernel/tty/vt_parser.c",
+     "        if (!in_string || c == ESC || c == 24 || c == 26)\n            control(s, c);\n        return;",
+     "        s->parser.state = GROUND;\n        control(s, c);\n        return;", [VT]),
+    ("the picture moves under /dev/fb0", "guest/kernel/tty/vt_picture.c",
+     "vt->back, !fbdev_in_use());", "vt->back, true);", [boot("screen", "scrolling")]),
+    ("device pages stay read-only", "guest/kernel/mm/fault.c",
+     "        bool may = (vma->vm_flags", "        bool may = false && (vma->vm_flags", [boot("screen", "programs")]),
+    ("text does not come back after graphics", "guest/kernel/tty/vt_ioctl.c",
+     "        vt_repaint(); // in", "        ; // in", [boot("screen", "programs")]),
 ]
