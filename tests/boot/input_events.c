@@ -146,7 +146,8 @@ static void grabbing(void)
     check(write(one, e, sizeof(e)) < 0 && errno == ENODEV, "revoked: write");
     struct pollfd p = {.fd = one, .events = POLLIN};
     check(poll(&p, 1, 0) == 1 && (p.revents & POLLHUP), "revoked: poll");
-    usleep(400000); // the key is let go
+    p = (struct pollfd){.fd = two, .events = POLLIN}; // until the key is let go
+    poll(&p, 1, 10000);
     check(drain(two, e, 64) == 3, "the grab ended with it");
     ask("d");
     check(ioctl(two, 0x80004500u | EVIOC_NR_KEY | sizeof(keys) << 16, keys) > 0, "EVIOCGKEY");

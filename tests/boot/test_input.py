@@ -54,6 +54,9 @@ class Machine:
 
     def monitor(self, *lines):
         for line in lines:
+            if isinstance(line, float):
+                time.sleep(line)
+                continue
             self.monitor_socket.sendall(line.encode() + b"\n")
             self.monitor_answer()
             long = line.startswith("sendkey") and line.count(" ") == 1  # such keys are held for 100 ms
@@ -104,8 +107,9 @@ def mouse(m):
 
 
 def evdev(m):
-    actions = {letter: [f"sendkey {letter} 20"] for letter in "abdefgh"}
-    m.answer_until_done("evdev", actions | {"many": ["sendkey q-w-e-r-t-y-u-i-o-p"] * 2, "hold c": ["sendkey c 500"]})
+    actions = {letter: [f"sendkey {letter} 20"] for letter in "abefgh"}
+    actions["d"] = [1.2, "sendkey d 20", 0.1]  # QEMU's next key waits as long again as the one before was held
+    m.answer_until_done("evdev", actions | {"many": ["sendkey q-w-e-r-t-y-u-i-o-p"] * 2 + [0.4], "hold c": ["sendkey c 1000"]})
 
 
 def idle(m):
