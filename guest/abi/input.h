@@ -13,13 +13,6 @@ struct linux_input_event {
 struct linux_input_id {
     uint16_t bustype, vendor, product, version;
 };
-struct linux_input_absinfo {
-    int32_t value, minimum, maximum, fuzz, flat, resolution;
-};
-struct linux_input_mask {
-    uint32_t type, codes_size;
-    uint64_t codes_ptr;
-};
 
 #define EV_SYN 0x00
 #define EV_KEY 0x01
@@ -74,8 +67,6 @@ enum linux_key {
 #define EVIOCSREP 0x40084503u
 #define EVIOCGRAB 0x40044590u
 #define EVIOCREVOKE 0x40044591u
-#define EVIOCGMASK 0x80104592u
-#define EVIOCSMASK 0x40104593u
 #define EVIOCSCLOCKID 0x400445a0u
 #define EVIOC_TYPE 'E'
 #define EVIOC_NR_NAME 0x06

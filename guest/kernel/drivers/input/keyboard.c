@@ -74,11 +74,27 @@ static void note_action(struct keymap_result *r)
         schedule_work(&work);
 }
 
+// A program that had grabbed the keyboard may have seen the end of what we saw the beginning of.
+// Lock held.
+static void forget_released_modifiers(void)
+{
+    static const u16 modifiers[] = {KEY_LEFTSHIFT, KEY_RIGHTSHIFT, KEY_LEFTCTRL,
+                                    KEY_RIGHTCTRL, KEY_LEFTALT,    KEY_RIGHTALT};
+    for (unsigned i = 0; i < ARRAY_SIZE(modifiers); i++) {
+        bool held = false;
+        for (unsigned k = 0; k < nr_keyboards; k++)
+            held |= input_key_held(keyboards[k]->dev, modifiers[i]);
+        if (!held)
+            __clear_bit(modifiers[i], state.held);
+    }
+}
+
 static void key(u16 code, s32 value)
 {
     struct vt_keyboard_modes modes = vt_keyboard_modes();
     unsigned long flags;
     spin_lock_irqsave(&keyboard_lock, flags);
+    forget_released_modifiers();
     struct keymap_result r = keymap_key(&state, &modes, code, value);
     note_action(&r);
     spin_unlock_irqrestore(&keyboard_lock, flags);
