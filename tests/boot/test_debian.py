@@ -9,6 +9,7 @@ import subprocess
 import sys
 
 import debian_kernels
+import pictures
 import vivtest as t
 
 APPEND = "console=ttyS0 console_msg_format=syslog ignore_loglevel"
@@ -108,6 +109,25 @@ def test_xen_by_multiboot():
     for words in ("Xen version 4", "Multiboot-e820 RAM map", "System RAM: 511MB", "ACPI: RSDP 000F0000", "HPET"):
         t.expect(words in text, f"no {words!r}: {text[-2000:]} {result.stderr[-300:]}")
     t.expect("dom0" in text.lower() and "Panic on CPU 0" in text, text[-1500:])
+
+
+def test_the_console_on_the_framebuffer():
+    """efifb takes the display by screen_info alone; two boots draw the same, to the last pixel."""
+    with t.Folder() as folder:
+        debian_kernels.initramfs(folder / "initramfs", SHOW)
+        drawn = []
+        for name in ("first.png", "second.png"):
+            text, _ = boot("cloud-amd64", folder / "initramfs", "--screenshot", folder / name,
+                           append="console=tty0 console=ttyS0 ignore_loglevel")
+            t.expect("fb0: EFI VGA frame buffer device" in text, text[-3000:])
+            drawn.append((folder / name).read_bytes())
+        t.expect(drawn[0] == drawn[1], "two boots, two pictures")
+        width, height, rows = pictures.read_png(folder / "first.png")
+        t.expect_equal((width, height), (1024, 768))
+        # 48 lines of text, 16 pixels high: nearly all of them have letters, in the console's light grey.
+        lines = [b"".join(rows[y:y + 16]) for y in range(0, height, 16)]
+        written = sum(line.count(b"\xaa\xaa\xaa") > 100 for line in lines)
+        t.expect(written > 40, f"{written} lines of text")
 
 
 def test_a_reset_boots_again():
