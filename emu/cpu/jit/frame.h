@@ -49,9 +49,9 @@ struct jit_frame {
     u32 host_mxcsr;              // C's
     // Host addresses that a block's instructions share (tr_vector.c); 0 after C ran.
     u64 shared[JIT_SHARED];
-    // Of an unchecked run (page_run.c): host minus guest addresses, iterations behind the next one,
-    // r15 behind them all.
-    u64 run_distance[JIT_RUN_GROUPS], run_limit, run_rest;
+    // Of an unchecked run (page_run.c): host minus guest addresses, r15 behind all its iterations,
+    // RAX during a division.
+    u64 run_distance[JIT_RUN_GROUPS], run_rest, run_saved;
 };
 
 #endif

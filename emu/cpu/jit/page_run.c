@@ -3,6 +3,7 @@
 // (page_run_plan.c says which loops have one).
 #include "cpu/jit/translator.h"
 
+#define LIMIT HOST_R15 // of iterations, while the counter is in the frame
 #define STRIDE_MAX 1024 // of what is only known when it runs
 
 static struct host_operand distance_slot(unsigned group)
@@ -99,14 +100,14 @@ static void emit_divide(struct translator *t, const struct run_group *g)
     emit_lea(e, HOST_R10, host_at(HOST_R11, -1));
     emit_compare(e, HOST_R10, STRIDE_MAX);
     emit_bail(t, CONDITION_AE);
-    emit_store(e, 3, HOST_RAX, STATE(jit_frame.run_rest));
+    emit_store(e, 3, HOST_RAX, STATE(jit_frame.run_saved));
     emit_mov(e, 3, HOST_R10, HOST_RDX);
     emit_mov(e, 2, HOST_RAX, HOST_RCX);
     emit_mov_imm(e, HOST_RDX, 0);
     emit_op(e, 0xF7, 6, host_reg_operand(HOST_R11)); // div
     emit_mov(e, 2, HOST_RCX, HOST_RAX);
     emit_mov(e, 3, HOST_RDX, HOST_R10);
-    emit_load(e, 3, HOST_RAX, STATE(jit_frame.run_rest));
+    emit_load(e, 3, HOST_RAX, STATE(jit_frame.run_saved));
 }
 
 // RCX, the offset of the group's last byte in its page, becomes the number of further iterations.
@@ -133,12 +134,11 @@ static void emit_iterations(struct translator *t, const struct run_group *g)
     }
 }
 
-// Leaves the smaller of the two in the limit.
-static void emit_limit(struct emitter *e)
+// reg becomes the smaller of the two.
+static void emit_minimum(struct emitter *e, unsigned reg, unsigned other)
 {
-    emit_op(e, 0x3B | ENC_W, HOST_RCX, STATE(jit_frame.run_limit));          // cmp
-    emit_op(e, 0x47 | ENC_0F | ENC_W, HOST_RCX, STATE(jit_frame.run_limit)); // cmova
-    emit_store(e, 3, HOST_RCX, STATE(jit_frame.run_limit));
+    emit_op(e, 0x3B | ENC_W, reg, host_reg_operand(other));          // cmp
+    emit_op(e, 0x47 | ENC_0F | ENC_W, reg, host_reg_operand(other)); // cmova
 }
 
 static struct host_operand table_entry(size_t offset)
@@ -158,7 +158,9 @@ static void emit_group(struct translator *t, unsigned n)
     unsigned base = g->base == SLOT_ZERO ? HOST_NONE : use_slot(t, g->base, HOST_R11);
     unsigned index = g->index == SLOT_ZERO ? HOST_NONE : use_slot(t, g->index, HOST_R10);
     emit_lea(e, HOST_R11, host_indexed(base, index, g->scale, g->first));
-    emit_shrx(e, HOST_R10, HOST_R11, HOST_COUNTER);
+    emit_mov(e, 3, HOST_R10, HOST_R11);
+    emit_op(e, 0xC1 | ENC_W, 5, host_reg_operand(HOST_R10)); // shr
+    emit_imm(e, PAGE_SHIFT, 1);
     emit_op(e, 0xB7 | ENC_0F, HOST_R10, host_reg_operand(HOST_R10)); // movzx: TLB_INDEX_BITS
     emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, HOST_R11, 0, g->end - g->first - 1));
@@ -176,7 +178,7 @@ static void emit_group(struct translator *t, unsigned n)
     emit_store(e, 3, HOST_R10, distance_slot(n));
     if (g->stride || g->by != SLOT_ZERO) {
         emit_iterations(t, g);
-        emit_limit(e);
+        emit_minimum(e, LIMIT, HOST_RCX);
     }
 }
 
@@ -189,14 +191,12 @@ static void emit_charge(struct translator *t, u32 cost)
     emit_op(e, 0xC1 | ENC_W, 5, host_reg_operand(HOST_R11)); // shr: the steps that are left
     emit_imm(e, 7, 1);
     emit_mov_imm(e, HOST_R10, 0xFFFF);
-    emit_op(e, 0x3B | ENC_W, HOST_R11, host_reg_operand(HOST_R10));          // cmp
-    emit_op(e, 0x47 | ENC_0F | ENC_W, HOST_R11, host_reg_operand(HOST_R10)); // cmova
+    emit_minimum(e, HOST_R11, HOST_R10);
     emit_op(e, 0x69 | ENC_W, HOST_R11, host_reg_operand(HOST_R11));          // imul
     emit_imm(e, 65536 / cost, 4);
     emit_op(e, 0xC1 | ENC_W, 5, host_reg_operand(HOST_R11)); // shr: iterations
     emit_imm(e, 16, 1);
-    emit_op(e, 0x3B | ENC_W, HOST_RCX, host_reg_operand(HOST_R11));          // cmp
-    emit_op(e, 0x47 | ENC_0F | ENC_W, HOST_RCX, host_reg_operand(HOST_R11)); // cmova
+    emit_minimum(e, HOST_RCX, HOST_R11);
     emit_op(e, 0x69, HOST_RCX, host_reg_operand(HOST_RCX));                  // imul
     emit_imm(e, cost * JIT_STEP, 4);
     emit_op(e, 0x85, HOST_RCX, host_reg_operand(HOST_RCX)); // test
@@ -212,12 +212,13 @@ static void emit_preflight(struct translator *t)
 {
     struct emitter *e = &t->e;
     emit_keep_flags(t);
-    emit_mov_imm_to(e, 3, STATE(jit_frame.run_limit), PAGE_SIZE);
+    emit_store(e, 3, HOST_COUNTER, STATE(jit_frame.run_rest));
+    emit_mov_imm(e, LIMIT, PAGE_SIZE);
     for (unsigned n = 0; n < t->run.group_count; n++) {
         emit_group(t, n);
     }
-    emit_load(e, 3, HOST_RCX, STATE(jit_frame.run_limit));
-    emit_lea(e, HOST_RCX, host_at(HOST_RCX, 1));
+    emit_lea(e, HOST_RCX, host_at(LIMIT, 1));
+    emit_load(e, 3, HOST_COUNTER, STATE(jit_frame.run_rest));
     emit_charge(t, t->block->insn_count);
     if (!t->run.again) {
         emit_restore_flags(t);
@@ -333,6 +334,7 @@ static void emit_bails(struct translator *t)
     for (unsigned n = 0; n < t->run.bail_count && !e->overflow; n++) {
         emit_patch(t->run.bails[n], e->to_run, emit_here(e));
     }
+    emit_load(e, 3, HOST_COUNTER, STATE(jit_frame.run_rest));
     emit_restore_flags(t);
     emit_jmp(e, t->block->entry);
 }
