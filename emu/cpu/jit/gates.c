@@ -167,6 +167,7 @@ void gates_emit(struct jit *jit)
     g->exit_linear = emit_exit(&e, g, JIT_EXIT_LINEAR, HOST_R11);
     g->exit_link = emit_exit(&e, g, JIT_EXIT_LINK, HOST_R10);
     g->insn = emit_insn_gate(&e, g, jit_step);
+    g->across = across_gate_emit(&e);
     vector_gates_emit(&e, g, emit_insn_gate(&e, g, jit_step_alone));
     CHECK(!e.overflow);
     jit->cold_used = JIT_COLD_OFFSET;

@@ -71,6 +71,7 @@ struct jit_gates {
     const u8 *exit_link;   // r10: struct jit_link
     const u8 *find_jump;   // CALLed with a linear address in r11, whose jump cache entry's index is
                            // in r10 then; RCX is 0 if there is none
+    const u8 *across;      // CALLed with an address in r11, bytes in RCX; then r10 (across.c)
     const u8 *vector_save; // CALLed while vector registers are live
     const u8 *vector_load; // CALLed to get back what was saved
     const u8 *vector_sse;  // CALLed with the instruction in r10: makes XMM registers live
@@ -142,6 +143,9 @@ struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned of
 // in its block.
 const u8 *jit_step(struct cpu *cpu, const struct insn *insn);
 const u8 *jit_step_alone(struct cpu *cpu, const struct insn *insn);
+
+// The gate for reads across a page's end (across.c).
+const u8 *across_gate_emit(struct emitter *e);
 
 // The passages of vector registers (vector_gates.c). Before others; alone: where an instruction is
 // interpreted, then the block left.

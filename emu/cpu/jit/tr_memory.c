@@ -99,7 +99,11 @@ static struct host_operand check(struct translator *t, unsigned address,
     }
     emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
     emit_jrcxz(e, 5 * (1 + (islands ? islands->count : 0)));
-    emit_jump_slow(t);
+    if (!access->write && !access->aligned && access->size > 1 && !islands) {
+        add_site(t, emit_jmp(e, NULL), SITE_READ, (u16)(access->size << 8 | address));
+    } else {
+        emit_jump_slow(t);
+    }
     for (unsigned i = 0; islands && i < islands->count; i++) {
         islands->at[i] = e->write;
         emit_jump_slow_of(t, islands->insn[i]);

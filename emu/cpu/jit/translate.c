@@ -206,6 +206,26 @@ static void make_links(struct translator *t)
     t->block->links = count ? xcalloc(count, sizeof(struct jit_link)) : NULL;
 }
 
+// r10 becomes the distance of a copy of the operand, if that may be.
+static void emit_read_stub(struct translator *t, const struct site *site)
+{
+    struct emitter *e = &t->e;
+    emit_patch(site->jump, e->to_run, emit_here(e));
+    if ((site->offset & 0xFF) != HOST_R11) {
+        emit_mov(e, 3, HOST_R11, site->offset & 0xFF);
+    }
+    emit_mov_imm(e, HOST_RCX, site->offset >> 8);
+    emit_call(e, t->jit->gates.across);
+    emit_jrcxz(e, 0);
+    u8 *over = e->write;
+    emit_interpreted(t);
+    emit_jmp(e, t->after[t->i]);
+    if (!e->overflow) {
+        over[-1] = (u8)(e->write - over);
+    }
+    emit_jmp(e, site->back);
+}
+
 static void emit_stubs(struct translator *t)
 {
     struct emitter *e = &t->e;
@@ -221,6 +241,9 @@ static void emit_stubs(struct translator *t)
             break;
         case SITE_JUMP:
             emit_jump_stub(t, site);
+            break;
+        case SITE_READ:
+            emit_read_stub(t, site);
             break;
         case SITE_LINK:
             site->stub = emit_here(e);

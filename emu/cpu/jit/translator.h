@@ -13,6 +13,7 @@
 enum site_kind {
     SITE_INSN,   // the interpreter executes the instruction, then it goes on behind it
     SITE_JUMP,   // the jump cache does not know the address in r11
+    SITE_READ,   // the same, unless the operand lies in two pages that the TLB has
     SITE_LINK,   // a taken jump to a page offset
     SITE_ENTRY,  // the budget does not cover the block
     SITE_VECTOR, // vector registers are not live
@@ -22,8 +23,9 @@ enum site_kind {
 struct site {
     u8 *jump; // the displacement
     u8 kind, insn;
-    u16 offset;     // SITE_LINK; SITE_JUMP: one of those below
-    const u8 *back; // SITE_VECTOR, SITE_JUMP: where it goes on
+    // SITE_LINK; SITE_JUMP: one of those below; SITE_READ: bytes << 8 | address register
+    u16 offset;
+    const u8 *back; // SITE_VECTOR, SITE_JUMP, SITE_READ: where it goes on
     const u8 *stub; // SITE_LINK: run address
 };
 
