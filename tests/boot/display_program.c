@@ -277,8 +277,11 @@ int main(void)
         return WIFEXITED(status) ? WEXITSTATUS(status) : 2;
     }
     setsid();
-    int tty = open("/dev/tty1", O_RDWR), fb = open("/dev/fb0", O_RDWR);
-    CHECK(tty >= 0 && fb >= 0);
+    int tty = open("/dev/tty1", O_RDWR);
+    CHECK(tty >= 0 && ioctl(tty, KDSETMODE, KD_GRAPHICS) == 0);
+    int fb = open("/dev/fb0", O_RDWR);
+    CHECK(fb >= 0 && variable(fb).yoffset == 0); // whatever the text has scrolled
+    CHECK(ioctl(tty, KDSETMODE, KD_TEXT) == 0);
     signal(SIGWINCH, on_resize);
     files(fb);
     mappings(fb);

@@ -88,7 +88,8 @@ def test_programs():
         folder = pathlib.Path(name)
         with t.Image(f"{compile_program(folder)}:/t/display_program") as image:
             shot = folder / "end.png"
-            r = t.viv("run", "--disk", f"{image.path},snapshot", "--screenshot", shot, "--exec", "/t/display_program")
+            r = t.viv("run", "--disk", f"{image.path},snapshot", "--screenshot", shot, "--exec",
+                       "seq 1 100 > /dev/tty1; sleep 0.1; seq 1 9 > /dev/tty1; sleep 0.1; /t/display_program")
             t.expect_equal((r.returncode, r.stdout), (0, b"display_program: passed\n"), r.stderr)
             t.expect(pictures.read_png(shot) == programs_picture(), "the program's picture")
 

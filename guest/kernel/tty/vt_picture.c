@@ -10,6 +10,7 @@
 #define PAINT_INTERVAL (NSEC_PER_SEC / 60)
 
 static struct vt_painter painter; // pixels == NULL: nothing has been drawn yet
+static DEFINE_MUTEX(paint_mutex);
 static struct work_struct paint_work;
 static struct hrtimer paint_timer;
 static bool pending;
@@ -90,19 +91,26 @@ static bool can_paint(const struct vt *vt)
            vt->screen.cols == painter.cols && vt->screen.rows == painter.rows;
 }
 
+// What a program draws is expected at the memory's beginning: then the picture's top goes there.
 static void paint(void)
 {
+    mutex_lock(&paint_mutex); // the display learns of the moves in their order
     spin_lock(&vt_lock);
     struct vt *vt = vt_foreground();
-    bool can = can_paint(vt);
+    bool can = can_paint(vt), moved = !can && painter.pan;
     WRITE_ONCE(pending, false);
     if (can)
         vt_paint(&painter, &vt->screen, vt->back, !fbdev_in_use());
+    if (moved) {
+        painter.pan = 0;
+        painter.everything = true;
+    }
     painted_at = ktime_get();
     unsigned pan = painter.pan;
     spin_unlock(&vt_lock);
-    if (can)
+    if (can || moved)
         display_pan(display_get(), pan);
+    mutex_unlock(&paint_mutex);
 }
 
 static void do_paint(struct work_struct *w)
@@ -117,7 +125,7 @@ static void do_paint(struct work_struct *w)
 
 void vt_stop_panning(void)
 {
-    if (painter.pixels && painter.pan)
+    if (READ_ONCE(painter.pixels))
         paint();
 }
 
