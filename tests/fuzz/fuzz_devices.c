@@ -5,6 +5,7 @@
 // Input: operations, each a byte and its operands; see play().
 #include "base/check.h"
 #include "base/memory.h"
+#include "display/surface.h"
 #include "tests/fuzz/fuzz_machine.h"
 #include "tests/fuzz/input.h"
 
@@ -41,7 +42,7 @@ static u64 mmio_address(struct game *g)
                                 FUZZ_AHCI_BAR + 0x180,
                                 0xFED00000,
                                 0xFEE00300,
-                                0xFED00100};
+                                FUZZ_DISPLAY_BAR + 0x500};
     u64 choice = input_take(&g->in, 2), offset = choice & 0xFFF;
     offset &= choice & 0x8000 ? ~UINT64_C(0) : ~UINT64_C(3); // aligned, most of the time
     return bases[choice >> 12 & 7] + (offset & 0x3FF) + (offset & 0x800 ? 0xC00 : 0);
@@ -210,6 +211,15 @@ static void expect_equal(struct fuzz_machine *a, struct fuzz_machine *b)
     CHECK(!memcmp(of_a.hashes, of_b.hashes, sizeof(of_a.hashes)));
 }
 
+// A picture of whatever mode there is.
+static void look(const struct game *g)
+{
+    struct surface s;
+    surface_init(&s);
+    surface_update(&s, g->f->m, NULL);
+    surface_free(&s);
+}
+
 int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
 {
     static struct fuzz_machine *machine, *copy, *first;
@@ -221,6 +231,7 @@ int LLVMFuzzerTestOneInput(const u8 *data, size_t size)
     fuzz_machine_copy(machine, first);
     struct game g = {machine, {data, size, 0}, 0};
     play(&g);
+    look(&g);
     fuzz_machine_copy(copy, machine);
     expect_equal(machine, copy);
     fuzz_machine_run(machine, 5000);

@@ -105,7 +105,9 @@ void fuzz_machine_restart(struct fuzz_machine *f)
     machine_reset(f->m);
     put_guest(f);
     set_registers(f);
-    static const u32 setup[][2] = {{0x80001024, FUZZ_AHCI_BAR}, {0x80001004, 7}};
+    static const u32 setup[][2] = {{0x80001024, FUZZ_AHCI_BAR}, {0x80001004, 7},
+                                   {0x80001810, FUZZ_DISPLAY_MEMORY},
+                                   {0x80001818, FUZZ_DISPLAY_BAR}, {0x80001804, 2}};
     for (unsigned i = 0; i < ARRAY_LEN(setup); i++) {
         io_space_write(f->m->ports, 0xCF8, setup[i][0], 4);
         io_space_write(f->m->ports, 0xCFC, setup[i][1], 4);
