@@ -10,6 +10,7 @@
 #include "host/posix_clock.h"
 #include "replay/player.h"
 #include "replay/recorder.h"
+#include "trace/tracer.h"
 
 #include <string.h>
 
@@ -127,6 +128,9 @@ static int run(struct session *s, const struct run_options *o, struct outcome_wa
         return outcome_fail(&error);
     }
     outcome_watch_begin(w, s);
+    if (o->window) {
+        window_set_ledger(o->window, tracer_ledger(w->tracer));
+    }
     struct machine_result result = run_to_end(&r, &error);
     char line[OUTCOME_LINE] = "";
     posix_door_flush(s->door); // which may fail

@@ -14,7 +14,6 @@
 
 #define WISHES_MAX 16
 #define TITLE_MAX 160
-#define OWN_KEYS (KMOD_CTRL | KMOD_ALT) // with F, G and S they are the window's
 
 struct sdl_window {
     struct sdl_config config;
@@ -26,12 +25,15 @@ struct sdl_window {
     struct surface picture; // the newest; from and epoch say nothing
     bool told;              // an event that says so is on its way
     char title[TITLE_MAX];
+    bool has_strip; // it is shown
+    struct strip strip;
     enum sdl_wish wishes[WISHES_MAX];
     unsigned wish_count;
     // The window's thread only.
     SDL_Window *window;
     SDL_Renderer *renderer;
-    SDL_Texture *texture;
+    SDL_Texture *texture, *strip_texture;
+    u32 strip_pixels[STRIP_WIDTH * STRIP_ROWS];
     u32 texture_width, texture_height;
     u32 user_event;
     bool quit, grabbed, full_screen;
@@ -108,6 +110,23 @@ static void save_picture(struct sdl_window *w)
     SDL_SetWindowTitle(w->window, status_ok(&s) ? name : s.text);
 }
 
+static void toggle_strip(struct sdl_window *w)
+{
+    pthread_mutex_lock(&w->lock);
+    w->has_strip = !w->has_strip;
+    w->strip = (struct strip){.next = 0};
+    pthread_mutex_unlock(&w->lock);
+    if (w->has_strip && !w->strip_texture) {
+        w->strip_texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888,
+                                             SDL_TEXTUREACCESS_STREAMING, STRIP_WIDTH, STRIP_ROWS);
+    }
+    int width, height, by = w->has_strip ? STRIP_WIDTH : -STRIP_WIDTH;
+    SDL_GetWindowSize(w->window, &width, &height);
+    if (!w->full_screen && !(SDL_GetWindowFlags(w->window) & SDL_WINDOW_MAXIMIZED)) {
+        SDL_SetWindowSize(w->window, width + by, height);
+    }
+}
+
 // True: the key is the window's own.
 static bool own_key(struct sdl_window *w, const SDL_Keysym *key)
 {
@@ -125,6 +144,12 @@ static bool own_key(struct sdl_window *w, const SDL_Keysym *key)
         return true;
     case SDL_SCANCODE_S:
         save_picture(w);
+        return true;
+    case SDL_SCANCODE_T:
+        if (w->config.film) {
+            return false; // there are no figures
+        }
+        toggle_strip(w);
         return true;
     default:
         return false;
@@ -213,6 +238,7 @@ static SDL_Rect place(const struct sdl_window *w)
 {
     int width = 0, height = 0;
     SDL_GetRendererOutputSize(w->renderer, &width, &height);
+    width = w->has_strip && width > STRIP_WIDTH ? width - STRIP_WIDTH : width;
     int pw = (int)w->texture_width, ph = (int)w->texture_height;
     int scale = width / pw < height / ph ? width / pw : height / ph;
     SDL_Rect r = {.w = pw * scale, .h = ph * scale};
@@ -236,7 +262,15 @@ static void fit_window(struct sdl_window *w, u32 width, u32 height)
     w->texture_width = width;
     w->texture_height = height;
     if (!w->full_screen && !(SDL_GetWindowFlags(w->window) & SDL_WINDOW_MAXIMIZED)) {
-        SDL_SetWindowSize(w->window, (int)width, (int)height);
+        SDL_SetWindowSize(w->window, (int)width + (w->has_strip ? STRIP_WIDTH : 0), (int)height);
+    }
+}
+
+static void update_strip(struct sdl_window *w)
+{
+    if (w->has_strip) {
+        strip_paint(&w->strip, w->strip_pixels);
+        SDL_UpdateTexture(w->strip_texture, NULL, w->strip_pixels, STRIP_WIDTH * sizeof(u32));
     }
 }
 
@@ -252,6 +286,7 @@ static void take_picture(struct sdl_window *w)
     if (w->texture && p->width) {
         SDL_UpdateTexture(w->texture, NULL, p->pixels, (int)(p->width * sizeof(u32)));
     }
+    update_strip(w);
     w->told = false;
     memcpy(title, w->title, sizeof(title));
     pthread_mutex_unlock(&w->lock);
@@ -266,6 +301,12 @@ static void draw(struct sdl_window *w)
     if (w->texture) {
         SDL_Rect to = place(w);
         SDL_RenderCopy(w->renderer, w->texture, NULL, &to);
+    }
+    if (w->has_strip) {
+        int width, height;
+        SDL_GetRendererOutputSize(w->renderer, &width, &height);
+        SDL_Rect right = {width - STRIP_WIDTH, 0, STRIP_WIDTH, height};
+        SDL_RenderCopy(w->renderer, w->strip_texture, NULL, &right);
     }
     SDL_RenderPresent(w->renderer);
 }
@@ -364,6 +405,9 @@ static void close_window(struct sdl_window *w)
 {
     if (w->texture) {
         SDL_DestroyTexture(w->texture);
+    }
+    if (w->strip_texture) {
+        SDL_DestroyTexture(w->strip_texture);
     }
     if (w->renderer) {
         SDL_DestroyRenderer(w->renderer);
@@ -477,6 +521,21 @@ void sdl_show(struct sdl_window *w, const struct surface *s, struct surface_rows
     memcpy(p->pixels + at, s->pixels + at, (size_t)rows.count * s->width * sizeof(u32));
     bool telling = !w->told;
     w->told = true;
+    pthread_mutex_unlock(&w->lock);
+    if (telling) {
+        tell(w, 0);
+    }
+}
+
+void sdl_add_sample(struct sdl_window *w, const struct strip_sample *sample)
+{
+    bool telling = false;
+    pthread_mutex_lock(&w->lock);
+    if (w->has_strip) {
+        strip_add(&w->strip, sample);
+        telling = !w->told;
+        w->told = true;
+    }
     pthread_mutex_unlock(&w->lock);
     if (telling) {
         tell(w, 0);

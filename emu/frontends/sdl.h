@@ -5,6 +5,7 @@
 #define VIV_FRONTENDS_SDL_H
 
 #include "display/surface.h"
+#include "frontends/strip.h"
 #include "host/posix_input.h"
 
 struct sdl_window;
@@ -27,6 +28,8 @@ void sdl_close(struct sdl_window *w);
 
 // Shows s, of which rows have changed; copies them.
 void sdl_show(struct sdl_window *w, const struct surface *s, struct surface_rows rows);
+// Another row of the strip, if it is shown.
+void sdl_add_sample(struct sdl_window *w, const struct strip_sample *sample);
 void sdl_set_title(struct sdl_window *w, const char *title);
 enum sdl_wish sdl_next_wish(struct sdl_window *w);
 

@@ -22,6 +22,8 @@ struct window {
     // Of the title's last figures.
     u64 title_ns, title_step;
     struct cpu_counters title_counters;
+    const struct ledger *ledger; // NULL: no strip
+    struct strip_sample sums;    // as of the last look
 };
 
 struct status window_open(struct window **out, bool film)
@@ -84,13 +86,32 @@ static void update_title(struct window *w, u64 now_ns)
     char title[160];
     snprintf(title, sizeof(title), "viv: %.1f M steps/s, %.0f %% in ring 0 (Ctrl-Alt-G: %s)",
              (double)steps / seconds / 1e6, steps ? 100.0 * (double)kernel / (double)steps : 0.0,
-             "mouse, F: full screen, S: picture");
+             "mouse, F: full screen, S: picture, T: timeline");
     if (w->title_ns) {
         sdl_set_title(w->sdl, title);
     }
     w->title_ns = now_ns;
     w->title_step = step;
     w->title_counters = c;
+}
+
+void window_set_ledger(struct window *w, const struct ledger *ledger)
+{
+    w->ledger = ledger;
+}
+
+// What happened since the last look.
+static void sample(struct window *w)
+{
+    struct cpu_counters c = machine_counters(w->machine);
+    const struct strip_sample sums = {machine_clock(w->machine)->step, c.ring0_steps,
+                                      ledger_count(w->ledger, PROBE_transition),
+                                      ledger_count(w->ledger, PROBE_page_fault)};
+    const struct strip_sample since = {
+        sums.steps - w->sums.steps, sums.ring0_steps - w->sums.ring0_steps,
+        sums.transitions - w->sums.transitions, sums.faults - w->sums.faults};
+    w->sums = sums;
+    sdl_add_sample(w->sdl, &since);
 }
 
 static u64 look(void *ctx)
@@ -105,6 +126,9 @@ static u64 look(void *ctx)
     }
     w->shown_ns = now_ns;
     window_show(w, w->machine);
+    if (w->ledger) {
+        sample(w);
+    }
     return UINT64_MAX;
 }
 

@@ -5,6 +5,7 @@
 
 #include "frontends/sdl.h"
 #include "host/posix_door.h"
+#include "trace/ledger.h"
 
 struct window;
 
@@ -18,6 +19,8 @@ void window_connect(struct window *w, struct posix_door *door, struct host *host
 // From now on it shows this machine, as time passes at the door. STATUS_BAD_INPUT: it has no
 // display.
 struct status window_watch(struct window *w, struct posix_door *door, struct machine *m);
+// Whose figures the strip shows; as long as the machine runs.
+void window_set_ledger(struct window *w, const struct ledger *ledger);
 
 // For who decides himself when to look (a film).
 struct sdl_window *window_sdl(struct window *w);

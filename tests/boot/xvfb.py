@@ -54,6 +54,10 @@ class Display:
     def title(self, window):
         return self._xdotool("getwindowname", window).stdout.strip()
 
+    def width(self, window):
+        words = self._xdotool("getwindowgeometry", "--shell", window).stdout.split()
+        return int(next(word.split("=")[1] for word in words if word.startswith("WIDTH=")))
+
     def type(self, text):
         self._xdotool("type", "--delay", 40, text)
 
