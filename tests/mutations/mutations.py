@@ -10,6 +10,7 @@ WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"
 PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
 MORE_PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "6000", "--seed", "700000"]
 VT = ["build/tests/kernel_host/test_vt"]
+INPUT = ["build/tests/kernel_host/test_input"]
 LINUX_TABLES = ["build/tests/debugger/test_linux_tables"]
 
 
@@ -224,4 +225,26 @@ MUTATIONS = [
      "        bool may = (vma->vm_flags", "        bool may = false && (vma->vm_flags", [boot("screen", "programs")]),
     ("text does not come back after graphics", "guest/kernel/tty/vt_ioctl.c",
      "        vt_repaint(); // in", "        (void)0; // in", [boot("screen", "programs")]),
+    ("shifts that the keyboard makes up are keys", "guest/kernel/drivers/input/scancodes.c",
+     "    if (nothing)\n        return false;\n", "    (void)nothing;\n", [INPUT]),
+    ("a release prefix outlives its key", "guest/kernel/drivers/input/scancodes.c",
+     "    d->released = false;\n", "", [INPUT]),
+    ("half a packet of the mouse waits for ever", "guest/kernel/drivers/input/mouse_packets.c",
+     "now_ns - p->last_ns > STALE_NS", "false", [INPUT]),
+    ("Caps Lock shifts digits", "guest/kernel/drivers/input/keymap.c",
+     "(letter && (s->locks & VT_LED_CAPS))", "!!(s->locks & VT_LED_CAPS)", [INPUT]),
+    ("a held lock key toggles", "guest/kernel/drivers/input/keymap.c",
+     "        if (!repeat)\n            lock_key", "        lock_key", [INPUT]),
+    ("the controller keeps its bytes", "guest/kernel/drivers/input/i8042.c",
+     "#define BYTES_AT_ONCE 64", "#define BYTES_AT_ONCE 0", [boot("input", "terminals")]),
+    ("Alt-Left starts from the first terminal", "guest/kernel/drivers/input/keyboard.c",
+     "front ? MINOR(tty_devnum(front)) : 1", "front ? 1 : 1", [boot("input", "terminals")]),
+    ("a full ring of events tells nobody", "guest/kernel/drivers/input/evdev.c",
+     "EV_SYN, SYN_DROPPED, 0}", "EV_SYN, SYN_REPORT, 0}", [boot("input", "keyboard_and")]),
+    ("others see what is grabbed", "guest/kernel/drivers/input/evdev.c",
+     "(!h->dev->grab || h->dev->grab_client == c)", "true", [boot("input", "keyboard_and")]),
+    ("free blocks are free in their first frame only", "guest/kernel/fs/proc/pages.c",
+     "words[i] = first + i == head ? flags : tail;", "words[i] = first + i == head ? flags : 0;", [boot("demos", "memory")]),
+    ("the console does not come back after a demo", "guest/rootfs/src/demo/screen.c",
+     "    atexit(restore);\n", "    (void)restore;\n", [boot("demos", "flight")]),
 ]
