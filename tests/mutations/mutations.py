@@ -11,6 +11,7 @@ PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
 MORE_PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "6000", "--seed", "700000"]
 VT = ["build/tests/kernel_host/test_vt"]
 INPUT = ["build/tests/kernel_host/test_input"]
+PS2 = ["build/tests/kernel_host/test_ps2"]
 LINUX_TABLES = ["build/tests/debugger/test_linux_tables"]
 
 
@@ -231,6 +232,10 @@ MUTATIONS = [
      "    d->released = false;\n", "", [INPUT]),
     ("half a packet of the mouse waits for ever", "guest/kernel/drivers/input/mouse_packets.c",
      "now_ns - p->last_ns > STALE_NS", "false", [INPUT]),
+    ("what comes after a command is still taken for its answer", "guest/kernel/drivers/input/ps2.c",
+     "    set_state(port, PS2_IDLE, 0);\n", "", [PS2]),
+    ("a mouse's driver waits for the rest of a packet", "guest/kernel/drivers/input/mouse_packets.c",
+     "        p->count = 0;\n    p->last_ns = now_ns;", "        (void)0;\n    p->last_ns = now_ns;", [PS2]),
     ("Caps Lock shifts digits", "guest/kernel/drivers/input/keymap.c",
      "(letter && (s->locks & VT_LED_CAPS))", "!!(s->locks & VT_LED_CAPS)", [INPUT]),
     ("a held lock key toggles", "guest/kernel/drivers/input/keymap.c",
