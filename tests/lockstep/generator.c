@@ -148,7 +148,7 @@ void program_generate(struct program *p, u64 seed)
         random_u64(&g.r);
     }
     choose_state(&g);
-    g.walks = seed % 4 == 0;
+    g.walks = seed % 2 == 0;
     g.polite = chance(&g, 2);
     g.at = pick(&g, 0x1000);
     for (unsigned n = pick(&g, 5); n; n--) {

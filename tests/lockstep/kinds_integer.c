@@ -376,7 +376,7 @@ void write_flag(struct generator *g)
 void write_string(struct generator *g)
 {
     static const u8 opcodes[] = {0xA4, 0xA5, 0xAA, 0xAB, 0xAC, 0xAD, 0xA6, 0xA7, 0xAE, 0xAF, 0xD7};
-    u8 opcode = opcodes[pick(g, sizeof(opcodes))];
+    u8 opcode = opcodes[pick(g, g->walks ? 4 : sizeof(opcodes))];
     unsigned width = opcode & 1 ? 1 + pick(g, 3) : 0, count = pick(g, chance(g, 4) ? 600 : 12);
     if (opcode == 0xD7) {
         load_constant(g, 3, DATA + pick(g, 0x3000));

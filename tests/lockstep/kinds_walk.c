@@ -10,6 +10,7 @@
 struct walk {
     u8 pointer[2], index, stride, count, data[3]; // registers, all different
     bool indexed;
+    bool neat; // nothing lies across the end of a page
     u8 scale;
     unsigned head;
     struct {
@@ -38,7 +39,7 @@ static struct rm walk_rm(struct generator *g, const struct walk *w)
         rm.index = w->index;
         rm.scale = w->scale;
     }
-    rm.disp = chance(g, 2) ? 0 : (s32)pick(g, 80) - 40;
+    rm.disp = w->neat || chance(g, 2) ? 0 : (s32)pick(g, 80) - 40;
     if (chance(g, 2)) {
         rm.disp &= ~15;
     }
@@ -152,8 +153,11 @@ static void write_step(struct generator *g, unsigned reg, s32 by)
     encode(g, &e);
 }
 
-static s32 any_step(struct generator *g)
+static s32 any_step(struct generator *g, const struct walk *w)
 {
+    if (w->neat) {
+        return 16;
+    }
     static const s16 steps[] = {1, 1, 2, 4, 8, 8, 16, 16, 32, 24, 12, 3, 64, 100, 520};
     s32 by = steps[pick(g, ARRAY_LEN(steps))];
     return chance(g, 5) ? -by : by;
@@ -179,7 +183,7 @@ static void write_body(struct generator *g, struct walk *w)
 
 static void write_steps(struct generator *g, const struct walk *w, s32 by)
 {
-    bool add_register = chance(g, 6);
+    bool add_register = !w->neat && chance(g, 6);
     for (unsigned n = 0; n < 2; n++) {
         if (chance(g, 3) && w->indexed) {
             continue; // it stays
@@ -192,7 +196,7 @@ static void write_steps(struct generator *g, const struct walk *w, s32 by)
                                    .rm = register_rm(w->pointer[n])};
             encode(g, &add);
         } else {
-            write_step(g, w->pointer[n], chance(g, 4) ? any_step(g) : by);
+            write_step(g, w->pointer[n], chance(g, 4) ? any_step(g, w) : by);
         }
         if (chance(g, 4)) {
             write_access(g, w);
@@ -232,17 +236,26 @@ static void write_end(struct generator *g, const struct walk *w, s32 index_step)
 }
 
 // Often shortly before a page's end (or its beginning): of the one before that which is read-only.
-static u64 any_begin(struct generator *g)
+static u64 any_begin(struct generator *g, bool neat)
 {
     u64 data = chance(g, 6) ? (u64)(s64)(KERNEL) + KERNEL_DATA : DATA;
     unsigned page = chance(g, 2) ? 4 : 1 + pick(g, 7);
     u64 target = chance(g, 2) ? any_target(g, 64) : data + page * PAGE_SIZE + 100 - pick(g, 500);
-    return chance(g, 2) ? target & ~UINT64_C(15) : target;
+    return neat || chance(g, 2) ? target & ~UINT64_C(15) : target;
+}
+
+// The TLB gets to know the page that is read-only.
+static void write_read(struct generator *g, u8 reg)
+{
+    struct encoding load = {.opcode = 0x8B, .has_rm = true, .reg = reg};
+    load.rm = (struct rm){.mem = true, .base = 16, .index = 16, .disp = DATA + 4 * PAGE_SIZE};
+    encode(g, &load);
 }
 
 void write_walk(struct generator *g)
 {
     struct walk w = {.indexed = chance(g, 2), .scale = (u8)(chance(g, 2) ? 0 : pick(g, 4))};
+    w.neat = !w.indexed && chance(g, 2);
     u8 all[8];
     if (g->depth) {
         return;
@@ -254,7 +267,10 @@ void write_walk(struct generator *g)
     w.count = all[4];
     memcpy(w.data, all + 5, 3);
     for (unsigned n = 0; n < 2; n++) {
-        load_constant(g, w.pointer[n], any_begin(g));
+        load_constant(g, w.pointer[n], any_begin(g, w.neat));
+    }
+    if (chance(g, 2)) {
+        write_read(g, w.stride);
     }
     load_constant(g, w.stride, chance(g, 10) ? small_or_any(g) : pick(g, chance(g, 2) ? 10 : 300));
     load_constant(g, w.count, 1 + pick(g, chance(g, 2) ? 20 : 500));
@@ -262,7 +278,7 @@ void write_walk(struct generator *g)
     forget_all(g);
     w.head = g->at;
     bool first = chance(g, 6);
-    s32 by = any_step(g);
+    s32 by = any_step(g, &w);
     if (first) {
         write_steps(g, &w, by);
     }
@@ -270,7 +286,7 @@ void write_walk(struct generator *g)
     if (!first) {
         write_steps(g, &w, by);
     }
-    write_end(g, &w, any_step(g));
+    write_end(g, &w, any_step(g, &w));
     for (unsigned n = 0; n < w.exit_count; n++) {
         s32 distance = (s32)(g->at - (w.exits[n].at + 4));
         memcpy(g->p->code + w.exits[n].at, &distance, 4);

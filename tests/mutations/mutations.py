@@ -9,6 +9,7 @@ WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
 WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
 PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
 MORE_PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "6000", "--seed", "700000"]
+HOT_PROGRAMS = ["/usr/bin/env", "VIV_TEST_HOT=1", *MORE_PROGRAMS]
 VT = ["build/tests/kernel_host/test_vt"]
 INPUT = ["build/tests/kernel_host/test_input"]
 PS2 = ["build/tests/kernel_host/test_ps2"]
@@ -46,6 +47,16 @@ MUTATIONS = [
      "#define JIT_RESERVE_STEPS BLOCK_INSNS_MAX", "#define JIT_RESERVE_STEPS 0", [PROGRAMS]),
     ("flags are dead where a block ends", "emu/cpu/jit/live_flags.c",
      "    unsigned live = ALL;", "    unsigned live = 0;", [PROGRAMS]),
+    ("a run does one iteration more than fits", "emu/cpu/jit/page_run.c", "host_at(LIMIT, 1)", "host_at(LIMIT, 2)", [PROGRAMS]),
+    ("a run stores where reading is allowed", "emu/cpu/jit/page_run.c",
+     "g->write ? offsetof(struct tlb_tables, write)", "false ? offsetof(struct tlb_tables, write)", [HOT_PROGRAMS]),
+    ("nobody sees flags in a run's body", "emu/cpu/jit/page_run_plan.c", " && !flags_live_in_run(t)", "", [PROGRAMS]),
+    ("an exit of a run keeps what it was charged", "emu/cpu/jit/page_run.c", "t->run.again ? 0 : -(s32)cost_of(t)", "0", [PROGRAMS]),
+    ("a repeated copy's source may leave its page", "emu/cpu/jit/tr_string.c",
+     "host_indexed(SOURCE, COUNT, width, -1)", "host_indexed(SOURCE, COUNT, 0, -1)", [HOT_PROGRAMS]),
+    ("a repeated store needs no steps", "emu/cpu/jit/tr_string.c", "emit_jrcxz(e, 2);", "emit_jrcxz(e, 7);", [PROGRAMS]),
+    ("a read across pages forgets the second", "emu/cpu/jit/across.c",
+     "emit_mov(e, 2, HOST_RCX, HOST_RAX);", "emit_mov_imm(e, HOST_RCX, 0);", [PROGRAMS]),
     ("a link gives one step too many back", "emu/cpu/jit/translate.c",
      "s32 give_back = (insn->remaining - 1) * JIT_STEP;", "s32 give_back = insn->remaining * JIT_STEP;", [PROGRAMS]),
     ("jumps that were cached stay where a page went", "emu/mmu/tlb.c",
