@@ -135,14 +135,14 @@ static struct flag_use vector_use(const struct insn *insn, bool live)
 
 bool flags_live_in_run(const struct translator *t)
 {
-    unsigned live = ALL;
+    unsigned seen = ALL;
     for (unsigned i = t->block->insn_count; i > 0; i--) {
         const struct insn *insn = &t->block->insns[i - 1];
         struct flag_use use = vector_level(insn) ? vector_use(insn, true) : use_of(insn);
         bool leaves = !vector_level(insn) && flag_kinds[insn->op] == ELSEWHERE;
-        live = leaves ? ALL : (live & ~(unsigned)use.writes) | use.reads;
+        seen = leaves ? ALL : (seen & ~(unsigned)use.writes) | use.reads;
     }
-    return live != 0;
+    return seen != 0;
 }
 
 void live_flags(struct translator *t)
