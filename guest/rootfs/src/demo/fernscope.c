@@ -25,6 +25,7 @@
 #define TREE_HEIGHT 330
 #define CHART_Y 384
 #define CHART_HEIGHT 86
+#define HALF ((TREE_WIDTH - 8) / 2) // two panels side by side
 #define MAP_X 600
 #define MAP_Y 44
 #define MAP_WIDTH 412
@@ -214,9 +215,22 @@ static void draw_chart(struct picture *p, const struct chart *c, int x, int y, i
 static void draw_charts(struct picture *p)
 {
     for (int i = 0; i < CHARTS; i++) {
-        int width = (TREE_WIDTH - 8) / 2;
-        draw_chart(p, &charts[i], TREE_X + i % 2 * (width + 8),
-                   CHART_Y + i / 2 * (CHART_HEIGHT + 8), width);
+        draw_chart(p, &charts[i], TREE_X + i % 2 * (HALF + 8), CHART_Y + i / 2 * (CHART_HEIGHT + 8),
+                   HALF);
+    }
+}
+
+// Whose the colours of the map are.
+static void draw_processes(struct picture *p, const struct scope *s)
+{
+    int x = TREE_X + HALF + 8, y = CHART_Y + 2 * (CHART_HEIGHT + 8);
+    panel(p, x, y, HALF, HEIGHT - 46 - y, "pages          own  shared");
+    for (unsigned i = 0; i < SCOPE_LARGEST && s->largest[i].pid; i++) {
+        const struct scope_process *l = &s->largest[i];
+        int row = y + 26 + (int)i * 16;
+        draw_box(p, x + 8, row + 3, 10, 10, colour_of_hue(scope_hue(l->pid)));
+        draw_text(p, x + 24, row, INK, "%-10.10s%6u%8u", l->comm, l->own, l->shared);
+        draw_text(p, x + 24 + 25 * TEXT_WIDTH, row, FAINT, "%6d", l->pid);
     }
 }
 
@@ -225,12 +239,12 @@ static void draw_calls(struct picture *p, const struct scope *s)
     const struct scope_call *calls[SCOPE_CALLS];
     unsigned n = scope_busiest(s, calls);
     int y = CHART_Y + 2 * (CHART_HEIGHT + 8), height = HEIGHT - 46 - y;
-    panel(p, TREE_X, y, TREE_WIDTH, height, "system calls made most often");
+    panel(p, TREE_X, y, HALF, height, "most frequent calls");
     for (unsigned i = 0; i < n && (int)(i + 1) * 16 + 26 < height; i++) {
-        int row = y + 26 + (int)i * 16, bar = (int)(calls[i]->delta * 330 / calls[0]->delta);
-        draw_text(p, TREE_X + 8, row, INK, "%-18s", calls[i]->name);
-        draw_box(p, TREE_X + 160, row + 3, bar + 1, 10, colour_mix(PANEL, 0x58c8f0, 170));
-        draw_text(p, TREE_X + 168 + bar, row, FAINT, "%lu", (unsigned long)calls[i]->delta);
+        int row = y + 26 + (int)i * 16, bar = (int)(calls[i]->delta * 90 / calls[0]->delta);
+        draw_text(p, TREE_X + 8, row, INK, "%-15.15s", calls[i]->name);
+        draw_box(p, TREE_X + 136, row + 3, bar + 1, 10, colour_mix(PANEL, 0x58c8f0, 170));
+        draw_text(p, TREE_X + 144 + bar, row, FAINT, "%lu", (unsigned long)calls[i]->delta);
     }
 }
 
@@ -364,6 +378,7 @@ int main(int argc, char **argv)
         draw_trees(&s.picture, &scope);
         draw_charts(&s.picture);
         draw_calls(&s.picture, &scope);
+        draw_processes(&s.picture, &scope);
         draw_memory(&s.picture, &scope);
         pace(PERIOD_NS);
     } while (screen_show(&s));

@@ -198,7 +198,8 @@ static unsigned count_frames(void)
     return n;
 }
 
-static void own_range(struct scope *s, int fd, uint64_t start, uint64_t end, uint16_t hue)
+static void own_range(struct scope *s, int fd, uint64_t start, uint64_t end,
+                      struct scope_process *p)
 {
     uint64_t words[CHUNK];
     for (uint64_t page = start; page < end;) {
@@ -210,16 +211,31 @@ static void own_range(struct scope *s, int fd, uint64_t start, uint64_t end, uin
         for (unsigned i = 0; i < (size_t)got / sizeof(*words); i++) {
             uint64_t frame = words[i] & PM_FRAME;
             if ((words[i] & PM_PRESENT) && frame < s->nr_frames) {
-                s->frames[frame].owner = hue;
+                s->frames[frame].owner = (uint16_t)scope_hue(p->pid);
+                p->own += s->frames[frame].kind == PAGE_OWNED;
+                p->shared += s->frames[frame].kind == PAGE_COW;
             }
         }
         page += (size_t)got / sizeof(*words);
     }
 }
 
+static void keep_largest(struct scope *s, const struct scope_process *p)
+{
+    unsigned at = SCOPE_LARGEST;
+    while (at && s->largest[at - 1].own + s->largest[at - 1].shared < p->own + p->shared) {
+        at--;
+    }
+    if (at < SCOPE_LARGEST) {
+        memmove(&s->largest[at + 1], &s->largest[at], (SCOPE_LARGEST - 1 - at) * sizeof(*p));
+        s->largest[at] = *p;
+    }
+}
+
 // Only areas that may hold pages of their own: writable and private.
 static void own_pages(struct scope *s, int pid)
 {
+    struct scope_process p = {.pid = pid};
     char path[40], rights[5];
     uint64_t start, end;
     snprintf(path, sizeof(path), "/proc/%d/pagemap", pid);
@@ -232,16 +248,22 @@ static void own_pages(struct scope *s, int pid)
         line += *line == '\n';
         if (sscanf(line, "%lx-%lx %4s", &start, &end, rights) == 3 && rights[1] == 'w' &&
             rights[3] == 'p') {
-            own_range(s, fd, start >> PAGE_BITS, end >> PAGE_BITS, (uint16_t)scope_hue(pid));
+            own_range(s, fd, start >> PAGE_BITS, end >> PAGE_BITS, &p);
         }
     }
     close(fd);
+    if (p.own + p.shared) {
+        snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+        sscanf(read_text(path), "%15[^\n]", p.comm);
+        keep_largest(s, &p);
+    }
 }
 
 static void find_owners(struct scope *s)
 {
     DIR *proc = opendir("/proc");
     s->processes = 0;
+    memset(s->largest, 0, sizeof(s->largest));
     for (struct dirent *d; proc && (d = readdir(proc)) != NULL;) {
         if (d->d_name[0] >= '1' && d->d_name[0] <= '9') {
             s->processes++;

@@ -8,6 +8,7 @@
 #define SCOPE_CPUS 8
 #define SCOPE_NODES 64
 #define SCOPE_CALLS 8
+#define SCOPE_LARGEST 7
 
 struct scope_node {
     int pid;
@@ -47,6 +48,12 @@ struct scope_frame {
     uint16_t owner; // hue, with PAGE_OWNED
 };
 
+struct scope_process {
+    int pid;
+    char comm[16];
+    unsigned own, shared; // anonymous pages
+};
+
 struct scope {
     struct scope_tree trees[SCOPE_CPUS];
     unsigned nr_trees;
@@ -57,6 +64,7 @@ struct scope {
     unsigned nr_frames;
     unsigned of_kind[PAGE_KINDS];
     unsigned processes;
+    struct scope_process largest[SCOPE_LARGEST]; // by pages; those without any have pid 0
 };
 
 void scope_read_trees(struct scope *s);
