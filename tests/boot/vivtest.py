@@ -3,7 +3,8 @@
 
 Where the environment says so, every guest that a test gives no number of CPUs (kernel, seed) of its own runs elsewhere than
 on one CPU of viv. VIV_TEST_SMP=N: on N CPUs. VIV_TEST_DEBUG=1: on the kernel with checks of locks and contexts.
-VIV_TEST_CHAOS=SEED: viv varies turns and ticks."""
+VIV_TEST_CHAOS=SEED: viv varies turns and ticks. VIV_TEST_LOCKSTEP=1: both engines, compared: a difference ends the run, with
+status 123."""
 import os
 import pathlib
 import pty
@@ -25,7 +26,9 @@ ROOTFS = BUILD / "rootfs.img"
 LEVEL = os.environ.get("VIV_TEST_LEVEL", "default")
 SMP = os.environ.get("VIV_TEST_SMP", "")
 CHAOS = os.environ.get("VIV_TEST_CHAOS", "")
+LOCKSTEP = os.environ.get("VIV_TEST_LOCKSTEP", "") not in ("", "0")
 DEBUG = os.environ.get("VIV_TEST_DEBUG", "") not in ("", "0")
+NOT_IN_LOCKSTEP = {"--cpu-engine", "--record", "--gdb", "--screenshot", "--display"}
 PROMPT = b"# "
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -52,6 +55,7 @@ def command_line(*arguments, binary=VIV):
         return [str(binary), *given]
     added = ["--smp", SMP] if SMP and "--smp" not in given else []
     added += ["--chaos", CHAOS] if CHAOS and "--chaos" not in given else []
+    added += ["--cpu-engine", "lockstep"] if LOCKSTEP and not NOT_IN_LOCKSTEP & set(given) else []
     if DEBUG and "--kernel" not in given:
         added += ["--kernel", str(BUILD / "fern-debug")]
         added += [] if "--disk" in given else ["--disk", f"{ROOTFS},snapshot"]

@@ -79,5 +79,17 @@ def test_what_does_not_go_with_it():
     t.expect_equal(lockstep("none@1", engine="lockstep:").returncode, 64)
 
 
+def test_ring_0():
+    """The kernels of tests/ring0: modes, faults, gates, tasks, devices; translated from the first execution on."""
+    kernels = sorted((t.BUILD / "tests" / "ring0").glob("*.elf"))
+    kernels = [k for k in kernels if k.name != "boot_sector.elf"]
+    t.expect(len(kernels) >= 12, f"{kernels}")
+    for kernel in kernels:
+        more = ["--smp", "4", "--mem", "16M"] if kernel.stem == "smp" else []
+        r = subprocess.run([str(t.VIV), "run", "--cpu-engine", "lockstep", "--kernel", str(kernel), "--serial", "null", *more],
+                           stdin=subprocess.DEVNULL, capture_output=True, timeout=100, env=dict(os.environ, VIV_TEST_HOT="1"))
+        t.expect(b"viv: the engines agree" in r.stderr, f"{kernel.name}: {r.stderr.decode()}")
+
+
 if __name__ == "__main__":
     t.main(globals())
