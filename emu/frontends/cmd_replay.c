@@ -274,7 +274,8 @@ static struct status check_options(struct run_options *o)
                      !o->write_disk && !o->checkpoint_steps && !o->trace && !o->strace &&
                      !o->perfetto && !o->stats && o->until_step == UINT64_MAX;
     if (o->sdl && !only_film) {
-        return status_error(STATUS_USAGE, "--display sdl shows a film; leave the other options out");
+        return status_error(STATUS_USAGE,
+                            "--display sdl shows a film; leave the other options out");
     }
     if (o->gdb && (o->frames || o->screenshot_count)) {
         return status_error(STATUS_USAGE, "%s and --gdb do not go together",

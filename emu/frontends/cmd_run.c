@@ -172,7 +172,8 @@ static struct status check_options(struct run_options *o)
         return status_error(STATUS_USAGE, "--frames belongs to viv replay FILE");
     }
     if (o->sdl && o->lockstep) {
-        return status_error(STATUS_USAGE, "--display sdl and --cpu-engine lockstep do not go together");
+        return status_error(STATUS_USAGE,
+                            "--display sdl and --cpu-engine lockstep do not go together");
     }
     if (o->screenshot_count && (o->gdb || o->lockstep)) {
         return status_error(STATUS_USAGE, "--screenshot and %s do not go together",

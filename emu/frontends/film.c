@@ -13,7 +13,7 @@
 #include <stdlib.h>
 
 #define FRAME_NS UINT64_C(16666667)
-#define SKIP_NS UINT64_C(1000000000) // an arrow's
+#define SKIP_NS UINT64_C(1000000000)   // an arrow's
 #define GAP_MAX_NS UINT64_C(500000000) // guest time without a frame that is waited for
 
 struct frame_mark {
@@ -48,7 +48,9 @@ static void show(struct film *f)
              "viv: %.2f of %.2f s, step %llu%s (space, arrows, R: reverse, comma, period: frame)",
              (double)vtime_now(f) / 1e9, (double)f->end_vtime_ns / 1e9,
              (unsigned long long)timeline_step(f->timeline),
-             !f->playing ? ", paused" : f->backwards ? ", backwards" : "");
+             !f->playing    ? ", paused"
+             : f->backwards ? ", backwards"
+                            : "");
     sdl_set_title(window_sdl(f->window), title);
     f->shown_host_ns = posix_monotonic_ns();
     f->shown_vtime_ns = vtime_now(f);
@@ -161,8 +163,7 @@ static void run_forward(struct film *f)
 
 static void run_backwards(struct film *f)
 {
-    const struct frame_mark *before =
-        frame_before(f, timeline_step(f->timeline), UINT64_MAX);
+    const struct frame_mark *before = frame_before(f, timeline_step(f->timeline), UINT64_MAX);
     f->playing = f->backwards = before != NULL;
     seek(f, before ? before->step : timeline_begin(f->timeline));
     f->wished = wait_for_wish(f, posix_monotonic_ns() + FRAME_NS);

@@ -44,8 +44,7 @@ static struct status failed(const char *path)
 static void end_last(struct frames *f, u64 number)
 {
     if (f->written) {
-        fprintf(f->list, "duration %.6f\n",
-                (double)(number - f->shown_since) / FRAMES_PER_SECOND);
+        fprintf(f->list, "duration %.6f\n", (double)(number - f->shown_since) / FRAMES_PER_SECOND);
     }
 }
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// viv replay --frames DIR: a numbered PNG for each frame that differs from the one before, 30 frames
-// in a second of guest time.
+// viv replay --frames DIR: a numbered PNG for each frame that differs from the one before, 30
+// frames in a second of guest time.
 #ifndef VIV_FRONTENDS_FRAMES_H
 #define VIV_FRONTENDS_FRAMES_H
 

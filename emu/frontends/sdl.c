@@ -207,8 +207,11 @@ static void on_key(struct sdl_window *w, const SDL_KeyboardEvent *e)
 
 static void on_button(struct sdl_window *w, const SDL_MouseButtonEvent *e)
 {
-    static const u8 bits[] = {[SDL_BUTTON_LEFT] = 1, [SDL_BUTTON_RIGHT] = 2,
-                              [SDL_BUTTON_MIDDLE] = 4, [SDL_BUTTON_X1] = 8, [SDL_BUTTON_X2] = 16};
+    static const u8 bits[] = {[SDL_BUTTON_LEFT] = 1,
+                              [SDL_BUTTON_RIGHT] = 2,
+                              [SDL_BUTTON_MIDDLE] = 4,
+                              [SDL_BUTTON_X1] = 8,
+                              [SDL_BUTTON_X2] = 16};
     u8 bit = e->button < sizeof(bits) ? bits[e->button] : 0;
     if (w->config.film) {
         return;
@@ -257,8 +260,8 @@ static void fit_window(struct sdl_window *w, u32 width, u32 height)
     if (w->texture) {
         SDL_DestroyTexture(w->texture);
     }
-    w->texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888,
-                                   SDL_TEXTUREACCESS_STREAMING, (int)width, (int)height);
+    w->texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888, SDL_TEXTUREACCESS_STREAMING,
+                                   (int)width, (int)height);
     w->texture_width = width;
     w->texture_height = height;
     if (!w->full_screen && !(SDL_GetWindowFlags(w->window) & SDL_WINDOW_MAXIMIZED)) {
@@ -280,7 +283,8 @@ static void take_picture(struct sdl_window *w)
     char title[TITLE_MAX];
     pthread_mutex_lock(&w->lock);
     const struct surface *p = &w->picture;
-    if (p->width && (!w->texture || p->width != w->texture_width || p->height != w->texture_height)) {
+    if (p->width &&
+        (!w->texture || p->width != w->texture_width || p->height != w->texture_height)) {
         fit_window(w, p->width, p->height);
     }
     if (w->texture && p->width) {
@@ -394,8 +398,7 @@ static bool open_window(struct sdl_window *w)
     }
     SDL_DisableScreenSaver();
     w->window = SDL_CreateWindow("viv", SDL_WINDOWPOS_UNDEFINED, SDL_WINDOWPOS_UNDEFINED,
-                                 (int)w->config.width, (int)w->config.height,
-                                 SDL_WINDOW_RESIZABLE);
+                                 (int)w->config.width, (int)w->config.height, SDL_WINDOW_RESIZABLE);
     w->renderer = w->window ? SDL_CreateRenderer(w->window, -1, SDL_RENDERER_SOFTWARE) : NULL;
     w->user_event = SDL_RegisterEvents(1);
     return w->renderer != NULL;

@@ -287,7 +287,8 @@ static u64 idle_door(void *ctx, u64 now_ns, u64 deadline_ns)
         return HOST_IDLE_FOREVER;
     }
     bool paced =
-        door->config.pace == POSIX_PACE_HOST || (door->config.pace == POSIX_PACE_AUTO && attached(door));
+        door->config.pace == POSIX_PACE_HOST ||
+        (door->config.pace == POSIX_PACE_AUTO && attached(door));
     if (paced || deadline_ns == UINT64_MAX) {
         return idle_paced(door, now_ns, deadline_ns);
     }

@@ -48,8 +48,8 @@ struct posix_attention {
 // Copied; NULL: nobody.
 void posix_door_set_attention(struct posix_door *door, const struct posix_attention *attention);
 // Somebody who shows what the machine does: a window. look() is called at slice ends and before and
-// in idle waits; it says after how long it wants to be called again should the guest sleep on, in ns
-// of host time (UINT64_MAX: it need not). Copied; NULL: nobody.
+// in idle waits; it says after how long it wants to be called again should the guest sleep on, in
+// ns of host time (UINT64_MAX: it need not). Copied; NULL: nobody.
 struct posix_watcher {
     u64 (*look)(void *ctx);
     void *ctx;

@@ -168,7 +168,8 @@ static bool follows(const struct log_reader *r, const struct input_record *next,
         before = (struct log_position){.step = b->step, .vtime_ns = b->vtime_ns};
     }
     return next->step >= before.step && next->vtime_ns >= before.vtime_ns &&
-           next->step <= c->step_last && next->kind < INPUT_KIND_COUNT && next->line < INPUT_LINES_MAX;
+           next->step <= c->step_last && next->kind < INPUT_KIND_COUNT &&
+           next->line < INPUT_LINES_MAX;
 }
 
 static struct status read_inputs(struct log_reader *r, const struct log_chunk *c,

@@ -39,6 +39,20 @@ def test_prompt_and_poweroff():
     session()
 
 
+def test_power_button():
+    """ACPI's, which QEMU's monitor presses: init switches off."""
+    with t.Image() as image:
+        s = boot(image)
+        try:
+            s.wait_for(t.PROMPT, timeout=60)
+            s.type("\x01c")
+            s.wait_for(b"(qemu)")
+            s.type("system_powerdown\n")
+            t.expect_equal(s.wait(), 0, "QEMU's exit")
+        finally:
+            s.close()
+
+
 def first_line(text):
     return text.split(b"\n")[0].strip()
 

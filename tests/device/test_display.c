@@ -286,10 +286,10 @@ static void bad_trees(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(identity),       cmocka_unit_test(registers),
-        cmocka_unit_test(modes),          cmocka_unit_test(impossible_modes),
-        cmocka_unit_test(memory_window),  cmocka_unit_test(memory_below_registers),
-        cmocka_unit_test(monitor),        cmocka_unit_test(bad_trees),
+        cmocka_unit_test(identity),      cmocka_unit_test(registers),
+        cmocka_unit_test(modes),         cmocka_unit_test(impossible_modes),
+        cmocka_unit_test(memory_window), cmocka_unit_test(memory_below_registers),
+        cmocka_unit_test(monitor),       cmocka_unit_test(bad_trees),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

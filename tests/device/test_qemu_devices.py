@@ -1,6 +1,7 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: MIT
-"""The same random register accesses on viv's devices and on QEMU's: 8259s, 16550, IOAPIC, RTC, PCI, bochs-display.
+"""The same random register accesses on viv's devices and on QEMU's: 8259s, 16550, IOAPIC, RTC, PCI, bochs-display, 8042 with
+keyboard and mouse.
 
 QEMU runs stopped, driven over qtest; so its clock stands still, and what needs time is left out. Where QEMU departs
 from the data sheet the accesses keep away from it:
@@ -196,11 +197,57 @@ def display_sequence(p, count):
         p.send(f"read{size} {address:#x}")
 
 
+def ps2_sequence(p, count):
+    """Commands and their answers. Left out: what QEMU's keyboard does not know (FE, F7 to FD) and our does not have (set 3)."""
+    def to_mouse(*data):
+        for byte in data:
+            p.out(0x64, 0xD4)
+            p.out(0x60, byte)
+            drain()
+
+    def drain():
+        for _ in range(8):
+            status = p.read(0x64, mask=0x21)  # a byte is there, and from whom
+            if not status & 1:
+                return
+            p.read(0x60)
+
+    keyboard = ((0xED, range(8)), (0xEE, None), (0xF0, (0, 1, 2)), (0xF2, None), (0xF3, range(0x80)), (0xF4, None), (0xF5, None),
+                (0xF6, None), (0xFF, None), (0xE1, None))
+    mouse = ((0xE6, None), (0xE7, None), (0xE8, range(4)), (0xE9, None), (0xEA, None), (0xEB, None), (0xF0, None), (0xF2, None),
+             (0xF3, (10, 20, 40, 60, 80, 100)), (0xF4, None), (0xF5, None), (0xF6, None), (0xFF, None))
+    for port, byte in ((0x64, 0xAA), (0x64, 0x60), (0x60, 0x44), (0x60, 0xFF)):  # QEMU has no firmware here that did it
+        p.out(port, byte)
+        drain()
+    to_mouse(0xFF)
+    for _ in range(count):
+        action = p.random.randrange(9)
+        if action < 3:
+            command, arguments = p.random.choice(keyboard)
+            for byte in (command, *([p.random.choice(arguments)] if arguments else [])):
+                p.out(0x60, byte)
+                drain()
+        elif action < 6:
+            command, arguments = p.random.choice(mouse)
+            to_mouse(command, *([p.random.choice(arguments)] if arguments else []))
+        elif action == 6:
+            # The wheel, and behind it the buttons. (QEMU takes the knock apart; so it is always whole here.)
+            for rates in ((200, 100, 80), (200, 200, 80))[:p.random.randrange(3)]:
+                to_mouse(*(byte for rate in rates for byte in (0xF3, rate)), 0xF2)
+        elif action == 7:
+            p.out(0x64, p.random.choice((0x20, 0xA9, 0xAB, 0xA7, 0xA8, 0xAD, 0xAE)))
+            drain()
+        else:
+            p.out(0x64, 0x60)
+            p.out(0x60, p.random.choice((0x44, 0x04, 0x74, 0x64)))
+            drain()
+
+
 def main():
     failed = False
     for name, sequence, count in (("8259", pic_sequence, 400), ("16550", uart_sequence, 400),
                                   ("IOAPIC", ioapic_sequence, 200), ("RTC", rtc_sequence, 200),
-                                  ("PCI", pci_sequence, 100), ("bochs-display", display_sequence, 300)):
+                                  ("PCI", pci_sequence, 100), ("bochs-display", display_sequence, 300), ("8042", ps2_sequence, 300)):
         try:
             for seed in range(SEEDS):
                 with Pair(seed) as pair:
