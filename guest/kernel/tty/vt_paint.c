@@ -5,20 +5,11 @@
 
 #include "lib/string.h"
 #include "tty/font/font.h"
+#include "tty/words.h"
 
 #define UNKNOWN (~0UL) // no cell looks like this
 #define CELL_BYTES (FONT_WIDTH * 4)
 #define UNDERLINE_ROW 14
-
-static void fill_words(u64 *to, u64 value, size_t n)
-{
-    __asm__ volatile("rep stosq" : "+D"(to), "+c"(n) : "a"(value) : "memory");
-}
-
-static void copy_words(void *to, const void *from, size_t n)
-{
-    __asm__ volatile("rep movsq" : "+D"(to), "+S"(from), "+c"(n)::"memory");
-}
 
 void vt_paint_size(unsigned width, unsigned height, unsigned *cols, unsigned *rows)
 {
@@ -180,7 +171,7 @@ static void scroll_by_panning(struct vt_painter *p, unsigned n)
     for (unsigned y = kept; y < p->rows; y++)
         fill_words(p->shown[y], UNKNOWN, p->cols);
     if (p->pan + by + p->height > p->memory_height) {
-        copy_words(p->pixels, p->pixels + (p->pan + by) * p->pitch,
+        copy_words((u64 *)p->pixels, (const u64 *)(p->pixels + (p->pan + by) * p->pitch),
                    (size_t)kept * FONT_HEIGHT * p->pitch / 8);
         p->pan = 0;
     } else {

@@ -3,21 +3,17 @@
 #include "tty/vt_screen.h"
 
 #include "lib/string.h"
+#include "tty/words.h"
 
 static vt_cell erased(const struct vt_screen *s) // erasing keeps the background colour
 {
     return ' ' | (u64)VT_FG_DEFAULT << VT_FG_SHIFT | (s->at.attr & VT_BG_MASK);
 }
 
-static void fill(vt_cell *cells, vt_cell value, size_t n)
-{
-    __asm__ volatile("rep stosq" : "+D"(cells), "+c"(n) : "a"(value) : "memory");
-}
-
 void vt_clear(struct vt_screen *s, unsigned y, unsigned from, unsigned to)
 {
     if (from < to)
-        fill(s->line[y] + from, erased(s), to - from);
+        fill_words(s->line[y] + from, erased(s), to - from);
     s->dirty[y] = true;
 }
 
@@ -214,7 +210,7 @@ void vt_tab(struct vt_screen *s)
 void vt_align(struct vt_screen *s)
 {
     for (unsigned y = 0; y < s->rows; y++)
-        fill(s->line[y], VT_ATTR_DEFAULT | 'E', s->cols);
+        fill_words(s->line[y], VT_ATTR_DEFAULT | 'E', s->cols);
     dirty_lines(s, 0, s->rows);
     vt_goto(s, 0, 0);
 }
@@ -260,7 +256,7 @@ static void copy_line(struct vt_screen *s, vt_cell *to, const vt_cell *cells, un
 {
     n = min(n, s->cols);
     memcpy(to, cells, n * sizeof(*to));
-    fill(to + n, VT_BLANK, s->cols - n);
+    fill_words(to + n, VT_BLANK, s->cols - n);
 }
 
 // A line of the other screen by its number: 0 is its top, negative ones are history.
