@@ -104,8 +104,8 @@ SHOW_BITS(EV_REL)
 SHOW_BITS(EV_MSC)
 SHOW_BITS(EV_LED)
 
-static void add(const char *folder, const char *name, int (*show)(struct seq_file *, void *),
-                const void *priv)
+static void add_attribute(const char *folder, const char *name,
+                          int (*show)(struct seq_file *, void *), const void *priv)
 {
     char path[96];
     snprintf(path, sizeof(path), "class/input/%s/%s", folder, name);
@@ -117,25 +117,25 @@ static void add_attributes(const char *folder, const struct input_device *dev)
 {
     static int (*const shows[])(struct seq_file *, void *) = {show_EV_SYN, show_EV_KEY, show_EV_REL,
                                                               show_EV_MSC, show_EV_LED};
-    add(folder, "name", show_text, dev->name);
-    add(folder, "phys", show_text, dev->phys);
-    add(folder, "uniq", show_text, "");
-    add(folder, "properties", show_text, "0");
-    add(folder, "id/bustype", show_hex, (void *)(u64)dev->id.bustype);
-    add(folder, "id/vendor", show_hex, (void *)(u64)dev->id.vendor);
-    add(folder, "id/product", show_hex, (void *)(u64)dev->id.product);
-    add(folder, "id/version", show_hex, (void *)(u64)dev->id.version);
+    add_attribute(folder, "name", show_text, dev->name);
+    add_attribute(folder, "phys", show_text, dev->phys);
+    add_attribute(folder, "uniq", show_text, "");
+    add_attribute(folder, "properties", show_text, "0");
+    add_attribute(folder, "id/bustype", show_hex, (void *)(u64)dev->id.bustype);
+    add_attribute(folder, "id/vendor", show_hex, (void *)(u64)dev->id.vendor);
+    add_attribute(folder, "id/product", show_hex, (void *)(u64)dev->id.product);
+    add_attribute(folder, "id/version", show_hex, (void *)(u64)dev->id.version);
     for (unsigned i = 0; i < ARRAY_SIZE(bitmaps); i++) {
         char name[24];
         snprintf(name, sizeof(name), "capabilities/%s", bitmaps[i].file);
-        add(folder, name, shows[i], dev);
+        add_attribute(folder, name, shows[i], dev);
     }
 }
 
 void input_files_add_node(const struct input_device *dev, const char *name, unsigned minor)
 {
     char folder[24];
-    add(name, "dev", show_dev, (void *)(u64)minor);
+    add_attribute(name, "dev", show_dev, (void *)(u64)minor);
     if (dev) {
         snprintf(folder, sizeof(folder), "%s/device", name);
         add_attributes(folder, dev);

@@ -45,11 +45,12 @@ static void keyboard_work(struct work_struct *w)
     if (reboot)
         ctrl_alt_del();
 }
-static struct work_struct work = {.entry = LIST_HEAD_INIT(work.entry), .func = keyboard_work};
+static struct work_struct bottom_half = {.entry = LIST_HEAD_INIT(bottom_half.entry),
+                                         .func = keyboard_work};
 
 static void modes_changed(void)
 {
-    schedule_work(&work);
+    schedule_work(&bottom_half);
 }
 
 // The terminal before (-1) or behind (1) the one in front.
@@ -71,7 +72,7 @@ static void note_action(struct keymap_result *r)
         sysrq_letter = (char)r->argument;
     reboot_wanted |= r->action == KEYMAP_REBOOT;
     if (r->locks_changed || r->action == KEYMAP_SYSRQ || r->action == KEYMAP_REBOOT)
-        schedule_work(&work);
+        schedule_work(&bottom_half);
 }
 
 // A program that had grabbed the keyboard may have seen the end of what we saw the beginning of.
