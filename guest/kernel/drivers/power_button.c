@@ -34,14 +34,14 @@ static void press(struct work_struct *w)
         put_pid(init);
     }
 }
-static struct work_struct work = {.entry = LIST_HEAD_INIT(work.entry), .func = press};
+static struct work_struct press_work = {.entry = LIST_HEAD_INIT(press_work.entry), .func = press};
 
 static void sci_handler(unsigned irq, void *data)
 {
     (void)irq, (void)data;
     if (inw(status_port) & PWRBTN) {
         outw(status_port, PWRBTN);
-        schedule_work(&work);
+        schedule_work(&press_work);
     }
 }
 
