@@ -165,8 +165,10 @@ static void run_backwards(struct film *f)
 {
     const struct frame_mark *before = frame_before(f, timeline_step(f->timeline), UINT64_MAX);
     f->playing = f->backwards = before != NULL;
+    u64 begin_ns = f->shown_host_ns, from_ns = vtime_now(f);
     seek(f, before ? before->step : timeline_begin(f->timeline));
-    f->wished = wait_for_wish(f, posix_monotonic_ns() + FRAME_NS);
+    u64 gap_ns = from_ns - vtime_now(f);
+    f->wished = wait_for_wish(f, begin_ns + (gap_ns < GAP_MAX_NS ? gap_ns : GAP_MAX_NS));
 }
 
 static void back_by(struct film *f, u64 ns)
