@@ -22,7 +22,8 @@ PROGRAM, DISK, TRACE = FOLDER / "prog", FOLDER / "disk.img", FOLDER / "trace"
 
 
 def prepare():
-    subprocess.run(["musl-gcc", "-static", "-no-pie", "-g", "-O0", "-o", PROGRAM, HERE / "gdb_program.c"], check=True)
+    subprocess.run(["musl-gcc", "-static", "-no-pie", "-Wl,-Ttext-segment=0x10000000", "-g", "-O0", "-o", PROGRAM,
+                    HERE / "gdb_program.c"], check=True)
     subprocess.run([TOP / "tools" / "mkrootfs", DISK, "--add", f"{PROGRAM}:/bin/prog"], check=True)
     subprocess.run([VIV, "run", "--record", TRACE, *MACHINE], check=True, timeout=60, stdin=subprocess.DEVNULL)
 
