@@ -24,7 +24,8 @@ RUN = ["--disk", f"{DISK},snapshot", "--exec", "/bin/past"]
 
 def prepare():
     (FOLDER / "data").write_bytes(b"0123456DATA from the disk\n")
-    subprocess.run(["musl-gcc", "-static", "-no-pie", "-g", "-O0", "-o", PROGRAM, HERE / "past.c"], check=True)
+    subprocess.run(["musl-gcc", "-static", "-no-pie", "-Wl,-Ttext-segment=0x10000000", "-g", "-O0", "-o", PROGRAM,
+                    HERE / "past.c"], check=True)
     subprocess.run([TOP / "tools" / "mkrootfs", DISK, "--add", f"{PROGRAM}:/bin/past", "--add", f"{FOLDER}/data:/data"],
                    check=True)
     result = subprocess.run([VIV, "run", "--record", TRACE, *RUN], capture_output=True, timeout=60, stdin=subprocess.DEVNULL)
