@@ -36,7 +36,11 @@ class Run:
                                         stdout=self.output, stderr=subprocess.STDOUT, env=self.display.env, cwd=self.path)
 
     def __enter__(self):
-        self.window = self.display.window("viv:")
+        try:
+            self.window = self.display.window("viv:")
+        except AssertionError:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *_):

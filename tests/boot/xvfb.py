@@ -20,9 +20,10 @@ class Display:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         read, write = os.pipe()
-        self.server = subprocess.Popen(["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x1024x24", "-nolisten", "tcp",
-                                        "-fbdir", str(folder)], pass_fds=[write], stdout=subprocess.DEVNULL,
-                                       stderr=subprocess.DEVNULL)
+        # It goes with the test, however that ends.
+        self.server = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "Xvfb", "-displayfd", str(write), "-screen", "0",
+                                        "1280x1024x24", "-nolisten", "tcp", "-fbdir", str(folder)], pass_fds=[write],
+                                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(write)
         with os.fdopen(read) as number:
             self.name = ":" + number.readline().strip()
