@@ -5,6 +5,7 @@ Each: name, file, the text to replace (it must stand there exactly once), what r
 command in the mutated tree; the mutation is caught when one of them fails.
 """
 MMU = ["build/tests/unit/test_mmu"]
+TLB = ["build/tests/unit/test_mmu_tlb"]
 WATCH_CPU = ["build/tests/isa/test_watch_cpu"]
 WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"]
 PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
@@ -60,7 +61,15 @@ MUTATIONS = [
     ("a link gives one step too many back", "emu/cpu/jit/translate.c",
      "s32 give_back = (insn->remaining - 1) * JIT_STEP;", "s32 give_back = insn->remaining * JIT_STEP;", [PROGRAMS]),
     ("jumps that were cached stay where a page went", "emu/mmu/tlb.c",
-     "        drop_jumps(set, page, PAGE_SIZE); // others", "        ; // others", [MORE_PROGRAMS]),
+     "        jumps_drop(set, page, PAGE_SIZE); // others", "        ; // others", [MORE_PROGRAMS]),
+    ("what was inherited stays when the kernel's tables change", "emu/mmu/track.c",
+     " || (set->inherits && (s64)first < 0);", ";", [TLB]),
+    ("a root that inherits is not watched", "emu/mmu/inherit.c",
+     "    track_root(shared, physmem_rpn(shared->mem, set->key.root), set->key.root);\n", "", [TLB]),
+    ("roots inherit from those that differ", "emu/mmu/inherit.c",
+     "return (s64)linear < 0 && a[i] == b[i];", "return (s64)linear < 0;", [TLB]),
+    ("code that went is found by where it was", "emu/cpu/jit/block.c",
+     "    close_entry(jit, block);\n", "", [MORE_PROGRAMS]),
     ("a block goes on where a translation was dropped", "emu/cpu/interp/operand.c",
      "if (cpu->boundary || cpu->mmu->translations_dropped) {", "if (cpu->boundary) {", [MORE_PROGRAMS]),
     ("code that changes keeps its translation", "emu/cpu/interp/code_cache.c",
@@ -205,7 +214,7 @@ MUTATIONS = [
      "|| exit == CPU_EXIT_YIELD) {", "|| exit == CPU_EXIT_YIELD || exit == CPU_EXIT_HALTED) {",
      [["build/tests/machine/test_random_guest", "300"]]),
     ("everybody hears every message", "emu/devices/intc/lapic_message.c",
-     "return destination == 0xFF || destination == c->index;", "return true;", [SMP_KERNEL]),
+     "return destination == d->everybody || destination == c->index;", "return true;", [SMP_KERNEL]),
     ("a started CPU begins at 0", "emu/cpu/interrupt.c",
      "    cpu->seg[CPU_CS].base = (u64)cpu->sipi_vector << 12;\n", "    cpu->seg[CPU_CS].base = 0;\n", [SMP_KERNEL]),
     ("another CPU's APIC page is cached", "emu/mmu/mmu_internal.h",

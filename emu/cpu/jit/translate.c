@@ -12,8 +12,8 @@
 typedef bool (*translate_fn)(struct translator *t);
 
 // clang-format off
-// By operation, ranges in the order of x86_ops.def. Where there is none, tr_vector looks whether the
-// host does it; else it is the interpreter's.
+// By operation, ranges in the order of x86_ops.def. Where there is none, tr_vector looks whether
+// the host does it; else it is the interpreter's.
 static const translate_fn families[X86_OP_COUNT] = {
     [OP_ADD ... OP_TEST] = tr_alu,
     [OP_NOT ... OP_DEC] = tr_unary,
