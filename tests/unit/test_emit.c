@@ -315,12 +315,24 @@ static void test_overflow(void **state)
     }
 }
 
+// A block begins at an aligned place, which may lie behind the end of the room for blocks.
+static void test_behind_the_end(void **state)
+{
+    struct emitter e = begin();
+    e.end = buffer + 16;
+    e.write = e.end + 5;
+    emit_bytes(&e, "\x90", 1);
+    assert_true(e.overflow);
+    assert_ptr_equal(e.write, e.end + 5);
+    assert_int_equal(buffer[21], 0xCC);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_operands),  cmocka_unit_test(test_widths),
         cmocka_unit_test(test_constants), cmocka_unit_test(test_jumps),
-        cmocka_unit_test(test_overflow),
+        cmocka_unit_test(test_overflow),  cmocka_unit_test(test_behind_the_end),
     };
     return cmocka_run_group_tests_name("emit", tests, NULL, NULL);
 }

@@ -6,7 +6,7 @@
 
 void emit_bytes(struct emitter *e, const void *bytes, unsigned count)
 {
-    if ((u64)(e->end - e->write) < count) {
+    if (e->end - e->write < (s64)count) { // it may begin behind the end
         e->overflow = true;
         return;
     }
