@@ -50,7 +50,7 @@ struct jit_frame {
     // Host addresses that a block's instructions share (tr_vector.c); 0 after C ran.
     u64 shared[JIT_SHARED];
     // Of the gate for reads across a page's end: what was read, saved registers, the second part.
-    u64 across[8], across_rax, across_rsi, across_rdi, across_from;
+    u64 across[8], across_rax, across_rsi, across_rdi, across_r11, across_from;
     // Of an unchecked run (page_run.c): host minus guest addresses, r15 behind all its iterations,
     // RAX during a division.
     u64 run_distance[JIT_RUN_GROUPS], run_rest, run_saved;

@@ -206,16 +206,19 @@ static void make_links(struct translator *t)
     t->block->links = count ? xcalloc(count, sizeof(struct jit_link)) : NULL;
 }
 
-// r10 becomes the distance of a copy of the operand, if that may be.
+// r10 becomes the distance of a copy of the operand, if that may be. r11 is kept: CMPS has its
+// first operand there.
 static void emit_read_stub(struct translator *t, const struct site *site)
 {
     struct emitter *e = &t->e;
     emit_patch(site->jump, e->to_run, emit_here(e));
+    emit_store(e, 3, HOST_R11, STATE(jit_frame.across_r11));
     if ((site->offset & 0xFF) != HOST_R11) {
         emit_mov(e, 3, HOST_R11, site->offset & 0xFF);
     }
     emit_mov_imm(e, HOST_RCX, site->offset >> 8);
     emit_call(e, t->jit->gates.across);
+    emit_load(e, 3, HOST_R11, STATE(jit_frame.across_r11));
     emit_jrcxz(e, 0);
     u8 *over = e->write;
     emit_interpreted(t);
