@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// blocks: pieces of four squares fall into a well; full rows go. Arrows, space, p, q.
+// blocks: pieces of four squares fall into a well; full rows go. Arrows, space, p, q; blocks -n
+// FRAMES plays without them, to a mark.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,15 +321,31 @@ static void draw_game(struct picture *p)
     }
 }
 
-int main(void)
+// What a player does who is not there.
+static void play_by_itself(struct input *in, unsigned frame)
 {
+    static const uint8_t keys[] = {KEY_LEFT,  KEY_LEFT,  KEY_LEFT, KEY_UP,    KEY_SPACE, KEY_DOWN,
+                                   KEY_RIGHT, KEY_RIGHT, KEY_DOWN, KEY_SPACE, KEY_UP,    KEY_DOWN};
+    memset(in->pressed, 0, sizeof(in->pressed));
+    in->pressed[keys[frame % sizeof(keys)]] = true;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned asked = screen_frames_asked(argc, argv), frame = 0;
+    bool more;
     static struct screen s;
     static struct input in;
     screen_open(&s, WIDTH, HEIGHT);
-    random_state = (uint32_t)now_ns();
+    random_state = asked ? 1 : (uint32_t)now_ns();
     new_game();
     do {
-        input_read(&in);
+        if (asked) {
+            play_by_itself(&in, frame);
+        } else {
+            input_read(&in);
+        }
+        frame++;
         if (in.pressed[KEY_Q] || in.pressed[KEY_ESC]) {
             break;
         }
@@ -339,8 +356,14 @@ int main(void)
             play_frame(&in);
         }
         draw_game(&s.picture);
-        pace(PERIOD_NS);
-    } while (screen_show(&s));
+        if (!asked) {
+            pace(PERIOD_NS);
+        }
+        more = screen_show(&s);
+    } while (more && frame != asked);
+    if (more && asked) {
+        screen_mark("blocks");
+    }
     fprintf(stderr, "blocks: %u points, %u rows\n", game.score, game.rows);
     return 0;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // flight: over an endless landscape, 640 by 480. Height and colour of each spot come from maps that
 // are made at the start; for each column of the screen a ray goes from near to far and draws what
-// rises above all before it. Keys and mouse steer.
+// rises above all before it. Keys and mouse steer; flight -n FRAMES flies without them, to a mark.
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -284,11 +284,17 @@ static void steer(struct pilot *me, const struct input *in, float seconds)
     me->height = me->height > 420 ? 420 : me->height;
 }
 
-int main(void)
+// What a pilot does who is not there: straight on, a right turn, down, a left turn with the nose up.
+static void steer_by_itself(struct input *in, unsigned frame)
 {
-    static struct screen s;
-    static struct input in;
-    struct pilot me = {.x = 860, .y = 1000, .height = 200, .heading = 0.6f, .speed = 90};
+    unsigned part = frame / 24 % 4;
+    in->held[KEY_RIGHT] = part == 1;
+    in->held[KEY_PAGEDOWN] = part == 2;
+    in->held[KEY_LEFT] = in->held[KEY_DOWN] = part == 3;
+}
+
+static void make_land(void)
+{
     make_heights();
     smooth();
     sharpen();
@@ -296,11 +302,21 @@ int main(void)
     make_colours();
     smooth();
     make_sky();
+}
+
+int main(int argc, char **argv)
+{
+    static struct screen s;
+    static struct input in;
+    struct pilot me = {.x = 860, .y = 1000, .height = 200, .heading = 0.6f, .speed = 90};
+    unsigned asked = screen_frames_asked(argc, argv);
+    make_land();
     screen_open(&s, WIDTH, HEIGHT);
-    uint64_t before = now_ns(), second = before, frames = 0;
+    uint64_t before = asked ? 0 : now_ns(), second = before, frames = 0;
     unsigned fps = 0, total = 0;
+    bool more;
     do {
-        uint64_t now = now_ns();
+        uint64_t now = asked ? (uint64_t)total * PERIOD_NS : now_ns();
         float seconds = (float)(now - before) / 1e9f;
         before = now;
         if (now - second >= 1000000000u) {
@@ -310,7 +326,11 @@ int main(void)
         }
         frames++;
         total++;
-        input_read(&in);
+        if (asked) {
+            steer_by_itself(&in, total);
+        } else {
+            input_read(&in);
+        }
         me.paused ^= in.pressed[KEY_SPACE];
         if (in.pressed[KEY_Q] || in.pressed[KEY_ESC]) {
             break;
@@ -320,8 +340,14 @@ int main(void)
         }
         draw_land(&s.picture, &me);
         draw_instruments(&s.picture, &me, fps);
-        pace(PERIOD_NS);
-    } while (screen_show(&s));
+        if (!asked) {
+            pace(PERIOD_NS);
+        }
+        more = screen_show(&s);
+    } while (more && total != asked);
+    if (more && asked) {
+        screen_mark("flight");
+    }
     fprintf(stderr, "flight: %u frames\n", total);
     return 0;
 }

@@ -210,6 +210,30 @@ void input_read(struct input *in)
     }
 }
 
+unsigned screen_frames_asked(int argc, char **argv)
+{
+    char *end;
+    if (argc == 1) {
+        return 0;
+    }
+    long frames = argc == 3 && !strcmp(argv[1], "-n") ? strtol(argv[2], &end, 10) : 0;
+    if (frames < 1 || frames > 1000000 || *end) {
+        fprintf(stderr, "usage: %s [-n FRAMES]\n", argv[0]);
+        exit(64);
+    }
+    return (unsigned)frames;
+}
+
+void screen_mark(const char *name)
+{
+    char line[64];
+    int length = snprintf(line, sizeof(line), "mark %s\n", name);
+    if (write(2, line, (size_t)length) != length) {
+        fail("the mark");
+    }
+    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+}
+
 uint64_t now_ns(void)
 {
     struct timespec t;
