@@ -61,7 +61,7 @@ def take(folder):
     """The picture at each mark, by its name."""
     folder = pathlib.Path(folder)
     recording, trace = folder / "r.viv", folder / "trace"
-    r = t.run_exec(COMMANDS, "--record", recording, "--trace", f"syscalls={trace}")
+    r = t.run_exec(COMMANDS, "--smp", "1", "--record", recording, "--trace", f"syscalls={trace}")
     t.expect_equal(r.returncode, 0, r.stderr[-1000:])
     steps = steps_of_marks(trace.read_text(errors="replace"))
     t.expect_equal(list(steps), ["console", "flight", "blocks", "fernscope"], "the marks")
