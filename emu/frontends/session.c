@@ -45,8 +45,12 @@ static struct host_serial first_serial(struct session *s, const struct run_optio
     if (isatty(STDIN_FILENO)) {
         return posix_serial_terminal(s->door, !s->reset_ends || isatty(STDOUT_FILENO));
     }
-    return posix_serial_stream(s->door, o->window && is_null(STDIN_FILENO) ? -1 : STDIN_FILENO,
-                               STDOUT_FILENO);
+    if (o->window && is_null(STDIN_FILENO)) {
+        return posix_serial_stream(s->door, -1, STDOUT_FILENO);
+    }
+    // Beside a window nothing stands still until somebody writes into a pipe.
+    return o->window ? posix_serial_async(s->door, STDIN_FILENO, STDOUT_FILENO)
+                     : posix_serial_stream(s->door, STDIN_FILENO, STDOUT_FILENO);
 }
 
 // ttyS1: the command's standard error. ttyS2: the kernel's log. A replay has the lines that the

@@ -152,7 +152,7 @@ void posix_door_end_terminal(struct posix_door *door)
     posix_terminal_restore();
 }
 
-// Begins the synchronous input that was asked for; true if any did.
+// Begins the input that was asked for; true if any did.
 static bool start_input(struct posix_door *door)
 {
     bool any = false;
@@ -229,7 +229,7 @@ static void sleep_for(struct posix_door *door, u64 timeout_ns)
     if (door->attention.asked) {
         fds[3].fd = door->attention.fd;
     }
-    if (door->terminal && !door->terminal->eof) {
+    if (door->terminal && posix_line_wants(door->terminal)) {
         fds[2].fd = door->terminal->in_fd;
     }
     struct timespec timeout = {.tv_sec = (time_t)(timeout_ns / 1000000000u),
@@ -302,7 +302,7 @@ bool posix_door_wait(struct posix_door *door, const int *fds, unsigned count)
     CHECK(count <= ARRAY_LEN(all) - 3);
     posix_door_flush(door);
     while (!posix_door_check(door)) {
-        bool typing = door->terminal && !door->terminal->eof;
+        bool typing = door->terminal && posix_line_wants(door->terminal);
         all[2] = (struct pollfd){.fd = typing ? door->terminal->in_fd : -1, .events = POLLIN};
         for (unsigned i = 0; i < count; i++) {
             all[3 + i] = (struct pollfd){.fd = fds[i], .events = POLLIN};

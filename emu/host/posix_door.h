@@ -78,6 +78,9 @@ struct host_serial posix_serial_terminal(struct posix_door *door, bool raw);
 // output goes to out_fd
 // (-1: dropped). The descriptors stay the caller's.
 struct host_serial posix_serial_stream(struct posix_door *door, int in_fd, int out_fd);
+// The same, but once begun input is asynchronous, as a terminal's is: for a guest that must not
+// stand still until some comes. In the place of posix_serial_terminal().
+struct host_serial posix_serial_async(struct posix_door *door, int in_fd, int out_fd);
 // Output to a new file, no input.
 struct status posix_serial_file(struct posix_door *door, const char *path, struct host_serial *out);
 

@@ -8,15 +8,15 @@
 #define POSIX_LINE_BUFFER 4096
 #define POSIX_LINES_MAX 8
 
-// One serial line: its output buffer and, for a terminal, the keys that wait to be taken.
+// One serial line: its output buffer and the bytes that were read ahead.
 struct posix_line {
     struct posix_door *door;
     int in_fd, out_fd;
-    bool owns_out, is_terminal, raw, eof, escape;
+    bool owns_out, raw, eof, escape;
     bool never_ends; // no input, but the carrier stays
-    // Synchronous input begins when the guest has asked and has nothing else to do; see
+    // Input that is no terminal begins when the guest has asked and has nothing else to do; see
     // posix_line_start().
-    bool asked, started;
+    bool asked, started, waits_for_guest;
     unsigned slices_since_asked;
     u8 out[POSIX_LINE_BUFFER];
     size_t out_used;
@@ -33,7 +33,7 @@ struct posix_door {
     int end_detail;
     struct posix_line *lines[POSIX_LINES_MAX];
     unsigned line_count;
-    struct posix_line *terminal;
+    struct posix_line *terminal; // whose input is asynchronous; NULL: none
     struct posix_attention attention; // asked is NULL: nobody
     struct posix_watcher watcher;     // look is NULL: nobody
     struct posix_input *input;        // NULL: no window
@@ -46,9 +46,11 @@ struct posix_door {
 bool posix_door_check(struct posix_door *door);
 void posix_door_finish(struct posix_door *door, enum posix_door_end end, int detail);
 
-// Lets the guest have synchronous input from now on, if it has asked; true if that is new.
+// Lets the guest have what is no terminal's input from now on, if it has asked; true if that is new.
 bool posix_line_start(struct posix_line *line);
 
+// Whether there is something to wait for at the terminal: no end of input yet, nor too much of it.
+bool posix_line_wants(const struct posix_line *line);
 // Takes what the terminal has typed, never blocks; true if anything came.
 bool posix_line_pump(struct posix_line *line);
 void posix_line_flush(struct posix_line *line);

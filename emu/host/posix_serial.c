@@ -124,11 +124,17 @@ static void take_key(struct posix_line *line, u8 key)
     }
 }
 
+bool posix_line_wants(const struct posix_line *line)
+{
+    bool begun = line->started || !line->waits_for_guest;
+    return begun && !line->eof && line->keys_used - line->keys_taken < KEYS_MAX;
+}
+
 bool posix_line_pump(struct posix_line *line)
 {
     struct pollfd fd = {.fd = line->in_fd, .events = POLLIN};
     bool came = false;
-    while (!line->eof && line->keys_used - line->keys_taken < KEYS_MAX && poll(&fd, 1, 0) == 1) {
+    while (posix_line_wants(line) && poll(&fd, 1, 0) == 1) {
         u8 bytes[256];
         ssize_t n = read(line->in_fd, bytes, sizeof(bytes));
         if (n < 0 && (errno == EINTR || errno == EAGAIN)) {
@@ -159,6 +165,10 @@ static size_t take_keys(struct posix_line *line, u8 *bytes, size_t room)
     }
     if (line->keys_taken == line->keys_used) {
         line->keys_taken = line->keys_used = 0;
+    } else if (line->keys_taken > KEYS_MAX) { // a long stream that never quite runs dry
+        line->keys_used -= line->keys_taken;
+        memmove(line->keys, line->keys + line->keys_taken, line->keys_used);
+        line->keys_taken = 0;
     }
     return part;
 }
@@ -168,6 +178,14 @@ static long terminal_read(void *ctx, u8 *bytes, size_t room)
     struct posix_line *line = ctx;
     size_t got = take_keys(line, bytes, room);
     return got ? (long)got : line->eof ? -1 : 0;
+}
+
+// Bytes that came before anybody cares for them would be echoed, or lost.
+static long async_read(void *ctx, u8 *bytes, size_t room)
+{
+    struct posix_line *line = ctx;
+    line->asked = true;
+    return line->started ? terminal_read(ctx, bytes, room) : 0;
 }
 
 bool posix_line_start(struct posix_line *line)
@@ -229,6 +247,8 @@ static long stream_read(void *ctx, u8 *bytes, size_t room)
 
 static const struct host_serial_ops terminal_ops = {
     .write = line_write, .read = terminal_read, .set_ready = line_set_ready};
+static const struct host_serial_ops async_ops = {
+    .write = line_write, .read = async_read, .set_ready = line_set_ready};
 static const struct host_serial_ops stream_ops = {
     .write = line_write, .read = stream_read, .set_ready = line_set_ready};
 
@@ -246,7 +266,6 @@ static struct posix_line *add_line(struct posix_door *door, int in_fd, int out_f
 struct host_serial posix_serial_terminal(struct posix_door *door, bool raw)
 {
     struct posix_line *line = add_line(door, STDIN_FILENO, STDOUT_FILENO);
-    line->is_terminal = true;
     line->raw = raw && posix_terminal_raw(STDIN_FILENO);
     door->terminal = line;
     return (struct host_serial){.ops = &terminal_ops, .ctx = line};
@@ -257,6 +276,13 @@ struct host_serial posix_serial_stream(struct posix_door *door, int in_fd, int o
     struct posix_line *line = add_line(door, in_fd, out_fd);
     line->never_ends = in_fd < 0;
     return (struct host_serial){.ops = &stream_ops, .ctx = line};
+}
+
+struct host_serial posix_serial_async(struct posix_door *door, int in_fd, int out_fd)
+{
+    door->terminal = add_line(door, in_fd, out_fd);
+    door->terminal->waits_for_guest = true;
+    return (struct host_serial){.ops = &async_ops, .ctx = door->terminal};
 }
 
 struct status posix_serial_file(struct posix_door *door, const char *path, struct host_serial *out)

@@ -173,6 +173,9 @@ def test_memory():
 def test_no_input_possible():
     r = t.viv("run", "--serial", "null", timeout=60)
     t.expect(r.returncode in (0, 125), (r.returncode, r.stderr))
+    r = t.viv("run", "--append", "console=tty0", timeout=60)  # shells on a display that nobody sits at
+    t.expect_equal((r.returncode, r.stderr.count(b"\n")), (125, 1), r.stderr)
+    t.expect(b"leave standard input open" in r.stderr and b"--display sdl" in r.stderr, r.stderr)
 
 
 if __name__ == "__main__":

@@ -27,12 +27,12 @@ def wait_for(what, condition, seconds=SECONDS):
 class Run:
     """A viv with a window on a display of its own."""
 
-    def __init__(self, *arguments, command="run"):
+    def __init__(self, *arguments, command="run", stdin=subprocess.DEVNULL):
         self.folder = tempfile.TemporaryDirectory()
         self.path = pathlib.Path(self.folder.name)
         self.display = xvfb.Display(self.path)
         self.output = open(self.path / "output", "w+b")
-        self.process = subprocess.Popen([t.VIV, command, *map(str, arguments), "--display", "sdl"], stdin=subprocess.DEVNULL,
+        self.process = subprocess.Popen([t.VIV, command, *map(str, arguments), "--display", "sdl"], stdin=stdin,
                                         stdout=self.output, stderr=subprocess.STDOUT, env=self.display.env, cwd=self.path)
 
     def __enter__(self):
@@ -138,6 +138,46 @@ def film(recording, last):
         wait_for("an earlier picture", lambda: not run.shows(last))
         run.display.key("q")
         t.expect_equal(run.process.wait(SECONDS), 0, run.text())
+
+
+def test_a_pipe_on_which_nobody_writes():
+    """The guest goes on without it; what is written at last arrives, and all of it is in the recording."""
+    with t.Folder() as folder:
+        recording, picture = folder / "session.viv", folder / "end.png"
+        with Run("--record", recording, "--screenshot", picture, stdin=subprocess.PIPE) as run:
+            wait_for("a shell on the serial line", lambda: "root@fern" in run.text())
+            time.sleep(1)
+            run.display.type("echo typed$((6 * 7)) > /dev/ttyS0")
+            run.display.key("Return")
+            wait_for("what was typed in the window", lambda: "typed42" in run.text())
+            run.process.stdin.write(b"echo piped$((6 * 7)) | tee /dev/tty1\n")
+            run.process.stdin.flush()
+            wait_for("what was written into the pipe", lambda: "piped42" in run.text())
+            run.display.close(run.window)
+            t.expect_equal(run.process.wait(SECONDS), 0, run.text())
+            run.process.stdin.close()
+        r = t.viv("replay", recording, "--verify", "--screenshot", folder / "again.png", timeout=120)
+        t.expect_equal(r.returncode, 0, r.stderr)
+        t.expect(picture.read_bytes() == (folder / "again.png").read_bytes(), "the replay ends with the same picture")
+
+
+def test_a_pipe_that_ends():
+    """What it had is typed at the serial shell, whose end is the guest's."""
+    script = "seq 100000 | tail -1; echo last$((6 * 7))\n" * 3
+    with Run(stdin=subprocess.PIPE) as run:
+        run.process.stdin.write(script.encode())
+        run.process.stdin.close()
+        t.expect_equal(run.process.wait(SECONDS), 0, run.text())
+        t.expect_equal(run.text().count("last42"), 3, run.text())
+
+
+def test_a_command_on_pipes():
+    """Not a byte is lost, added or echoed."""
+    data = bytes((7 * i + i // 251) % 256 for i in range(1_000_000))
+    with t.Folder() as folder, xvfb.Display(folder) as display:
+        r = t.viv("run", "--display", "sdl", "--exec", "cat", stdin=data, env=display.env)
+        t.expect_equal(r.returncode, 0, r.stderr)
+        t.expect(r.stdout == data, f"{len(data)} bytes become {len(r.stdout)}")
 
 
 def test_a_guest_that_does_not_listen():
