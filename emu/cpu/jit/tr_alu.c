@@ -38,6 +38,13 @@ static void emit_immediate(struct translator *t, struct host_operand rm)
     emit_imm(e, insn->imm, bytes);
 }
 
+// Whether the operation may be done on a register's slot in memory: nothing is left to be extended.
+static bool in_slot(const struct insn *insn)
+{
+    return insn->width > 1 && host_of(insn->reg) == HOST_NONE &&
+           (insn->width == 3 || only_compares(insn));
+}
+
 // The destination register is in memory, or a high byte: done in RCX.
 static void emit_in_scratch(struct translator *t, struct host_operand source, bool immediate)
 {
@@ -68,7 +75,12 @@ static void alu_registers(struct translator *t)
                 source);
         return;
     }
-    emit_in_scratch(t, host_reg_operand(use_width(t, insn->rm, width, HOST_R10)), false);
+    unsigned source = use_width(t, insn->rm, width, HOST_R10);
+    if (in_slot(insn)) {
+        emit_op(&t->e, sized_encoding(opcode_rm_r(insn), width), source, gpr_slot(insn->reg));
+        return;
+    }
+    emit_in_scratch(t, host_reg_operand(source), false);
 }
 
 bool tr_alu(struct translator *t)
@@ -83,6 +95,8 @@ bool tr_alu(struct translator *t)
     case FORM_RI:
         if (in_place(insn->reg, width)) {
             emit_immediate(t, host_reg_operand(host_of_width(insn->reg, width)));
+        } else if (in_slot(insn)) {
+            emit_immediate(t, gpr_slot(insn->reg));
         } else {
             emit_in_scratch(t, (struct host_operand){0}, true);
         }
@@ -125,6 +139,10 @@ bool tr_unary(struct translator *t)
     }
     if (insn->form != FORM_R) {
         return false;
+    }
+    if (width == 3) {
+        emit_op(&t->e, encoding, extension, reg_operand(insn->reg));
+        return true;
     }
     unsigned value = use_width(t, insn->reg, width, HOST_RCX);
     emit_op(&t->e, encoding, extension, host_reg_operand(value));

@@ -20,7 +20,7 @@ static bool is_plain_register(const struct insn *insn)
            host_of(insn->base) != HOST_NONE && !(insn->flags & INSN_ADDR32);
 }
 
-unsigned emit_offset(struct translator *t)
+unsigned emit_offset(struct translator *t, unsigned to, bool narrow)
 {
     const struct insn *insn = current_insn(t);
     if (is_plain_register(insn)) {
@@ -44,14 +44,14 @@ unsigned emit_offset(struct translator *t)
         index = use_slot(t, insn->index, SCRATCH);
     }
     struct host_operand address = host_indexed(base, index, scale, disp);
-    emit_op(&t->e, 0x8D | (insn->flags & INSN_ADDR32 ? 0 : ENC_W), ADDRESS, address);
-    return ADDRESS;
+    emit_op(&t->e, 0x8D | (narrow || (insn->flags & INSN_ADDR32) ? 0 : ENC_W), to, address);
+    return to;
 }
 
 unsigned emit_address(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
-    unsigned address = emit_offset(t);
+    unsigned address = emit_offset(t, ADDRESS, false);
     if ((insn->flags & INSN_EA_GENERAL) && insn->seg >= CPU_FS) {
         emit_load(&t->e, 3, SCRATCH,
                   host_at(HOST_STATE,

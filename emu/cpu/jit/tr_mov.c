@@ -29,6 +29,10 @@ bool tr_mov(struct translator *t)
     bool direct = in_place(insn->reg, width);
     switch (insn->form) {
     case FORM_RR: {
+        if (width > 1 && direct && !in_place(insn->rm, width)) {
+            emit_load(e, width, host_of(insn->reg), gpr_slot(insn->rm));
+            return true;
+        }
         unsigned from = use_width(t, insn->rm, width, HOST_RCX);
         if (width == 2 && !direct && from != HOST_RCX) {
             emit_mov(e, 2, HOST_RCX, from); // zero-extended
@@ -94,12 +98,17 @@ bool tr_movx(struct translator *t)
 bool tr_lea(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
-    unsigned from = emit_offset(t);
-    if (insn->width == 2 && !in_place(insn->reg, 2)) {
+    unsigned width = insn->width, host = host_of(insn->reg);
+    bool adds = insn->index != SLOT_ZERO || insn->disp, direct = width > 1 && host != HOST_NONE;
+    unsigned from = emit_offset(t, direct && adds ? host : HOST_R11, width == 2);
+    if (direct && from == host && (adds || width == 3)) {
+        return true;
+    }
+    if (width == 2 && host == HOST_NONE) {
         emit_mov(&t->e, 2, HOST_R11, from);
         from = HOST_R11;
     }
-    put_width(t, insn->reg, insn->width, from);
+    put_width(t, insn->reg, width, from);
     return true;
 }
 

@@ -169,8 +169,9 @@ void note_access(struct translator *t, const struct access *access);
 // As emit_operand().
 struct host_operand emit_access(struct translator *t, const struct access *access,
                                 struct islands *islands);
-// LEA's value, without segment, into r11 (or where it is already).
-unsigned emit_offset(struct translator *t);
+// LEA's value, without segment, into a register: "to", r11, or where it is already. narrow: in "to"
+// it is zero-extended from 32 bits.
+unsigned emit_offset(struct translator *t, unsigned to, bool narrow);
 
 // General registers (tr_registers.c). The register that holds it: its own, or scratch, loaded.
 unsigned use_reg(struct translator *t, unsigned guest, unsigned scratch);
