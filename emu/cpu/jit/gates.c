@@ -139,6 +139,10 @@ static const u8 *emit_find_jump(struct emitter *e)
     s32 below = (s32)(sizeof(kept) + 3) * 8; // with the return address
     emit_lea(e, HOST_RDI, host_at(HOST_RSP, below));
     emit_mov(e, 3, HOST_RSI, HOST_R11);
+    for (unsigned i = 0; i < JIT_DISTANCES; i++) { // the walk may protect what they lead to
+        emit_mov_imm_to(
+            e, 3, host_at(HOST_RDI, (s32)(offsetof(struct cpu, jit_frame.distances) + 8 * i)), 0);
+    }
     emit_mov_imm(e, HOST_RAX, (u64)(uintptr_t)jit_find_jump);
     emit_op(e, 0xFF, 2, host_reg_operand(HOST_RAX)); // call rax
     emit_mov(e, 3, HOST_R10, HOST_RAX);

@@ -10,13 +10,6 @@
 #define STRIDE_MAX 512 // at least so many fit a page several times
 #define TRIPS_MIN 8    // loops that end sooner are not worth it
 
-// What an iteration adds to a register.
-struct motion {
-    bool unknown;
-    s64 constant;
-    u8 by; // a register that keeps its value, SLOT_ZERO: none
-};
-
 struct motions {
     u32 written;
     struct motion of[GPR_SLOTS];
@@ -39,12 +32,8 @@ static bool writes_reg_alone(const struct insn *insn)
            (insn->op >= OP_SETO && insn->op <= OP_SETNLE);
 }
 
-// General registers that the instruction writes, as a mask; ALL_REGISTERS: it is none for a run.
-static u32 written(const struct insn *insn)
+u32 registers_written(const struct insn *insn)
 {
-    if (insn->flags & (INSN_EA_GENERAL | INSN_ADDR32 | INSN_ADDR16 | INSN_REP | INSN_REPNE)) {
-        return ALL_REGISTERS;
-    }
     if (vector_level(insn)) {
         return vector_written(insn);
     }
@@ -74,8 +63,14 @@ static u32 written(const struct insn *insn)
     }
 }
 
-// Of an instruction that writes one register: how it changes that.
-static struct motion motion_of(const struct insn *insn)
+// The same; ALL_REGISTERS: it is none for a run.
+static u32 written(const struct insn *insn)
+{
+    bool general = insn->flags & (INSN_EA_GENERAL | INSN_ADDR32 | INSN_ADDR16);
+    return general ? ALL_REGISTERS : registers_written(insn);
+}
+
+struct motion motion_of(const struct insn *insn)
 {
     struct motion m = {.by = SLOT_ZERO};
     if (insn->width == 3 && insn->form == FORM_RI && insn->op == OP_ADD) {

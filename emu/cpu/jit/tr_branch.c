@@ -121,8 +121,7 @@ static void emit_push_return(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
     struct emitter *e = &t->e;
-    emit_lea(e, HOST_R11, host_at(host_of(CPU_RSP), -8));
-    struct host_operand slot = emit_check(t, HOST_R11, 8, true);
+    struct host_operand slot = emit_stack_operand(t, CPU_RSP, -8, true);
     emit_load(e, 3, HOST_RCX, STATE(gpr[SLOT_CODE]));
     emit_lea(e, HOST_RCX, host_at(HOST_RCX, insn->offset + insn->length));
     emit_store(e, 3, HOST_RCX, slot);
@@ -166,7 +165,7 @@ bool tr_ret(struct translator *t)
     if (insn->width != 3) {
         return false;
     }
-    emit_load(e, 3, TARGET, emit_check(t, rsp, 8, false));
+    emit_load(e, 3, TARGET, emit_stack_operand(t, CPU_RSP, 0, false));
     emit_lookup(t, JUMP_OF_INSN);
     emit_lea(e, rsp, host_at(rsp, (s32)(8 + (insn->imm & 0xFFFF))));
     emit_jump_found(t);

@@ -14,38 +14,53 @@ unsigned use_slot(struct translator *t, unsigned slot, unsigned scratch)
     return scratch;
 }
 
-static bool is_plain_register(const struct insn *insn)
+struct place place_of(const struct insn *insn)
 {
-    return insn->index == SLOT_ZERO && insn->disp == 0 && insn->base < 16 &&
-           host_of(insn->base) != HOST_NONE && !(insn->flags & INSN_ADDR32);
+    return (struct place){insn->base, insn->index, insn->scale, insn->disp};
+}
+
+static bool is_plain_register(const struct place *place)
+{
+    return place->index == SLOT_ZERO && place->disp == 0 && place->base < 16 &&
+           host_of(place->base) != HOST_NONE;
+}
+
+// encoding: LEA's, for what is left of the sum.
+static unsigned emit_sum(struct translator *t, const struct place *place, unsigned to, u32 encoding)
+{
+    unsigned base = HOST_NONE, index = HOST_NONE;
+    if (place->base != SLOT_ZERO) {
+        base = use_slot(t, place->base, ADDRESS);
+    }
+    if (place->index == SLOT_8192) {
+        // It stands for a displacement just beyond 32 bits (take_memory() in isa/decode.c).
+        emit_lea(&t->e, ADDRESS, host_at(base, place->disp));
+        base = ADDRESS;
+        emit_op(&t->e, encoding, to, host_at(base, 8192));
+        return to;
+    }
+    if (place->index != SLOT_ZERO) {
+        index = use_slot(t, place->index, SCRATCH);
+    }
+    emit_op(&t->e, encoding, to, host_indexed(base, index, place->scale, place->disp));
+    return to;
 }
 
 unsigned emit_offset(struct translator *t, unsigned to, bool narrow)
 {
     const struct insn *insn = current_insn(t);
-    if (is_plain_register(insn)) {
+    struct place place = place_of(insn);
+    bool addr32 = insn->flags & INSN_ADDR32;
+    if (is_plain_register(&place) && !addr32) {
         return host_of(insn->base);
     }
-    unsigned base = HOST_NONE, index = HOST_NONE, scale = insn->scale;
-    s32 disp = insn->disp;
-    if (insn->base != SLOT_ZERO) {
-        base = use_slot(t, insn->base, ADDRESS);
-    }
-    if (insn->index == SLOT_8192) {
-        // It stands for a displacement just beyond 32 bits (take_memory() in isa/decode.c).
-        emit_lea(&t->e, ADDRESS, host_at(base, disp));
-        emit_lea(&t->e, ADDRESS, host_at(ADDRESS, 8192));
-        if (insn->flags & INSN_ADDR32) {
-            emit_mov(&t->e, 2, ADDRESS, ADDRESS);
-        }
-        return ADDRESS;
-    }
-    if (insn->index != SLOT_ZERO) {
-        index = use_slot(t, insn->index, SCRATCH);
-    }
-    struct host_operand address = host_indexed(base, index, scale, disp);
-    emit_op(&t->e, 0x8D | (narrow || (insn->flags & INSN_ADDR32) ? 0 : ENC_W), to, address);
-    return to;
+    return emit_sum(t, &place, to, 0x8D | (narrow || addr32 ? 0 : ENC_W));
+}
+
+unsigned emit_place(struct translator *t, const struct place *place)
+{
+    return is_plain_register(place) ? host_of(place->base)
+                                    : emit_sum(t, place, ADDRESS, 0x8D | ENC_W);
 }
 
 unsigned emit_address(struct translator *t)
@@ -79,25 +94,48 @@ static void emit_jump_slow_of(struct translator *t, unsigned i)
     t->i = now;
 }
 
+// neg of the page of "first" + from + last: RCX; 0 after the shift if all lies in that page.
+static void emit_entry_of(struct translator *t, unsigned first, unsigned from, s32 last, bool write)
+{
+    struct emitter *e = &t->e;
+    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
+    emit_shrx(e, SCRATCH, first, HOST_COUNTER);                    // the page's number
+    emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
+    emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
+    emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, from, 0, last));
+}
+
+static void emit_distance_of(struct translator *t, bool write)
+{
+    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
+    emit_load(&t->e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
+}
+
+void emit_lookup_page_at(struct translator *t, unsigned first, unsigned from, s32 last, bool write)
+{
+    emit_entry_of(t, first, from, last, write);
+    emit_shrx(&t->e, HOST_RCX, HOST_RCX, HOST_COUNTER);
+    emit_distance_of(t, write);
+}
+
+void emit_lookup_page(struct translator *t, unsigned address, s32 last, bool write)
+{
+    emit_lookup_page_at(t, address, address, last, write);
+}
+
 // islands: where a jump for each of these instructions lies, not executed here.
 static struct host_operand check(struct translator *t, unsigned address,
                                  const struct access *access, struct islands *islands)
 {
     struct emitter *e = &t->e;
-    size_t column =
-        access->write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
-    unsigned last = access->aligned ? 0 : access->size - 1;
-    emit_shrx(e, SCRATCH, address, HOST_COUNTER);                  // the page's number
-    emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
-    emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
-    emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, address, 0, (s32)last));
     if (access->aligned) {
+        emit_entry_of(t, address, address, 0, access->write);
         emit_pext(e, HOST_RCX, HOST_RCX,
                   access->size == 32 ? STATE(jit_frame.aligned32) : STATE(jit_frame.aligned16));
+        emit_distance_of(t, access->write);
     } else {
-        emit_shrx(e, HOST_RCX, HOST_RCX, HOST_COUNTER);
+        emit_lookup_page(t, address, (s32)access->size - 1, access->write);
     }
-    emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
     emit_jrcxz(e, 5 * (1 + (islands ? islands->count : 0)));
     if (!access->write && !access->aligned && access->size > 1 && !islands) {
         add_site(t, emit_jmp(e, NULL), SITE_READ, (u16)(access->size << 8 | address));
@@ -118,18 +156,23 @@ struct host_operand emit_check(struct translator *t, unsigned address, unsigned 
     return check(t, address, &access, NULL);
 }
 
+struct host_operand emit_stack_operand(struct translator *t, u8 base, s32 disp, bool write)
+{
+    struct place place = {base, SLOT_ZERO, 0, disp};
+    struct access access = {.size = 8, .write = write};
+    struct host_operand shared;
+    t->run.refused = true;
+    if (share_operand(t, &place, &access, &shared)) {
+        return shared;
+    }
+    return check(t, emit_place(t, &place), &access, NULL);
+}
+
 void emit_range_check(struct translator *t, unsigned first, unsigned last, bool write)
 {
-    struct emitter *e = &t->e;
-    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
     t->run.refused = true;
-    emit_shrx(e, SCRATCH, first, HOST_COUNTER);
-    emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
-    emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
-    emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, last, 0, 0));
-    emit_shrx(e, HOST_RCX, HOST_RCX, HOST_COUNTER);
-    emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
-    emit_jrcxz(e, 5);
+    emit_lookup_page_at(t, first, last, 0, write);
+    emit_jrcxz(&t->e, 5);
     emit_jump_slow(t);
 }
 
@@ -160,6 +203,11 @@ struct host_operand emit_operand(struct translator *t, unsigned size, bool write
     struct access access = {.size = size, .write = write};
     if (!t->run.active) {
         note_access(t, &access);
+        struct place place = place_of(current_insn(t));
+        struct host_operand shared;
+        if (share_operand(t, &place, &access, &shared)) {
+            return shared;
+        }
     }
     return emit_access(t, &access, NULL);
 }

@@ -15,8 +15,7 @@ bool tr_push(struct translator *t)
         emit_load(e, 3, HOST_RCX, emit_operand(t, 8, false));
         emit_store(e, 3, HOST_RCX, STATE(jit_frame.info));
     }
-    emit_lea(e, HOST_R11, host_at(GUEST_RSP, -8));
-    struct host_operand slot = emit_check(t, HOST_R11, 8, true);
+    struct host_operand slot = emit_stack_operand(t, CPU_RSP, -8, true);
     if (insn->form == FORM_M) {
         emit_load(e, 3, HOST_RCX, STATE(jit_frame.info));
         emit_store(e, 3, HOST_RCX, slot);
@@ -36,7 +35,7 @@ bool tr_pop(struct translator *t)
     if (insn->width != 3 || insn->form == FORM_M) {
         return false;
     }
-    emit_load(e, 3, HOST_RCX, emit_check(t, GUEST_RSP, 8, false));
+    emit_load(e, 3, HOST_RCX, emit_stack_operand(t, CPU_RSP, 0, false));
     emit_lea(e, GUEST_RSP, host_at(GUEST_RSP, 8));
     put_width(t, insn->reg, 3, HOST_RCX);
     return true;
@@ -48,7 +47,7 @@ bool tr_leave(struct translator *t)
     if (current_insn(t)->width != 3) {
         return false;
     }
-    emit_load(&t->e, 3, HOST_RCX, emit_check(t, rbp, 8, false));
+    emit_load(&t->e, 3, HOST_RCX, emit_stack_operand(t, CPU_RBP, 0, false));
     emit_lea(&t->e, GUEST_RSP, host_at(rbp, 8));
     emit_mov(&t->e, 3, rbp, HOST_RCX);
     return true;

@@ -68,7 +68,22 @@ bool translate_insn(struct translator *t)
 void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset)
 {
     CHECK(t->site_count < SITES_MAX);
-    t->sites[t->site_count++] = (struct site){jump, (u8)kind, (u8)t->i, offset, emit_here(&t->e)};
+    t->sites[t->site_count++] = (struct site){.jump = jump,
+                                              .kind = (u8)kind,
+                                              .insn = (u8)t->i,
+                                              .offset = offset,
+                                              .back = emit_here(&t->e)};
+}
+
+void add_access_site(struct translator *t, u8 *jump, enum site_kind kind, unsigned address,
+                     s32 above, const struct access *access)
+{
+    add_site(t, jump, kind, 0);
+    struct site *site = &t->sites[t->site_count - 1];
+    site->address = (u8)address;
+    site->above = above;
+    site->size = (u8)access->size;
+    site->write = access->write;
 }
 
 void emit_jump_slow(struct translator *t)
@@ -252,6 +267,10 @@ static void emit_stubs(struct translator *t)
             site->stub = emit_here(e);
             emit_link_stub(t, site);
             break;
+        case SITE_LEAD:
+        case SITE_FOLLOW:
+            emit_share_stub(t, site);
+            break;
         case SITE_RUN:
             break;
         case SITE_ENTRY:
@@ -296,6 +315,7 @@ static bool emit_block(struct jit *jit, struct translator *t)
                             .to_run = jit_to_run(jit)};
     vector_plan(t);
     live_flags(t);
+    shares_plan(t);
     emit_vector_island(t);
     emit_entry_island(t);
     block->external_write = t->e.write;

@@ -17,6 +17,8 @@ enum site_kind {
     SITE_LINK,   // a taken jump to a page offset
     SITE_ENTRY,  // the budget does not cover the block
     SITE_VECTOR, // vector registers are not live
+    SITE_LEAD,   // the access by itself is looked up (shares.c): what its group reaches is not
+    SITE_FOLLOW, // in a page, or C ran since
     SITE_RUN,    // it has its target already (page_run.c)
 };
 
@@ -25,7 +27,11 @@ struct site {
     u8 kind, insn;
     // SITE_LINK; SITE_JUMP: one of those below; SITE_READ: bytes << 8 | address register
     u16 offset;
-    const u8 *back; // SITE_VECTOR, SITE_JUMP, SITE_READ: where it goes on
+    // SITE_LEAD, SITE_FOLLOW: the operand lies "above" bytes above a register.
+    u8 address, size;
+    bool write;
+    s32 above;
+    const u8 *back; // SITE_VECTOR, SITE_JUMP, SITE_READ and those: where it goes on
     const u8 *stub; // SITE_LINK: run address
 };
 
@@ -74,6 +80,41 @@ struct page_run {
     u8 *bails[RUN_GROUPS_MAX * 2 + 2];
 };
 
+// A memory operand without segment: slots of cpu->gpr.
+struct place {
+    u8 base, index, scale;
+    s32 disp;
+};
+
+// Accesses of a block that one check does for (shares.c). Places are relative to what the registers
+// were when they had last been set.
+#define SHARE_ISLANDS 4
+struct share {
+    u8 base, index, scale, base_version, index_version;
+    u8 leader, followers;
+    u8 slot; // 1 + where the distance is kept, 0: nowhere
+    bool write, jumped, led;
+    s32 first, end;
+    unsigned islands; // jumps in reach of a short one, not used yet
+    u8 *island[SHARE_ISLANDS];
+};
+struct share_use {
+    u8 share; // 1 + its number, 0: none
+    s32 at;
+};
+struct shares {
+    unsigned count;
+    struct share of[BLOCK_INSNS_MAX];
+    struct share_use use[BLOCK_INSNS_MAX];
+};
+
+// What an iteration adds to a register.
+struct motion {
+    bool unknown;
+    s64 constant;
+    u8 by; // a register that keeps its value, SLOT_ZERO: none
+};
+
 struct translator {
     struct jit *jit;
     struct emitter e;
@@ -85,6 +126,7 @@ struct translator {
     const u8 *entry_island;
     struct vector_plan vectors;
     struct page_run run;
+    struct shares shares;
     const u8 *after[BLOCK_INSNS_MAX]; // run address behind it
     struct site sites[SITES_MAX];
     unsigned site_count;
@@ -123,6 +165,11 @@ static inline bool is_condition_jump(const struct insn *insn)
     return insn->op >= OP_JO && insn->op <= OP_JNLE;
 }
 
+// General registers that the instruction writes, as a mask; UINT32_MAX: it is not known.
+u32 registers_written(const struct insn *insn);
+// Of an instruction that writes one register: how it changes that.
+struct motion motion_of(const struct insn *insn);
+
 // Whether the block, which jumps back to its beginning, can have a run: fills t->run in.
 bool page_run_plan(struct translator *t);
 // After the block's instructions: where it is such a loop, its unchecked run. Behind the stubs: its
@@ -147,6 +194,8 @@ unsigned emit_address(struct translator *t);
 struct host_operand emit_check(struct translator *t, unsigned address, unsigned size, bool write);
 // A slot of cpu->gpr as a base or index: its register, or loaded into scratch.
 unsigned use_slot(struct translator *t, unsigned slot, unsigned scratch);
+// The same for 8 bytes of the stack, "disp" above RSP or RBP; r11 may be used too.
+struct host_operand emit_stack_operand(struct translator *t, u8 base, s32 disp, bool write);
 // The same for all bytes from one address to another that is less than TLB_ENTRIES pages behind;
 // r10 becomes the host address minus the linear one.
 void emit_range_check(struct translator *t, unsigned first, unsigned last, bool write);
@@ -164,6 +213,21 @@ struct islands {
     u8 insn[ISLANDS_MAX];
     u8 *at[ISLANDS_MAX];
 };
+// The parts of a check: RCX becomes 0 if the TLB has the page of an address, and it holds what lies
+// "last" bytes above that too; r10 becomes its distance. The second: of what is "last" bytes above
+// "from", r10 holding the first byte's address.
+void emit_lookup_page(struct translator *t, unsigned address, s32 last, bool write);
+void emit_lookup_page_at(struct translator *t, unsigned first, unsigned from, s32 last, bool write);
+struct place place_of(const struct insn *insn);
+// Its address: in r11, or where it is already.
+unsigned emit_place(struct translator *t, const struct place *place);
+// Which accesses share a check. The operand of one that does; false: it is checked by itself.
+void shares_plan(struct translator *t);
+bool share_operand(struct translator *t, const struct place *place, const struct access *access,
+                   struct host_operand *operand);
+void add_access_site(struct translator *t, u8 *jump, enum site_kind kind, unsigned address,
+                     s32 above, const struct access *access);
+void emit_share_stub(struct translator *t, const struct site *site);
 // What the current instruction accesses, for page_run.c.
 void note_access(struct translator *t, const struct access *access);
 // As emit_operand().
