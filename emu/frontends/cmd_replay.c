@@ -295,7 +295,7 @@ static struct status check_options(struct run_options *o)
 
 static int replay_or_debug(struct session *s, const struct run_options *o, struct outcome_watch *w)
 {
-    return o->gdb ? gdb_main(s, o, w) : o->sdl ? film_main(s, o) : replay(s, o, w);
+    return o->gdb ? gdb_main(s, o, w) : o->sdl ? film_main(s, o, w) : replay(s, o, w);
 }
 
 int cmd_replay(int argc, char **argv)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // A film is a timeline that runs as fast as host time. Frames that were passed are remembered by
-// step, so that it can go back to them, one by one too.
+// step, so that it can go back to them, one by one too, and with them what happened since the frame
+// before, so that the strip goes back as well.
 #include "frontends/film.h"
 
 #include "base/memory.h"
@@ -8,6 +9,7 @@
 #include "frontends/window.h"
 #include "host/posix_clock.h"
 #include "machine/watch.h"
+#include "trace/tracer.h"
 
 #include <poll.h>
 #include <stdlib.h>
@@ -18,6 +20,7 @@
 
 struct frame_mark {
     u64 step, vtime_ns;
+    struct strip_sample since; // the frame before
 };
 
 struct film {
@@ -27,6 +30,8 @@ struct film {
     struct machine *machine;
     struct frame_mark *marks; // in order of steps
     size_t mark_count, mark_room;
+    const struct ledger *ledger;
+    struct strip_sample sums; // as of the last frame, or where it was sought
     u64 end_vtime_ns;
     bool playing, backwards, quit;
     bool silent;          // seeking: the frame clock means nothing
@@ -38,35 +43,6 @@ struct film {
 static u64 vtime_now(const struct film *f)
 {
     return vclock_ns(machine_clock(f->machine));
-}
-
-static void show(struct film *f)
-{
-    char title[200];
-    window_show(f->window, f->machine);
-    snprintf(title, sizeof(title),
-             "viv: %.2f of %.2f s, step %llu%s (space, arrows, R: reverse, comma, period: frame)",
-             (double)vtime_now(f) / 1e9, (double)f->end_vtime_ns / 1e9,
-             (unsigned long long)timeline_step(f->timeline),
-             !f->playing    ? ", paused"
-             : f->backwards ? ", backwards"
-                            : "");
-    sdl_set_title(window_sdl(f->window), title);
-    f->shown_host_ns = posix_monotonic_ns();
-    f->shown_vtime_ns = vtime_now(f);
-}
-
-static void mark_frame(struct film *f)
-{
-    struct frame_mark here = {machine_clock(f->machine)->step, vtime_now(f)};
-    if (f->mark_count && f->marks[f->mark_count - 1].step >= here.step) {
-        return;
-    }
-    if (f->mark_count == f->mark_room) {
-        f->mark_room = f->mark_room ? 2 * f->mark_room : 1024;
-        f->marks = xrealloc(f->marks, f->mark_room * sizeof(f->marks[0]));
-    }
-    f->marks[f->mark_count++] = here;
 }
 
 // The last frame before both; NULL: there is none.
@@ -82,6 +58,49 @@ static const struct frame_mark *frame_before(const struct film *f, u64 step, u64
         }
     }
     return low ? &f->marks[low - 1] : NULL;
+}
+
+// The frames up to here.
+static void show_strip(struct film *f)
+{
+    struct strip strip = {.next = 0};
+    const struct frame_mark *last = frame_before(f, timeline_step(f->timeline) + 1, UINT64_MAX);
+    size_t count = last ? (size_t)(last - f->marks) + 1 : 0;
+    for (size_t i = count > STRIP_ROWS ? count - STRIP_ROWS : 0; i < count; i++) {
+        strip_add(&strip, &f->marks[i].since);
+    }
+    sdl_set_strip(window_sdl(f->window), &strip);
+}
+
+static void show(struct film *f)
+{
+    char title[200];
+    window_show(f->window, f->machine);
+    show_strip(f);
+    snprintf(title, sizeof(title),
+             "viv: %.2f of %.2f s, step %llu%s (space, arrows, R: reverse, comma, period: frame)",
+             (double)vtime_now(f) / 1e9, (double)f->end_vtime_ns / 1e9,
+             (unsigned long long)timeline_step(f->timeline),
+             !f->playing    ? ", paused"
+             : f->backwards ? ", backwards"
+                            : "");
+    sdl_set_title(window_sdl(f->window), title);
+    f->shown_host_ns = posix_monotonic_ns();
+    f->shown_vtime_ns = vtime_now(f);
+}
+
+static void mark_frame(struct film *f)
+{
+    struct frame_mark here = {machine_clock(f->machine)->step, vtime_now(f),
+                              window_sample(f->machine, f->ledger, &f->sums)};
+    if (f->mark_count && f->marks[f->mark_count - 1].step >= here.step) {
+        return;
+    }
+    if (f->mark_count == f->mark_room) {
+        f->mark_room = f->mark_room ? 2 * f->mark_room : 1024;
+        f->marks = xrealloc(f->marks, f->mark_room * sizeof(f->marks[0]));
+    }
+    f->marks[f->mark_count++] = here;
 }
 
 // Waits in host time, or until something is wished, which it returns.
@@ -137,6 +156,7 @@ static void seek(struct film *f, u64 step)
     f->silent = true;
     timeline_seek(f->timeline, step, NULL, NULL);
     f->silent = false;
+    window_sample(f->machine, f->ledger, &f->sums);
     f->run_to_ns = 0;
     restart_clock(f);
     show(f);
@@ -242,7 +262,7 @@ static void play(struct film *f)
     }
 }
 
-int film_main(struct session *s, const struct run_options *o)
+int film_main(struct session *s, const struct run_options *o, struct outcome_watch *w)
 {
     struct device_picture picture;
     if (!machine_picture(s->machine, &picture)) {
@@ -251,6 +271,8 @@ int film_main(struct session *s, const struct run_options *o)
         return outcome_fail(&none);
     }
     struct film f = {.session = s, .window = o->window, .machine = s->machine};
+    outcome_watch_begin(w, s);
+    f.ledger = tracer_ledger(w->tracer);
     f.timeline = session_timeline(s, TIMELINE_MEMORY_DEFAULT);
     f.end_vtime_ns = log_reader_last(s->reader).vtime_ns;
     mark_frame(&f);
@@ -260,7 +282,7 @@ int film_main(struct session *s, const struct run_options *o)
     bool diverged = input_log_diverged(s->log, why, sizeof(why));
     timeline_destroy(f.timeline);
     free(f.marks);
-    posix_door_end_terminal(s->door);
+    outcome_report(s, o, w);
     struct status end =
         diverged ? status_error(STATUS_BAD_INPUT, "%s: %s", o->replay, why) : status_success();
     return outcome_end(&end, 0, "");

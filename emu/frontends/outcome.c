@@ -159,7 +159,8 @@ int outcome_status(const struct session *s, const struct machine_result *r, char
                  (unsigned long long)machine_clock(s->machine)->step, r->text);
         return OUTCOME_GUEST_FAILED;
     case MACHINE_EXIT_STUCK:
-        snprintf(line, OUTCOME_LINE, "%s (step %llu); if the guest is to be typed at, leave standard input open or use "
+        snprintf(line, OUTCOME_LINE,
+                 "%s (step %llu); if the guest is to be typed at, leave standard input open or use "
                  "--display sdl",
                  r->text, (unsigned long long)machine_clock(s->machine)->step);
         return OUTCOME_GUEST_FAILED;

@@ -37,6 +37,7 @@ struct sdl_window {
     u32 texture_width, texture_height;
     u32 user_event;
     bool quit, grabbed, full_screen;
+    SDL_Rect before; // full screen
     u8 buttons;
     bool held[SDL_NUM_SCANCODES]; // keys that the guest saw going down
 };
@@ -110,20 +111,52 @@ static void save_picture(struct sdl_window *w)
     SDL_SetWindowTitle(w->window, status_ok(&s) ? name : s.text);
 }
 
+static void update_strip(struct sdl_window *w)
+{
+    if (w->has_strip) {
+        strip_paint(&w->strip, w->strip_pixels);
+        SDL_UpdateTexture(w->strip_texture, NULL, w->strip_pixels, STRIP_WIDTH * sizeof(u32));
+    }
+}
+
 static void toggle_strip(struct sdl_window *w)
 {
-    pthread_mutex_lock(&w->lock);
-    w->has_strip = !w->has_strip;
-    w->strip = (struct strip){.next = 0};
-    pthread_mutex_unlock(&w->lock);
-    if (w->has_strip && !w->strip_texture) {
+    if (!w->strip_texture) {
         w->strip_texture = SDL_CreateTexture(w->renderer, SDL_PIXELFORMAT_RGB888,
                                              SDL_TEXTUREACCESS_STREAMING, STRIP_WIDTH, STRIP_ROWS);
     }
+    pthread_mutex_lock(&w->lock);
+    w->has_strip = !w->has_strip;
+    if (!w->config.film) { // nobody kept what happened meanwhile
+        w->strip = (struct strip){.next = 0};
+    }
+    update_strip(w);
+    pthread_mutex_unlock(&w->lock);
     int width, height, by = w->has_strip ? STRIP_WIDTH : -STRIP_WIDTH;
     SDL_GetWindowSize(w->window, &width, &height);
     if (!w->full_screen && !(SDL_GetWindowFlags(w->window) & SDL_WINDOW_MAXIMIZED)) {
         SDL_SetWindowSize(w->window, width + by, height);
+    }
+}
+
+// SDL asks the window manager to do it and takes it as done. Where there is none, or it does not
+// know of full screens, the window has the size nevertheless.
+static void set_full_screen(struct sdl_window *w, bool on)
+{
+    bool maximized = SDL_GetWindowFlags(w->window) & SDL_WINDOW_MAXIMIZED;
+    SDL_Rect all, *before = &w->before;
+    if (on && !maximized && SDL_GetDisplayBounds(SDL_GetWindowDisplayIndex(w->window), &all) == 0) {
+        SDL_GetWindowPosition(w->window, &before->x, &before->y);
+        SDL_GetWindowSize(w->window, &before->w, &before->h);
+        SDL_SetWindowPosition(w->window, all.x, all.y);
+        SDL_SetWindowSize(w->window, all.w, all.h);
+    }
+    SDL_SetWindowFullscreen(w->window, on ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+    w->full_screen = on;
+    if (!on && before->w) {
+        SDL_SetWindowSize(w->window, before->w, before->h);
+        SDL_SetWindowPosition(w->window, before->x, before->y);
+        before->w = 0;
     }
 }
 
@@ -136,8 +169,7 @@ static bool own_key(struct sdl_window *w, const SDL_Keysym *key)
     }
     switch (key->scancode) {
     case SDL_SCANCODE_F:
-        w->full_screen = !w->full_screen;
-        SDL_SetWindowFullscreen(w->window, w->full_screen ? SDL_WINDOW_FULLSCREEN_DESKTOP : 0);
+        set_full_screen(w, !w->full_screen);
         return true;
     case SDL_SCANCODE_G:
         grab(w, !w->grabbed);
@@ -146,49 +178,10 @@ static bool own_key(struct sdl_window *w, const SDL_Keysym *key)
         save_picture(w);
         return true;
     case SDL_SCANCODE_T:
-        if (w->config.film) {
-            return false; // there are no figures
-        }
         toggle_strip(w);
         return true;
     default:
         return false;
-    }
-}
-
-static void film_key(struct sdl_window *w, SDL_Scancode scancode)
-{
-    switch (scancode) {
-    case SDL_SCANCODE_SPACE:
-        wish(w, SDL_WISH_PAUSE);
-        break;
-    case SDL_SCANCODE_LEFT:
-        wish(w, SDL_WISH_BACK);
-        break;
-    case SDL_SCANCODE_RIGHT:
-        wish(w, SDL_WISH_FORWARD);
-        break;
-    case SDL_SCANCODE_R:
-        wish(w, SDL_WISH_REVERSE);
-        break;
-    case SDL_SCANCODE_PERIOD:
-        wish(w, SDL_WISH_FRAME);
-        break;
-    case SDL_SCANCODE_COMMA:
-        wish(w, SDL_WISH_FRAME_BACK);
-        break;
-    case SDL_SCANCODE_HOME:
-        wish(w, SDL_WISH_BEGIN);
-        break;
-    case SDL_SCANCODE_END:
-        wish(w, SDL_WISH_END);
-        break;
-    case SDL_SCANCODE_Q:
-    case SDL_SCANCODE_ESCAPE:
-        wish(w, SDL_WISH_QUIT);
-        break;
-    default:
-        break;
     }
 }
 
@@ -201,7 +194,7 @@ static void on_key(struct sdl_window *w, const SDL_KeyboardEvent *e)
     if (!w->config.film) {
         post_key(w, e->keysym.scancode, pressed);
     } else if (pressed) {
-        film_key(w, e->keysym.scancode);
+        wish(w, sdl_film_wish(e->keysym.scancode));
     }
 }
 
@@ -266,14 +259,6 @@ static void fit_window(struct sdl_window *w, u32 width, u32 height)
     w->texture_height = height;
     if (!w->full_screen && !(SDL_GetWindowFlags(w->window) & SDL_WINDOW_MAXIMIZED)) {
         SDL_SetWindowSize(w->window, (int)width + (w->has_strip ? STRIP_WIDTH : 0), (int)height);
-    }
-}
-
-static void update_strip(struct sdl_window *w)
-{
-    if (w->has_strip) {
-        strip_paint(&w->strip, w->strip_pixels);
-        SDL_UpdateTexture(w->strip_texture, NULL, w->strip_pixels, STRIP_WIDTH * sizeof(u32));
     }
 }
 
@@ -539,6 +524,18 @@ void sdl_add_sample(struct sdl_window *w, const struct strip_sample *sample)
         telling = !w->told;
         w->told = true;
     }
+    pthread_mutex_unlock(&w->lock);
+    if (telling) {
+        tell(w, 0);
+    }
+}
+
+void sdl_set_strip(struct sdl_window *w, const struct strip *strip)
+{
+    pthread_mutex_lock(&w->lock);
+    w->strip = *strip;
+    bool telling = w->has_strip && !w->told;
+    w->told = w->told || telling;
     pthread_mutex_unlock(&w->lock);
     if (telling) {
         tell(w, 0);

@@ -30,6 +30,8 @@ void sdl_close(struct sdl_window *w);
 void sdl_show(struct sdl_window *w, const struct surface *s, struct surface_rows rows);
 // Another row of the strip, if it is shown.
 void sdl_add_sample(struct sdl_window *w, const struct strip_sample *sample);
+// All of it, shown or not: a film's.
+void sdl_set_strip(struct sdl_window *w, const struct strip *strip);
 void sdl_set_title(struct sdl_window *w, const char *title);
 enum sdl_wish sdl_next_wish(struct sdl_window *w);
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Set 2 by place on the keyboard (IBM PS/2 HITR, Keyboards, scan code set 2; USB HID to PS/2 Scan
-// Code Translation Table).
+// Code Translation Table), and what keys mean to a film.
 #include "frontends/sdl_keys.h"
 
 #include "base/bits.h"
@@ -58,4 +58,31 @@ u16 sdl_key(unsigned scancode)
         [SDL_SCANCODE_RGUI] = 0xE027,
     };
     return scancode < ARRAY_LEN(keys) ? keys[scancode] : 0;
+}
+
+enum sdl_wish sdl_film_wish(unsigned scancode)
+{
+    switch (scancode) {
+    case SDL_SCANCODE_SPACE:
+        return SDL_WISH_PAUSE;
+    case SDL_SCANCODE_LEFT:
+        return SDL_WISH_BACK;
+    case SDL_SCANCODE_RIGHT:
+        return SDL_WISH_FORWARD;
+    case SDL_SCANCODE_R:
+        return SDL_WISH_REVERSE;
+    case SDL_SCANCODE_PERIOD:
+        return SDL_WISH_FRAME;
+    case SDL_SCANCODE_COMMA:
+        return SDL_WISH_FRAME_BACK;
+    case SDL_SCANCODE_HOME:
+        return SDL_WISH_BEGIN;
+    case SDL_SCANCODE_END:
+        return SDL_WISH_END;
+    case SDL_SCANCODE_Q:
+    case SDL_SCANCODE_ESCAPE:
+        return SDL_WISH_QUIT;
+    default:
+        return SDL_WISH_NONE;
+    }
 }

@@ -100,18 +100,18 @@ void window_set_ledger(struct window *w, const struct ledger *ledger)
     w->ledger = ledger;
 }
 
-// What happened since the last look.
-static void sample(struct window *w)
+struct strip_sample window_sample(struct machine *m, const struct ledger *ledger,
+                                  struct strip_sample *sums)
 {
-    struct cpu_counters c = machine_counters(w->machine);
-    const struct strip_sample sums = {machine_clock(w->machine)->step, c.ring0_steps,
-                                      ledger_count(w->ledger, PROBE_transition),
-                                      ledger_count(w->ledger, PROBE_page_fault)};
-    const struct strip_sample since = {
-        sums.steps - w->sums.steps, sums.ring0_steps - w->sums.ring0_steps,
-        sums.transitions - w->sums.transitions, sums.faults - w->sums.faults};
-    w->sums = sums;
-    sdl_add_sample(w->sdl, &since);
+    struct cpu_counters c = machine_counters(m);
+    const struct strip_sample now = {machine_clock(m)->step, c.ring0_steps,
+                                     ledger_count(ledger, PROBE_transition),
+                                     ledger_count(ledger, PROBE_page_fault)};
+    const struct strip_sample since = {now.steps - sums->steps, now.ring0_steps - sums->ring0_steps,
+                                       now.transitions - sums->transitions,
+                                       now.faults - sums->faults};
+    *sums = now;
+    return since;
 }
 
 static u64 look(void *ctx)
@@ -127,7 +127,8 @@ static u64 look(void *ctx)
     w->shown_ns = now_ns;
     window_show(w, w->machine);
     if (w->ledger) {
-        sample(w);
+        const struct strip_sample since = window_sample(w->machine, w->ledger, &w->sums);
+        sdl_add_sample(w->sdl, &since);
     }
     return UINT64_MAX;
 }

@@ -27,5 +27,8 @@ struct sdl_window *window_sdl(struct window *w);
 struct posix_input *window_input(struct window *w);
 // Shows what the machine shows now, if that is new.
 void window_show(struct window *w, struct machine *m);
+// What happened since *sums was true, and now is again.
+struct strip_sample window_sample(struct machine *m, const struct ledger *ledger,
+                                  struct strip_sample *sums);
 
 #endif

@@ -46,10 +46,12 @@ struct posix_door {
 bool posix_door_check(struct posix_door *door);
 void posix_door_finish(struct posix_door *door, enum posix_door_end end, int detail);
 
-// Lets the guest have what is no terminal's input from now on, if it has asked; true if that is new.
+// Lets the guest have what is no terminal's input from now on, if it has asked; true if that is
+// new.
 bool posix_line_start(struct posix_line *line);
 
-// Whether there is something to wait for at the terminal: no end of input yet, nor too much of it.
+// Whether there is something to wait for at the terminal: input has begun, has not ended, and not
+// too much of it lies here untaken.
 bool posix_line_wants(const struct posix_line *line);
 // Takes what the terminal has typed, never blocks; true if anything came.
 bool posix_line_pump(struct posix_line *line);
