@@ -31,8 +31,8 @@ static void emit_take_state(struct emitter *e)
     emit_op(e, 0xB7 | ENC_0F, HOST_RAX, STATE(flags)); // movzx eax, word
     emit_bytes(e, (const u8[]){0x04, 0x7F, 0x9E}, 3);  // add al, 7F; sahf
     for (unsigned n = 0; n < 16; n++) {
-        if (host_of(n) != HOST_NONE) {
-            emit_load(e, 3, host_of(n), gpr_slot(n));
+        if (home_of(n) != HOST_NONE) {
+            emit_load(e, 3, home_of(n), gpr_slot(n));
         }
     }
 }
@@ -42,8 +42,8 @@ static void emit_give_state(struct emitter *e, const struct jit_gates *g)
 {
     emit_if_live(e, g->vector_save);
     for (unsigned n = 0; n < 16; n++) {
-        if (host_of(n) != HOST_NONE) {
-            emit_store(e, 3, host_of(n), gpr_slot(n));
+        if (home_of(n) != HOST_NONE) {
+            emit_store(e, 3, home_of(n), gpr_slot(n));
         }
     }
     emit_bytes(e, (const u8[]){0x9F, 0x0F, 0x90, 0xC0}, 4); // lahf; seto al

@@ -3,7 +3,11 @@
 // (page_run_plan.c says which loops have one).
 #include "cpu/jit/translator.h"
 
-#define LIMIT HOST_R15 // of iterations, while the counter is in the frame
+#include "base/check.h"
+
+#include <string.h>
+
+#define LIMIT HOST_R15  // of iterations, while the counter is in the frame
 #define STRIDE_MAX 1024 // of what is only known when it runs
 
 static struct host_operand distance_slot(unsigned group)
@@ -192,12 +196,12 @@ static void emit_charge(struct translator *t, u32 cost)
     emit_imm(e, 7, 1);
     emit_mov_imm(e, HOST_R10, 0xFFFF);
     emit_minimum(e, HOST_R11, HOST_R10);
-    emit_op(e, 0x69 | ENC_W, HOST_R11, host_reg_operand(HOST_R11));          // imul
+    emit_op(e, 0x69 | ENC_W, HOST_R11, host_reg_operand(HOST_R11)); // imul
     emit_imm(e, 65536 / cost, 4);
     emit_op(e, 0xC1 | ENC_W, 5, host_reg_operand(HOST_R11)); // shr: iterations
     emit_imm(e, 16, 1);
     emit_minimum(e, HOST_RCX, HOST_R11);
-    emit_op(e, 0x69, HOST_RCX, host_reg_operand(HOST_RCX));                  // imul
+    emit_op(e, 0x69, HOST_RCX, host_reg_operand(HOST_RCX)); // imul
     emit_imm(e, cost * JIT_STEP, 4);
     emit_op(e, 0x85, HOST_RCX, host_reg_operand(HOST_RCX)); // test
     emit_bail(t, CONDITION_E);
@@ -228,11 +232,33 @@ static void emit_preflight(struct translator *t)
     }
 }
 
+// Registers go to where the body has them. No flag is touched.
+static void emit_guests_in(struct translator *t)
+{
+    for (unsigned n = 0; n < t->run.guest_count; n++) {
+        const struct run_guest *g = &t->run.guests[n];
+        emit_store(&t->e, 3, home_of(g->instead), gpr_slot(g->instead));
+        emit_load(&t->e, 3, home_of(g->instead), gpr_slot(g->guest));
+    }
+}
+
+static void emit_guests_out(struct translator *t)
+{
+    for (unsigned n = 0; n < t->run.guest_count; n++) {
+        const struct run_guest *g = &t->run.guests[n];
+        emit_store(&t->e, 3, home_of(g->instead), gpr_slot(g->guest));
+        emit_load(&t->e, 3, home_of(g->instead), gpr_slot(g->instead));
+    }
+}
+
 // The body. False: some instruction of it cannot do without help.
 static bool emit_body(struct translator *t)
 {
     struct page_run *run = &t->run;
     unsigned sites = t->site_count;
+    u8 home[16];
+    memcpy(home, t->map, sizeof(home));
+    memcpy(t->map, run->map, sizeof(t->map));
     run->active = true;
     for (t->i = 0; t->i + 1u < t->block->insn_count && !run->refused; t->i++) {
         const struct insn *insn = current_insn(t);
@@ -244,6 +270,7 @@ static bool emit_body(struct translator *t)
         }
     }
     run->active = false;
+    memcpy(t->map, home, sizeof(t->map));
     return !run->refused && sites == t->site_count;
 }
 
@@ -251,6 +278,7 @@ static bool emit_body(struct translator *t)
 static void emit_leave_run(struct translator *t)
 {
     struct emitter *e = &t->e;
+    emit_guests_out(t);
     emit_load(e, 3, HOST_RCX, STATE(jit_frame.run_rest));
     emit_lea(e, HOST_COUNTER, host_indexed(HOST_COUNTER, HOST_RCX, 0, 0));
     emit_jmp(e, t->after[t->block->insn_count - 1]);
@@ -278,8 +306,10 @@ static void emit_turn(struct translator *t, const u8 *preflight, const u8 *body)
     emit_jcc(e, turn_condition(t), body);
     emit_leave_run(t);
     if (!e->overflow) {
+        CHECK(e->write - over <= INT8_MAX);
         over[-1] = (u8)(e->write - over);
     }
+    emit_guests_out(t);
     emit_load(e, 3, HOST_COUNTER, STATE(jit_frame.run_rest));
     emit_jcc(e, turn_condition(t), preflight);
     emit_jmp(e, t->after[t->block->insn_count - 1]);
@@ -322,6 +352,7 @@ static bool emit_iterations_of(struct translator *t, const u8 *preflight)
     if (!e->overflow) {
         emit_patch(over, e->to_run, emit_here(e));
     }
+    emit_guests_out(t);
     emit_load(e, 3, HOST_COUNTER, STATE(jit_frame.run_rest));
     emit_jmp(e, preflight);
     return true;
@@ -365,6 +396,7 @@ void emit_page_run(struct translator *t)
     u8 *start = e->write;
     const u8 *preflight = emit_here(e);
     emit_preflight(t);
+    emit_guests_in(t);
     if (!emit_iterations_of(t, preflight)) {
         e->write = start;
         run->exit_count = 0;
@@ -388,6 +420,7 @@ void emit_run_exits(struct translator *t)
             stub = t->sites[s].insn == out->insn ? t->sites[s].stub : stub;
         }
         emit_patch(out->jump, e->to_run, emit_here(e));
+        emit_guests_out(t);
         emit_load(e, 3, HOST_RCX, STATE(jit_frame.run_rest));
         emit_lea(e, HOST_COUNTER,
                  host_indexed(HOST_COUNTER, HOST_RCX, 0, t->run.again ? 0 : -(s32)cost_of(t)));

@@ -2,9 +2,14 @@
 // Loops of one block that go through memory in equal steps: for as many iterations as all accesses
 // stay in the pages where they are now, a second translation of the body does without checks, its
 // steps charged in advance. What such a body does cannot invalidate a translation: C does not run,
-// and what the TLB lets be written is neither code nor a page table. Here it is found which loops
-// are such.
+// and what the TLB lets be written is neither code nor a page table. In such a body registers that
+// live in memory change places with others that it uses less; loops that gain by this have one even
+// if they access no memory. Here it is found which loops are such.
 #include "cpu/jit/translator.h"
+
+#include "cpu/interp/vector_unit.h"
+
+#include <string.h>
 
 #define SPAN_MAX 1024  // bytes that one group may reach over
 #define STRIDE_MAX 512 // at least so many fit a page several times
@@ -197,7 +202,7 @@ static bool make_groups(struct translator *t, const struct motions *all)
             passed.of[reg].by = one.by != SLOT_ZERO ? one.by : passed.of[reg].by;
         }
     }
-    return next == run->access_count && run->group_count;
+    return next == run->access_count;
 }
 
 // Whether the loop's end tells that there are few iterations: it compares what goes up from 0.
@@ -210,7 +215,7 @@ static bool is_short(const struct translator *t, const struct motions *all)
 }
 
 // Whether the instruction's translation leaves the scratch registers alone, its operand apart.
-static bool spares_scratch(const struct insn *insn)
+static bool spares_scratch(const struct translator *t, const struct insn *insn)
 {
     unsigned width = insn->width;
     if (vector_level(insn)) {
@@ -229,21 +234,21 @@ static bool spares_scratch(const struct insn *insn)
     case FORM_MI:
         return true;
     case FORM_RR:
-        return in_place(insn->reg, width) &&
-               in_place(insn->rm, extends ? (unsigned)insn->imm : width);
+        return in_place(t, insn->reg, width) &&
+               in_place(t, insn->rm, extends ? (unsigned)insn->imm : width);
     case FORM_R:
     case FORM_RI:
     case FORM_RM:
     case FORM_MR:
-        return in_place(insn->reg, width);
+        return in_place(t, insn->reg, width);
     default:
         return false;
     }
 }
 
-static bool is_pinned(unsigned slot)
+static bool is_pinned(const struct translator *t, unsigned slot)
 {
-    return slot < 16 && host_of(slot) != HOST_NONE;
+    return slot < 16 && host_of(t, slot) != HOST_NONE;
 }
 
 // Whether distances may stay in r10 and r11.
@@ -252,12 +257,12 @@ static bool can_hoist(const struct translator *t)
     const struct page_run *run = &t->run;
     bool can = true;
     for (unsigned i = 0; i < t->block->insn_count; i++) {
-        can = can && spares_scratch(&t->block->insns[i]);
+        can = can && spares_scratch(t, &t->block->insns[i]);
     }
     for (unsigned i = 0; i < run->group_count; i++) {
         const struct run_group *g = &run->groups[i];
-        can = can && (!g->base_moves || is_pinned(g->base)) &&
-              (!g->index_moves || is_pinned(g->index)) &&
+        can = can && (!g->base_moves || is_pinned(t, g->base)) &&
+              (!g->index_moves || is_pinned(t, g->index)) &&
               !(i > 1 && g->base_moves && g->index_moves);
     }
     return can;
@@ -271,15 +276,77 @@ static bool can_compare_again(const struct translator *t)
            (compare->form == FORM_RR || compare->form == FORM_RI) && !flags_live_in_run(t);
 }
 
+static void use(unsigned *uses, unsigned n)
+{
+    if (n < 16) {
+        uses[n]++;
+    }
+}
+
+// Counts the general registers that the instruction may name, for those that find_motions() lets
+// pass.
+static void count_uses(const struct insn *insn, unsigned *uses)
+{
+    bool extends = insn->op >= OP_MOVZX && insn->op <= OP_MOVSXD;
+    use(uses, insn->base);
+    use(uses, insn->index);
+    if (vector_level(insn)) {
+        use(uses, vector_reg(insn));
+        use(uses, vector_rm(insn));
+        return;
+    }
+    use(uses, insn->width == 0 ? insn->reg >> 3 : insn->reg);
+    use(uses, insn->width == 0 || (extends && insn->imm == 0) ? insn->rm >> 3 : insn->rm);
+}
+
+// Registers that live in memory take the places of others that are used less. What translations use
+// without being told (rAX, rCX, rDX) stays.
+static void plan_guests(struct translator *t)
+{
+    static const u8 places[] = {CPU_RBX, CPU_RSP, CPU_RBP, CPU_RSI, CPU_RDI, 12, 13, 14};
+    struct page_run *run = &t->run;
+    unsigned uses[16] = {0};
+    for (unsigned i = 0; i < t->block->insn_count; i++) {
+        count_uses(&t->block->insns[i], uses);
+    }
+    memcpy(run->map, t->map, sizeof(run->map));
+    for (;;) {
+        unsigned most = 16, least = 16;
+        for (unsigned n = 0; n < 16; n++) {
+            bool better = most == 16 || uses[n] > uses[most];
+            most = t->map[n] == HOST_NONE && run->map[n] == HOST_NONE && better ? n : most;
+        }
+        for (unsigned p = 0; p < ARRAY_LEN(places); p++) {
+            unsigned n = places[p];
+            bool better = least == 16 || uses[n] < uses[least];
+            least = run->map[n] != HOST_NONE && better ? n : least;
+        }
+        if (most == 16 || least == 16 || uses[most] <= uses[least]) {
+            return;
+        }
+        run->guests[run->guest_count++] = (struct run_guest){(u8)most, (u8)least};
+        run->map[most] = t->map[least];
+        run->map[least] = HOST_NONE;
+    }
+}
+
 bool page_run_plan(struct translator *t)
 {
     struct page_run *run = &t->run;
     struct motions all;
-    if (run->refused || !run->access_count || t->block->insn_count < 2 || !find_motions(t, &all) ||
-        is_short(t, &all) || !make_groups(t, &all)) {
+    if (run->refused || t->block->insn_count < 2 || !find_motions(t, &all) || is_short(t, &all) ||
+        !make_groups(t, &all)) {
         return false;
     }
+    plan_guests(t);
+    if (!run->group_count && !run->guest_count) {
+        return false;
+    }
+    u8 home[16];
+    memcpy(home, t->map, sizeof(home));
+    memcpy(t->map, run->map, sizeof(t->map));
     run->hoists = can_hoist(t);
+    memcpy(t->map, home, sizeof(t->map));
     run->again = can_compare_again(t);
     return true;
 }

@@ -13,8 +13,8 @@
 #define HOST_COUNTER HOST_R15
 // Scratch: RCX (for JRCXZ), R10, R11.
 
-// Host register of a guest register, HOST_NONE: in memory.
-static inline unsigned host_of(unsigned guest)
+// Host register of a guest register where blocks begin and end, HOST_NONE: in memory.
+static inline unsigned home_of(unsigned guest)
 {
     static const u8 map[16] = {
         [CPU_RAX] = HOST_RAX, [CPU_RCX] = HOST_R8,  [CPU_RDX] = HOST_RDX, [CPU_RBX] = HOST_RBX,

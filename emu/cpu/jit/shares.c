@@ -176,9 +176,9 @@ static struct host_operand slot_of(const struct share *s)
                    (s32)(offsetof(struct cpu, jit_frame.distances) + 8 * (s->slot - 1)));
 }
 
-static bool is_pinned_alone(const struct place *at)
+static bool is_pinned_alone(const struct translator *t, const struct place *at)
 {
-    return at->index == SLOT_ZERO && at->base < 16 && host_of(at->base) != HOST_NONE;
+    return at->index == SLOT_ZERO && at->base < 16 && host_of(t, at->base) != HOST_NONE;
 }
 
 // All that the group reaches is looked up.
@@ -209,8 +209,8 @@ static struct host_operand follow(struct translator *t, struct share *s, const s
                                   const struct access *access)
 {
     struct emitter *e = &t->e;
-    unsigned address = is_pinned_alone(place) ? host_of(place->base) : emit_place(t, place);
-    s32 above = is_pinned_alone(place) ? place->disp : 0;
+    unsigned address = is_pinned_alone(t, place) ? host_of(t, place->base) : emit_place(t, place);
+    s32 above = is_pinned_alone(t, place) ? place->disp : 0;
     emit_load(e, 3, HOST_RCX, slot_of(s));
     u8 *jump;
     u8 *island = s->islands ? s->island[s->islands - 1] : NULL;

@@ -39,9 +39,9 @@ static void emit_immediate(struct translator *t, struct host_operand rm)
 }
 
 // Whether the operation may be done on a register's slot in memory: nothing is left to be extended.
-static bool in_slot(const struct insn *insn)
+static bool in_slot(const struct translator *t, const struct insn *insn)
 {
-    return insn->width > 1 && host_of(insn->reg) == HOST_NONE &&
+    return insn->width > 1 && host_of(t, insn->reg) == HOST_NONE &&
            (insn->width == 3 || only_compares(insn));
 }
 
@@ -68,15 +68,15 @@ static void alu_registers(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
     unsigned width = insn->width;
-    if (in_place(insn->reg, width)) {
+    if (in_place(t, insn->reg, width)) {
         struct host_operand source =
-            width ? reg_operand(insn->rm) : host_reg_operand(use_reg8(t, insn->rm, HOST_R10));
-        emit_op(&t->e, sized_encoding(opcode_r_rm(insn), width), host_of_width(insn->reg, width),
+            width ? reg_operand(t, insn->rm) : host_reg_operand(use_reg8(t, insn->rm, HOST_R10));
+        emit_op(&t->e, sized_encoding(opcode_r_rm(insn), width), host_of_width(t, insn->reg, width),
                 source);
         return;
     }
     unsigned source = use_width(t, insn->rm, width, HOST_R10);
-    if (in_slot(insn)) {
+    if (in_slot(t, insn)) {
         emit_op(&t->e, sized_encoding(opcode_rm_r(insn), width), source, gpr_slot(insn->reg));
         return;
     }
@@ -93,9 +93,9 @@ bool tr_alu(struct translator *t)
         alu_registers(t);
         return true;
     case FORM_RI:
-        if (in_place(insn->reg, width)) {
-            emit_immediate(t, host_reg_operand(host_of_width(insn->reg, width)));
-        } else if (in_slot(insn)) {
+        if (in_place(t, insn->reg, width)) {
+            emit_immediate(t, host_reg_operand(host_of_width(t, insn->reg, width)));
+        } else if (in_slot(t, insn)) {
             emit_immediate(t, gpr_slot(insn->reg));
         } else {
             emit_in_scratch(t, (struct host_operand){0}, true);
@@ -103,8 +103,8 @@ bool tr_alu(struct translator *t)
         return true;
     case FORM_RM: {
         struct host_operand m = emit_operand(t, size, false);
-        if (in_place(insn->reg, width)) {
-            emit_op(e, sized_encoding(opcode_r_rm(insn), width), host_of_width(insn->reg, width),
+        if (in_place(t, insn->reg, width)) {
+            emit_op(e, sized_encoding(opcode_r_rm(insn), width), host_of_width(t, insn->reg, width),
                     m);
         } else {
             emit_in_scratch(t, m, false);
@@ -141,12 +141,12 @@ bool tr_unary(struct translator *t)
         return false;
     }
     if (width == 3) {
-        emit_op(&t->e, encoding, extension, reg_operand(insn->reg));
+        emit_op(&t->e, encoding, extension, reg_operand(t, insn->reg));
         return true;
     }
     unsigned value = use_width(t, insn->reg, width, HOST_RCX);
     emit_op(&t->e, encoding, extension, host_reg_operand(value));
-    if (!in_place(insn->reg, width)) {
+    if (!in_place(t, insn->reg, width)) {
         put_width(t, insn->reg, width, value);
     }
     return true;
@@ -184,7 +184,7 @@ static bool emit_wide_multiply(struct translator *t, unsigned extension)
         return false;
     }
     struct host_operand source =
-        insn->form == FORM_M ? emit_operand(t, 1u << width, false) : reg_operand(insn->reg);
+        insn->form == FORM_M ? emit_operand(t, 1u << width, false) : reg_operand(t, insn->reg);
     emit_op(&t->e, sized_encoding(0xF6, width), extension, source);
     emit_multiply_flags(t, HOST_RAX, width);
     return true;
@@ -206,8 +206,8 @@ bool tr_imul(struct translator *t)
         return emit_wide_multiply(t, 5);
     }
     struct host_operand source =
-        memory ? emit_operand(t, 1u << width, false) : reg_operand(insn->rm);
-    unsigned to = in_place(insn->reg, width) ? host_of(insn->reg) : HOST_RCX;
+        memory ? emit_operand(t, 1u << width, false) : reg_operand(t, insn->rm);
+    unsigned to = in_place(t, insn->reg, width) ? host_of(t, insn->reg) : HOST_RCX;
     if (immediate) {
         emit_op(e, 0x69 | width_encoding(width), to, source);
         emit_imm(e, insn->imm, width == 1 ? 2 : 4);
@@ -286,7 +286,7 @@ bool tr_div(struct translator *t)
         return false;
     }
     struct host_operand source =
-        insn->form == FORM_M ? emit_operand(t, 1u << width, false) : reg_operand(insn->reg);
+        insn->form == FORM_M ? emit_operand(t, 1u << width, false) : reg_operand(t, insn->reg);
     emit_load(e, width, HOST_RCX, source);
     emit_division_check(t, width);
     bool flags = flags_live_after(t, F_OSZAPC);

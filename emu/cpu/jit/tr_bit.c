@@ -32,7 +32,7 @@ static bool shift_by_immediate(struct translator *t, unsigned extension)
                                     : host_reg_operand(use_width(t, insn->reg, width, HOST_RCX));
     emit_op(e, sized_encoding(0xC0, width), extension, rm);
     emit_imm(e, count, 1);
-    if (!memory && (!in_place(insn->reg, width) || (width == 2 && count == 0))) {
+    if (!memory && (!in_place(t, insn->reg, width) || (width == 2 && count == 0))) {
         if (width == 2) {
             emit_mov(e, 2, HOST_RCX, rm.reg); // a count of 0 clears the upper half, too
             put_width(t, insn->reg, 2, HOST_RCX);
@@ -61,11 +61,11 @@ static bool shift_by_cl(struct translator *t, unsigned extension)
     }
     struct host_operand rm = memory ? emit_operand(t, 1u << width, true)
                                     : host_reg_operand(use_reg(t, insn->reg, HOST_R10));
-    bool in_slot = !memory && !in_place(insn->reg, width);
+    bool in_slot = !memory && !in_place(t, insn->reg, width);
     if (!memory && width == 2) {
         emit_mov(e, 2, rm.reg, rm.reg); // whatever the count
     }
-    emit_mov(e, 2, HOST_RCX, host_of(CPU_RCX));
+    emit_mov(e, 2, HOST_RCX, host_of(t, CPU_RCX));
     u8 *skip = NULL;
     if (mends) {
         emit_pext(e, HOST_RCX, HOST_RCX,
@@ -112,12 +112,13 @@ bool tr_double_shift(struct translator *t)
     bool memory = insn->form == FORM_MRI || insn->form == FORM_MRR,
          immediate = insn->form == FORM_MRI || insn->form == FORM_RRI;
     unsigned width = insn->width, opcode = insn->op == OP_SHLD ? 0xA4 : 0xAC;
-    if (width < 2 || memory || flags_live_after(t, F_O | F_A) || host_of(insn->reg) == HOST_NONE) {
+    if (width < 2 || memory || flags_live_after(t, F_O | F_A) ||
+        host_of(t, insn->reg) == HOST_NONE) {
         return false;
     }
-    unsigned source = use_reg(t, insn->rm, HOST_R10), to = host_of(insn->reg);
+    unsigned source = use_reg(t, insn->rm, HOST_R10), to = host_of(t, insn->reg);
     if (!immediate) {
-        emit_mov(e, 2, HOST_RCX, host_of(CPU_RCX));
+        emit_mov(e, 2, HOST_RCX, host_of(t, CPU_RCX));
     }
     emit_op(e, (opcode + !immediate) | ENC_0F | width_encoding(width), source,
             host_reg_operand(to));
@@ -166,7 +167,7 @@ static struct host_operand second_operand(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
     return insn->form == FORM_RM ? emit_operand(t, 1u << insn->width, false)
-                                 : reg_operand(insn->rm);
+                                 : reg_operand(t, insn->rm);
 }
 
 bool tr_bit_count(struct translator *t)
@@ -182,7 +183,7 @@ bool tr_bit_count(struct translator *t)
         // Undefined, and kept by some processors, where the profile clears it.
         emit_op(e, 0x85, HOST_RAX, host_reg_operand(HOST_RAX)); // test eax, eax
     }
-    unsigned to = in_place(insn->reg, insn->width) ? host_of(insn->reg) : HOST_RCX;
+    unsigned to = in_place(t, insn->reg, insn->width) ? host_of(t, insn->reg) : HOST_RCX;
     emit_op(e, opcodes[insn->op - OP_TZCNT] | ENC_0F | ENC_F3 | width_encoding(insn->width), to,
             source);
     if (to == HOST_RCX) {
@@ -229,7 +230,7 @@ static const struct bmi_encoding *bmi_find(unsigned op)
 static void emit_bmi(struct translator *t, u32 encoding, struct host_operand rm)
 {
     const struct insn *insn = current_insn(t);
-    unsigned to = in_place(insn->reg, insn->width) ? host_of(insn->reg) : HOST_RCX;
+    unsigned to = in_place(t, insn->reg, insn->width) ? host_of(t, insn->reg) : HOST_RCX;
     emit_op(&t->e, encoding, to, rm);
     if (insn->op == OP_RORX) {
         emit_imm(&t->e, insn->imm & 0xFF, 1);
@@ -265,17 +266,17 @@ bool tr_bmi(struct translator *t)
     case FORM_RRR:
         if (insn->op == OP_ANDN || insn->op == OP_PDEP || insn->op == OP_PEXT) {
             encoding |= ENC_VVVV(use_reg(t, insn->rm, HOST_R10));
-            emit_bmi(t, encoding, reg_operand((unsigned)insn->imm));
+            emit_bmi(t, encoding, reg_operand(t, (unsigned)insn->imm));
         } else {
             encoding |= ENC_VVVV(use_reg(t, (unsigned)insn->imm, HOST_R10));
-            emit_bmi(t, encoding, reg_operand(insn->rm));
+            emit_bmi(t, encoding, reg_operand(t, insn->rm));
         }
         return true;
     case FORM_RR:
     case FORM_RM:
         if (row->extension) {
-            struct host_operand source = memory ? m : reg_operand(insn->rm);
-            unsigned to = in_place(insn->reg, insn->width) ? host_of(insn->reg) : HOST_RCX;
+            struct host_operand source = memory ? m : reg_operand(t, insn->rm);
+            unsigned to = in_place(t, insn->reg, insn->width) ? host_of(t, insn->reg) : HOST_RCX;
             emit_op(&t->e, encoding | ENC_VVVV(to), row->extension, source);
             if (to == HOST_RCX) {
                 put_width(t, insn->reg, insn->width, HOST_RCX);
@@ -285,7 +286,7 @@ bool tr_bmi(struct translator *t)
         return false;
     case FORM_RRI:
     case FORM_RMI:
-        emit_bmi(t, encoding, memory ? m : reg_operand(insn->rm));
+        emit_bmi(t, encoding, memory ? m : reg_operand(t, insn->rm));
         return true;
     default:
         return false;

@@ -90,7 +90,7 @@ static void emit_indirect_target(struct translator *t)
     if (insn->form == FORM_M) {
         emit_load(&t->e, 3, TARGET, emit_operand(t, 8, false));
     } else {
-        emit_op(&t->e, 0x8B | ENC_W, TARGET, reg_operand(insn->reg));
+        emit_op(&t->e, 0x8B | ENC_W, TARGET, reg_operand(t, insn->reg));
     }
 }
 
@@ -125,7 +125,7 @@ static void emit_push_return(struct translator *t)
     emit_load(e, 3, HOST_RCX, STATE(gpr[SLOT_CODE]));
     emit_lea(e, HOST_RCX, host_at(HOST_RCX, insn->offset + insn->length));
     emit_store(e, 3, HOST_RCX, slot);
-    emit_lea(e, host_of(CPU_RSP), host_at(host_of(CPU_RSP), -8));
+    emit_lea(e, host_of(t, CPU_RSP), host_at(host_of(t, CPU_RSP), -8));
 }
 
 bool tr_call(struct translator *t)
@@ -161,7 +161,7 @@ bool tr_ret(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
     struct emitter *e = &t->e;
-    unsigned rsp = host_of(CPU_RSP);
+    unsigned rsp = host_of(t, CPU_RSP);
     if (insn->width != 3) {
         return false;
     }

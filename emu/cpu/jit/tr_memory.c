@@ -19,10 +19,10 @@ struct place place_of(const struct insn *insn)
     return (struct place){insn->base, insn->index, insn->scale, insn->disp};
 }
 
-static bool is_plain_register(const struct place *place)
+static bool is_plain_register(const struct translator *t, const struct place *place)
 {
     return place->index == SLOT_ZERO && place->disp == 0 && place->base < 16 &&
-           host_of(place->base) != HOST_NONE;
+           host_of(t, place->base) != HOST_NONE;
 }
 
 // encoding: LEA's, for what is left of the sum.
@@ -51,16 +51,16 @@ unsigned emit_offset(struct translator *t, unsigned to, bool narrow)
     const struct insn *insn = current_insn(t);
     struct place place = place_of(insn);
     bool addr32 = insn->flags & INSN_ADDR32;
-    if (is_plain_register(&place) && !addr32) {
-        return host_of(insn->base);
+    if (is_plain_register(t, &place) && !addr32) {
+        return host_of(t, insn->base);
     }
     return emit_sum(t, &place, to, 0x8D | (narrow || addr32 ? 0 : ENC_W));
 }
 
 unsigned emit_place(struct translator *t, const struct place *place)
 {
-    return is_plain_register(place) ? host_of(place->base)
-                                    : emit_sum(t, place, ADDRESS, 0x8D | ENC_W);
+    return is_plain_register(t, place) ? host_of(t, place->base)
+                                       : emit_sum(t, place, ADDRESS, 0x8D | ENC_W);
 }
 
 unsigned emit_address(struct translator *t)

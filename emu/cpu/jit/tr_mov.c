@@ -8,8 +8,8 @@ static void mov_immediate(struct translator *t)
     const struct insn *insn = current_insn(t);
     unsigned width = insn->width;
     u64 value = bits_truncate(insn->imm, 1u << width);
-    if (in_place(insn->reg, width)) {
-        unsigned host = host_of_width(insn->reg, width);
+    if (in_place(t, insn->reg, width)) {
+        unsigned host = host_of_width(t, insn->reg, width);
         if (width >= 2) {
             emit_mov_imm(&t->e, host, value);
         } else {
@@ -26,11 +26,11 @@ bool tr_mov(struct translator *t)
     const struct insn *insn = current_insn(t);
     struct emitter *e = &t->e;
     unsigned width = insn->width, size = 1u << width;
-    bool direct = in_place(insn->reg, width);
+    bool direct = in_place(t, insn->reg, width);
     switch (insn->form) {
     case FORM_RR: {
-        if (width > 1 && direct && !in_place(insn->rm, width)) {
-            emit_load(e, width, host_of(insn->reg), gpr_slot(insn->rm));
+        if (width > 1 && direct && !in_place(t, insn->rm, width)) {
+            emit_load(e, width, host_of(t, insn->reg), gpr_slot(insn->rm));
             return true;
         }
         unsigned from = use_width(t, insn->rm, width, HOST_RCX);
@@ -48,7 +48,7 @@ bool tr_mov(struct translator *t)
         return true;
     case FORM_RM: {
         struct host_operand m = emit_operand(t, size, false);
-        unsigned to = direct ? host_of_width(insn->reg, width) : HOST_RCX;
+        unsigned to = direct ? host_of_width(t, insn->reg, width) : HOST_RCX;
         emit_load(e, width, to, m);
         if (!direct) {
             put_width(t, insn->reg, width, HOST_RCX);
@@ -87,7 +87,7 @@ bool tr_movx(struct translator *t)
     } else {
         return false;
     }
-    unsigned to = in_place(insn->reg, width) ? host_of(insn->reg) : HOST_RCX;
+    unsigned to = in_place(t, insn->reg, width) ? host_of(t, insn->reg) : HOST_RCX;
     emit_op(e, encoding, to, source);
     if (to == HOST_RCX) {
         put_width(t, insn->reg, width, HOST_RCX);
@@ -98,7 +98,7 @@ bool tr_movx(struct translator *t)
 bool tr_lea(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
-    unsigned width = insn->width, host = host_of(insn->reg);
+    unsigned width = insn->width, host = host_of(t, insn->reg);
     bool adds = insn->index != SLOT_ZERO || insn->disp, direct = width > 1 && host != HOST_NONE;
     unsigned from = emit_offset(t, direct && adds ? host : HOST_R11, width == 2);
     if (direct && from == host && (adds || width == 3)) {
@@ -128,8 +128,8 @@ bool tr_xchg(struct translator *t)
     struct host_operand m = emit_operand(t, 1u << width, true);
     // No XCHG, which would lock: RCX takes the old value, then the register goes out.
     emit_load(e, width, HOST_RCX, m);
-    if (in_place(insn->reg, width)) {
-        emit_store(e, width, host_of_width(insn->reg, width), m);
+    if (in_place(t, insn->reg, width)) {
+        emit_store(e, width, host_of_width(t, insn->reg, width), m);
     } else {
         // r10 and r11 are in use: the old value waits in the frame.
         emit_store(e, 3, HOST_RCX, STATE(jit_frame.info));
@@ -162,7 +162,7 @@ bool tr_xadd(struct translator *t)
     struct host_operand m = emit_operand(t, 1u << width, true);
     unsigned reg = use_width(t, insn->reg, width, HOST_RCX);
     emit_op(&t->e, sized_encoding(0xC0, width) | ENC_0F, reg, m);
-    if (!in_place(insn->reg, width)) {
+    if (!in_place(t, insn->reg, width)) {
         put_width(t, insn->reg, width, reg);
     }
     return true;
@@ -208,9 +208,9 @@ bool tr_cmov(struct translator *t)
     unsigned width = insn->width;
     u32 encoding = 0x40u | ((insn->op - OP_CMOVO) & 15u) | ENC_0F | width_encoding(width);
     struct host_operand source =
-        insn->form == FORM_RM ? emit_operand(t, 1u << width, false) : reg_operand(insn->rm);
-    if (in_place(insn->reg, width)) {
-        emit_op(e, encoding, host_of(insn->reg), source);
+        insn->form == FORM_RM ? emit_operand(t, 1u << width, false) : reg_operand(t, insn->rm);
+    if (in_place(t, insn->reg, width)) {
+        emit_op(e, encoding, host_of(t, insn->reg), source);
         return true;
     }
     emit_load(e, 3, HOST_RCX, gpr_slot(insn->reg));
@@ -225,8 +225,8 @@ bool tr_setcc(struct translator *t)
     u32 encoding = 0x90u | ((insn->op - OP_SETO) & 15u) | ENC_0F | ENC_BYTE_RM;
     if (insn->form == FORM_M) {
         emit_op(&t->e, encoding, 0, emit_operand(t, 1, true));
-    } else if (in_place(insn->reg, 0)) {
-        emit_op(&t->e, encoding, 0, host_reg_operand(host_of_width(insn->reg, 0)));
+    } else if (in_place(t, insn->reg, 0)) {
+        emit_op(&t->e, encoding, 0, host_reg_operand(host_of_width(t, insn->reg, 0)));
     } else {
         emit_op(&t->e, encoding, 0, host_reg_operand(HOST_RCX));
         put_width(t, insn->reg, 0, HOST_RCX);

@@ -19,15 +19,15 @@ static struct host_operand byte_slot(u8 n)
     return host_at(HOST_STATE, (s32)offsetof(struct cpu, gpr) + n);
 }
 
-struct host_operand reg_operand(unsigned guest)
+struct host_operand reg_operand(const struct translator *t, unsigned guest)
 {
-    unsigned host = host_of(guest);
+    unsigned host = host_of(t, guest);
     return host != HOST_NONE ? host_reg_operand(host) : gpr_slot(guest);
 }
 
 unsigned use_reg(struct translator *t, unsigned guest, unsigned scratch)
 {
-    unsigned host = host_of(guest);
+    unsigned host = host_of(t, guest);
     if (host != HOST_NONE) {
         return host;
     }
@@ -37,7 +37,7 @@ unsigned use_reg(struct translator *t, unsigned guest, unsigned scratch)
 
 unsigned use_reg8(struct translator *t, u8 n, unsigned scratch)
 {
-    unsigned host = host_of(n >> 3);
+    unsigned host = host_of(t, n >> 3);
     if (host == HOST_NONE) {
         emit_op(&t->e, 0xB6 | ENC_0F, scratch, byte_slot(n)); // movzx
         return scratch;
@@ -56,7 +56,7 @@ unsigned use_width(struct translator *t, u8 n, unsigned width, unsigned scratch)
 
 static void put8(struct translator *t, u8 n, unsigned from)
 {
-    unsigned host = host_of(n >> 3);
+    unsigned host = host_of(t, n >> 3);
     if (host == HOST_NONE) {
         emit_store(&t->e, 0, from, byte_slot(n));
     } else if (!is_high(n)) {
@@ -79,7 +79,7 @@ void put_width(struct translator *t, u8 n, unsigned width, unsigned from)
         return;
     }
     // 32 bits: the upper half becomes 0, in a slot too.
-    unsigned host = host_of(n);
+    unsigned host = host_of(t, n);
     if (host == HOST_NONE) {
         emit_store(&t->e, width == 2 ? 3 : width, from, gpr_slot(n));
     } else {
@@ -87,12 +87,12 @@ void put_width(struct translator *t, u8 n, unsigned width, unsigned from)
     }
 }
 
-bool in_place(u8 n, unsigned width)
+bool in_place(const struct translator *t, u8 n, unsigned width)
 {
-    return width == 0 ? host_of(n >> 3) != HOST_NONE && !is_high(n) : host_of(n) != HOST_NONE;
+    return width == 0 ? host_of(t, n >> 3) != HOST_NONE && !is_high(n) : host_of(t, n) != HOST_NONE;
 }
 
-unsigned host_of_width(u8 n, unsigned width)
+unsigned host_of_width(const struct translator *t, u8 n, unsigned width)
 {
-    return host_of(width == 0 ? n >> 3 : n);
+    return host_of(t, width == 0 ? n >> 3 : n);
 }

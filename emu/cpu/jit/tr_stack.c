@@ -2,7 +2,7 @@
 // PUSH, POP and LEAVE of 64-bit operands.
 #include "cpu/jit/translator.h"
 
-#define GUEST_RSP (host_of(CPU_RSP))
+#define GUEST_RSP (host_of(t, CPU_RSP))
 
 bool tr_push(struct translator *t)
 {
@@ -43,7 +43,7 @@ bool tr_pop(struct translator *t)
 
 bool tr_leave(struct translator *t)
 {
-    unsigned rbp = host_of(CPU_RBP);
+    unsigned rbp = host_of(t, CPU_RBP);
     if (current_insn(t)->width != 3) {
         return false;
     }

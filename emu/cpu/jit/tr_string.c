@@ -4,8 +4,8 @@
 // once.
 #include "cpu/jit/translator.h"
 
-#define SOURCE (host_of(CPU_RSI))
-#define DESTINATION (host_of(CPU_RDI))
+#define SOURCE (host_of(t, CPU_RSI))
+#define DESTINATION (host_of(t, CPU_RDI))
 
 // The interpreter does it where DF is set.
 static void emit_direction_check(struct translator *t)
@@ -21,7 +21,7 @@ static void emit_advance(struct translator *t, unsigned reg)
     emit_lea(&t->e, reg, host_at(reg, 1 << current_insn(t)->width));
 }
 
-#define COUNT (host_of(CPU_RCX))
+#define COUNT (host_of(t, CPU_RCX))
 #define REPEAT_MAX PAGE_SIZE // 1 << JIT_COUNTER_LOW
 
 // reg -= r10, whatever flags there are.

@@ -252,7 +252,7 @@ static unsigned operand_register(struct translator *t, unsigned class, unsigned 
         return n;
     }
     if (written) {
-        return host_of(n) == HOST_NONE ? HOST_RCX : host_of(n);
+        return host_of(t, n) == HOST_NONE ? HOST_RCX : host_of(t, n);
     }
     return use_reg(t, n, HOST_RCX);
 }
@@ -260,7 +260,7 @@ static unsigned operand_register(struct translator *t, unsigned class, unsigned 
 // A general register written as a whole, as such instructions do.
 static void put_general(struct translator *t, unsigned n)
 {
-    if (host_of(n) == HOST_NONE) {
+    if (host_of(t, n) == HOST_NONE) {
         emit_store(&t->e, 3, HOST_RCX, gpr_slot(n));
     }
 }
@@ -333,7 +333,7 @@ static void emit_operation(struct translator *t)
         emit_imm(&t->e, key.has_is4 ? vector_is4(insn) << 4 : (u64)key.imm8, 1);
     }
     if (writes_index(key)) {
-        emit_mov(&t->e, 2, host_of(CPU_RCX), HOST_RCX);
+        emit_mov(&t->e, 2, host_of(t, CPU_RCX), HOST_RCX);
     }
     if (key.reg_class == VECTOR_GPR && key.reg_written) {
         put_general(t, vector_reg(insn));

@@ -310,6 +310,9 @@ static bool emit_block(struct jit *jit, struct translator *t)
 {
     struct jit_block *block = t->block;
     t->jit = jit;
+    for (unsigned n = 0; n < 16; n++) {
+        t->map[n] = (u8)home_of(n);
+    }
     t->e = (struct emitter){.write = jit->memory.write + jit->used,
                             .end = jit->memory.write + JIT_COLD_OFFSET - JIT_CODE_SLACK,
                             .to_run = jit_to_run(jit)};

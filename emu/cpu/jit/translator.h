@@ -68,12 +68,17 @@ struct run_exit {
     u8 *jump; // the displacement
     u8 insn;
 };
+struct run_guest {
+    u8 guest, instead; // which lives in memory meanwhile
+};
 struct page_run {
     bool refused; // something accesses memory in another way
     bool active;  // its body is being made
     bool again;   // flags between iterations are made by repeating the comparison at the end
     bool hoists;  // the first two groups' distances are in r10 and r11
-    unsigned access_count, group_count, exit_count, bail_count;
+    unsigned access_count, group_count, exit_count, bail_count, guest_count;
+    struct run_guest guests[16]; // that have host registers in the body
+    u8 map[16];                  // there
     struct run_access accesses[BLOCK_INSNS_MAX];
     struct run_group groups[RUN_GROUPS_MAX];
     struct run_exit exits[BLOCK_INSNS_MAX];
@@ -118,6 +123,7 @@ struct motion {
 struct translator {
     struct jit *jit;
     struct emitter e;
+    u8 map[16]; // host_of() of each general register
     u8 *hot_end; // of the block, writable
     struct jit_block *block;
     unsigned i;                      // the instruction being translated
@@ -131,6 +137,12 @@ struct translator {
     struct site sites[SITES_MAX];
     unsigned site_count;
 };
+
+// Host register of a guest register, HOST_NONE: it is in memory.
+static inline unsigned host_of(const struct translator *t, unsigned guest)
+{
+    return t->map[guest];
+}
 
 static inline const struct insn *current_insn(const struct translator *t)
 {
@@ -244,12 +256,12 @@ unsigned use_reg8(struct translator *t, u8 n, unsigned scratch);
 // For a width: 0 takes byte numbers.
 unsigned use_width(struct translator *t, u8 n, unsigned width, unsigned scratch);
 // The register's own host register or its slot in memory. Not for 8-bit ones.
-struct host_operand reg_operand(unsigned guest);
+struct host_operand reg_operand(const struct translator *t, unsigned guest);
 // Writes scratch to the register by the architecture's rules. A 32-bit value must be zero-extended.
 void put_width(struct translator *t, u8 n, unsigned width, unsigned from);
 // Whether the register has a host register in which an operation of that width can be done.
-bool in_place(u8 n, unsigned width);
-unsigned host_of_width(u8 n, unsigned width);
+bool in_place(const struct translator *t, u8 n, unsigned width);
+unsigned host_of_width(const struct translator *t, u8 n, unsigned width);
 
 // One per family: false if it is left to the interpreter, with nothing emitted.
 bool tr_alu(struct translator *t);
