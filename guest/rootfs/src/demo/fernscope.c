@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // fernscope: a live picture of the kernel. The fair class's trees, what every frame of memory is
 // used for, and how often per second it is called, faults and switches; ten times a second.
+// fernscope BUSY [cow] has something to show at once, fernscope -n FRAMES draws so many, to a mark.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -318,13 +319,14 @@ static void draw_top(struct picture *p, const struct scope *s, uint64_t now)
 
 // --- sampling
 
-static void sample(struct scope *s, uint64_t *before_ns)
+// What was counted before the first look did not happen in its tenth of a second: only a run whose
+// time begins there takes it so.
+static void sample(struct scope *s, uint64_t *before_ns, uint64_t now, bool from_begin)
 {
     struct scope_counters old = s->counters;
-    uint64_t now = now_ns();
     double seconds = (double)(now - *before_ns) / 1e9;
     scope_read_counters(s);
-    if (old.calls && seconds > 0) {
+    if ((old.calls || from_begin) && seconds > 0) {
         add_sample(&charts[0], (double)(s->counters.calls - old.calls) / seconds);
         add_sample(&charts[1], (double)(s->counters.faults - old.faults) / seconds);
         add_sample(&charts[2], (double)(s->counters.switches - old.switches) / seconds);
@@ -352,36 +354,57 @@ static void handle_keys(const struct input *in, bool *stopped)
     }
 }
 
-int main(int argc, char **argv)
+static void load_at_once(int argc, char **argv)
 {
-    static struct screen s;
-    static struct input in;
-    static struct scope scope;
-    bool stopped = false;
-    uint64_t before = 0;
-    screen_open(&s, WIDTH, HEIGHT);
-    for (int busy = argc > 1 ? atoi(argv[1]) : 0; busy > 0;
-         busy--) { // fernscope 5: five busy processes
+    for (int busy = argc > 1 ? atoi(argv[1]) : 0; busy > 0; busy--) {
         load_more();
     }
     if (argc > 2 && !strcmp(argv[2], "cow")) {
         load_family();
     }
+}
+
+static void draw(struct picture *p, const struct scope *s, uint64_t now)
+{
+    draw_fill(p, BACKGROUND);
+    draw_top(p, s, now);
+    draw_trees(p, s);
+    draw_charts(p);
+    draw_calls(p, s);
+    draw_processes(p, s);
+    draw_memory(p, s);
+}
+
+int main(int argc, char **argv)
+{
+    static struct screen s;
+    static struct input in;
+    static struct scope scope;
+    unsigned asked = argc > 1 && !strcmp(argv[1], "-n") ? screen_frames_asked(argc, argv) : 0;
+    bool stopped = false, more;
+    uint64_t before = 0, frame = 0;
+    screen_open(&s, WIDTH, HEIGHT);
+    if (!asked) {
+        load_at_once(argc, argv);
+    }
     do {
-        input_read(&in);
-        handle_keys(&in, &stopped);
-        if (!stopped) {
-            sample(&scope, &before);
+        uint64_t now = asked ? ++frame * PERIOD_NS : now_ns();
+        if (!asked) {
+            input_read(&in);
+            handle_keys(&in, &stopped);
         }
-        draw_fill(&s.picture, BACKGROUND);
-        draw_top(&s.picture, &scope, now_ns());
-        draw_trees(&s.picture, &scope);
-        draw_charts(&s.picture);
-        draw_calls(&s.picture, &scope);
-        draw_processes(&s.picture, &scope);
-        draw_memory(&s.picture, &scope);
-        pace(PERIOD_NS);
-    } while (screen_show(&s));
+        if (!stopped) {
+            sample(&scope, &before, now, asked);
+        }
+        draw(&s.picture, &scope, now);
+        if (!asked) {
+            pace(PERIOD_NS);
+        }
+        more = screen_show(&s);
+    } while (more && (!asked || frame != asked));
+    if (more) {
+        screen_mark("fernscope");
+    }
     load_end();
     return 0;
 }

@@ -284,7 +284,8 @@ static void steer(struct pilot *me, const struct input *in, float seconds)
     me->height = me->height > 420 ? 420 : me->height;
 }
 
-// What a pilot does who is not there: straight on, a right turn, down, a left turn with the nose up.
+// What a pilot does who is not there: straight on, a right turn, down, a left turn with the nose
+// up.
 static void steer_by_itself(struct input *in, unsigned frame)
 {
     unsigned part = frame / 24 % 4;
