@@ -89,7 +89,7 @@ static void plan_access(struct planner *p, unsigned i, const struct reach *reach
         }
         s32 low = first < s->first ? (s32)first : s->first;
         s32 high = end > s->end ? (s32)end : s->end;
-        if (high - low > SPAN_MAX || (reach->write && !s->write && s->jumped)) {
+        if ((s64)high - low > SPAN_MAX || (reach->write && !s->write && s->jumped)) {
             break;
         }
         s->first = low;
