@@ -80,7 +80,7 @@ static void windows_place(const struct io_space *s)
             alone |= span->region == r && span->last - span->first == r->length - 1;
         }
         if (r->mem) {
-            physmem_place_window(r->mem, r->window, r->base, alone);
+            physmem_place_window(r->mem, r->window, r->base, alone && r->base < PHYSMEM_NOWHERE);
         }
     }
 }
