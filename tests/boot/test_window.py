@@ -38,9 +38,10 @@ class Run:
     def __enter__(self):
         try:
             self.window = self.display.window("viv:")
-        except AssertionError:
+        except AssertionError as e:
+            said = self.text()
             self.__exit__()
-            raise
+            raise t.Failure(f"{e}: {said}")
         return self
 
     def __exit__(self, *_):

@@ -20,9 +20,10 @@ class Display:
     def __init__(self, folder):
         self.folder = pathlib.Path(folder)
         read, write = os.pipe()
-        # It goes with the test, however that ends.
+        # It goes with the test, however that ends. -noreset: else it throws out who is connecting when xdotool, until then
+        # its only client, leaves.
         self.server = subprocess.Popen(["setpriv", "--pdeathsig", "KILL", "Xvfb", "-displayfd", str(write), "-screen", "0",
-                                        "1280x1024x24", "-nolisten", "tcp", "-fbdir", str(folder)], pass_fds=[write],
+                                        "1280x1024x24", "-nolisten", "tcp", "-noreset", "-fbdir", str(folder)], pass_fds=[write],
                                        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(write)
         with os.fdopen(read) as number:
