@@ -24,7 +24,7 @@ static pid_t waiter(int index, int op, int bits)
         long r = futex(&words[index], op, 0, NULL, NULL, bits);
         _exit(r < 0 ? errno : 77);
     }
-    sleep_ms(30);
+    await_state(pid, 'S');
     return pid;
 }
 

@@ -87,4 +87,27 @@ __attribute__((unused)) static void sleep_ms(long ms)
     }
 }
 
+// From /proc; '-': there is no such process.
+__attribute__((unused)) static char state_of(pid_t pid)
+{
+    char path[64], text[256] = "";
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    int fd = open(path, O_RDONLY);
+    if (fd < 0) {
+        return '-';
+    }
+    read(fd, text, sizeof(text) - 1);
+    close(fd);
+    char *paren = strrchr(text, ')');
+    return paren ? paren[2] : '?';
+}
+
+// Until the process is in that state, however busy the machine is; five seconds at most.
+__attribute__((unused)) static void await_state(pid_t pid, char state)
+{
+    for (int i = 0; i < 1000 && state_of(pid) != state; i++) {
+        sleep_ms(5);
+    }
+}
+
 #endif

@@ -4,20 +4,6 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-static char state_of(pid_t pid)
-{
-    char path[64], text[256] = "";
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    int fd = open(path, O_RDONLY);
-    if (fd < 0) {
-        return '-';
-    }
-    read(fd, text, sizeof(text) - 1);
-    close(fd);
-    char *paren = strrchr(text, ')');
-    return paren ? paren[2] : '?';
-}
-
 int main(void)
 {
     int status = 0;
@@ -26,7 +12,7 @@ int main(void)
     if (pid == 0) {
         _exit(300);
     }
-    sleep_ms(30);
+    await_state(pid, 'Z');
     say("state %c\n", state_of(pid));
     show("kill zombie", kill(pid, 9));
     show("WNOHANG reaps", waitpid(pid, &status, WNOHANG) == pid);
