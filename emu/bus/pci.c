@@ -11,42 +11,22 @@
 #include <string.h>
 
 enum {
-    PCI_VENDOR = 0x00,
-    PCI_DEVICE = 0x02,
-    PCI_COMMAND = 0x04,
-    PCI_STATUS = 0x06,
+    PCI_VENDOR = 0x00, PCI_DEVICE = 0x02, PCI_COMMAND = 0x04, PCI_STATUS = 0x06,
     PCI_REVISION = 0x08,
-    PCI_HEADER_TYPE = 0x0E,
-    PCI_BAR0 = 0x10,
-    PCI_SUBSYSTEM_VENDOR = 0x2C,
-    PCI_SUBSYSTEM = 0x2E,
-    PCI_CAPABILITIES = 0x34,
-    PCI_INTERRUPT_LINE = 0x3C,
-    PCI_INTERRUPT_PIN = 0x3D,
+    PCI_HEADER_TYPE = 0x0E, PCI_BAR0 = 0x10, PCI_SUBSYSTEM_VENDOR = 0x2C, PCI_SUBSYSTEM = 0x2E,
+    PCI_CAPABILITIES = 0x34, PCI_INTERRUPT_LINE = 0x3C, PCI_INTERRUPT_PIN = 0x3D,
     // The one capability, section 6.8.1.
-    PCI_MSI = 0x50,
-    PCI_MSI_CONTROL = 0x52,
-    PCI_MSI_ADDRESS = 0x54,
-    PCI_MSI_ADDRESS_HIGH = 0x58,
+    PCI_MSI = 0x50, PCI_MSI_CONTROL = 0x52, PCI_MSI_ADDRESS = 0x54, PCI_MSI_ADDRESS_HIGH = 0x58,
     PCI_MSI_DATA = 0x5C,
-    PCI_CONFIG_BYTES = 256,
-    PCI_FUNCTIONS = 256,
+    PCI_CONFIG_BYTES = 256, PCI_FUNCTIONS = 256,
 };
 
 enum {
-    COMMAND_IO = 1,
-    COMMAND_MEMORY = 2,
-    COMMAND_MASTER = 4,
-    COMMAND_INTX_DISABLE = 0x400,
+    COMMAND_IO = 1, COMMAND_MEMORY = 2, COMMAND_MASTER = 4, COMMAND_INTX_DISABLE = 0x400,
     COMMAND_WRITABLE = 0x547, // I/O, memory, master, parity response, SERR, INTx disable
-    STATUS_INTERRUPT = 8,
-    STATUS_CAPABILITIES = 0x10,
-    BAR_IO = 1,
-    BAR_64BIT = 4,
-    BAR_PREFETCHABLE = 8,
-    MSI_ENABLE = 1,
-    MSI_64BIT = 0x80,
-    CAPABILITY_MSI = 5,
+    STATUS_INTERRUPT = 8, STATUS_CAPABILITIES = 0x10,
+    BAR_IO = 1, BAR_64BIT = 4, BAR_PREFETCHABLE = 8,
+    MSI_ENABLE = 1, MSI_64BIT = 0x80, CAPABILITY_MSI = 5,
 };
 
 struct pci_function {
@@ -174,8 +154,8 @@ static void interrupt_update(struct pci_function *f)
     // A message is a memory write of the function's own: without bus mastering it is lost
     // (6.8.1.3).
     if (rising && pci_bus_master_enabled(f) && bus->send) {
-        u64 address =
-            config_get(f, PCI_MSI_ADDRESS, 4) | (u64)config_get(f, PCI_MSI_ADDRESS_HIGH, 4) << 32;
+        u64 address = config_get(f, PCI_MSI_ADDRESS, 4) |
+                      (u64)config_get(f, PCI_MSI_ADDRESS_HIGH, 4) << 32;
         bus->send(bus->send_ctx, address, config_get(f, PCI_MSI_DATA, 2));
     }
 }
