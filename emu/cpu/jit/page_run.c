@@ -5,8 +5,6 @@
 
 #include "base/check.h"
 
-#include <string.h>
-
 #define LIMIT HOST_R15  // of iterations, while the counter is in the frame
 #define STRIDE_MAX 1024 // of what is only known when it runs
 
@@ -256,9 +254,6 @@ static bool emit_body(struct translator *t)
 {
     struct page_run *run = &t->run;
     unsigned sites = t->site_count;
-    u8 home[16];
-    memcpy(home, t->map, sizeof(home));
-    memcpy(t->map, run->map, sizeof(t->map));
     run->active = true;
     for (t->i = 0; t->i + 1u < t->block->insn_count && !run->refused; t->i++) {
         const struct insn *insn = current_insn(t);
@@ -270,7 +265,6 @@ static bool emit_body(struct translator *t)
         }
     }
     run->active = false;
-    memcpy(t->map, home, sizeof(t->map));
     return !run->refused && sites == t->site_count;
 }
 

@@ -9,8 +9,6 @@
 
 #include "cpu/interp/vector_unit.h"
 
-#include <string.h>
-
 #define SPAN_MAX 1024  // bytes that one group may reach over
 #define STRIDE_MAX 512 // at least so many fit a page several times
 #define TRIPS_MIN 8    // loops that end sooner are not worth it
@@ -309,12 +307,14 @@ static void plan_guests(struct translator *t)
     for (unsigned i = 0; i < t->block->insn_count; i++) {
         count_uses(&t->block->insns[i], uses);
     }
-    memcpy(run->map, t->map, sizeof(run->map));
+    for (unsigned n = 0; n < 16; n++) {
+        run->map[n] = (u8)home_of(n);
+    }
     for (;;) {
         unsigned most = 16, least = 16;
         for (unsigned n = 0; n < 16; n++) {
             bool better = most == 16 || uses[n] > uses[most];
-            most = t->map[n] == HOST_NONE && run->map[n] == HOST_NONE && better ? n : most;
+            most = home_of(n) == HOST_NONE && run->map[n] == HOST_NONE && better ? n : most;
         }
         for (unsigned p = 0; p < ARRAY_LEN(places); p++) {
             unsigned n = places[p];
@@ -325,7 +325,7 @@ static void plan_guests(struct translator *t)
             return;
         }
         run->guests[run->guest_count++] = (struct run_guest){(u8)most, (u8)least};
-        run->map[most] = t->map[least];
+        run->map[most] = run->map[least];
         run->map[least] = HOST_NONE;
     }
 }
@@ -342,11 +342,9 @@ bool page_run_plan(struct translator *t)
     if (!run->group_count && !run->guest_count) {
         return false;
     }
-    u8 home[16];
-    memcpy(home, t->map, sizeof(home));
-    memcpy(t->map, run->map, sizeof(t->map));
+    run->active = true;
     run->hoists = can_hoist(t);
-    memcpy(t->map, home, sizeof(t->map));
+    run->active = false;
     run->again = can_compare_again(t);
     return true;
 }

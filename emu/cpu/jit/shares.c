@@ -261,12 +261,5 @@ void emit_share_stub(struct translator *t, const struct site *site)
     }
     emit_lea(e, DISTANCE, host_at(site->address, site->above));
     emit_lookup_page_at(t, DISTANCE, site->address, site->above + site->size - 1, site->write);
-    emit_jrcxz(e, 0);
-    u8 *over = e->write;
-    emit_interpreted(t);
-    emit_jmp(e, t->after[t->i]);
-    if (!e->overflow) {
-        over[-1] = (u8)(e->write - over);
-    }
-    emit_jmp(e, site->back);
+    emit_back_if_zero(t, site);
 }

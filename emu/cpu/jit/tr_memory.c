@@ -35,8 +35,7 @@ static unsigned emit_sum(struct translator *t, const struct place *place, unsign
     if (place->index == SLOT_8192) {
         // It stands for a displacement just beyond 32 bits (take_memory() in isa/decode.c).
         emit_lea(&t->e, ADDRESS, host_at(base, place->disp));
-        base = ADDRESS;
-        emit_op(&t->e, encoding, to, host_at(base, 8192));
+        emit_op(&t->e, encoding, to, host_at(ADDRESS, 8192));
         return to;
     }
     if (place->index != SLOT_ZERO) {

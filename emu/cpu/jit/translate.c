@@ -221,6 +221,19 @@ static void make_links(struct translator *t)
     t->block->links = count ? xcalloc(count, sizeof(struct jit_link)) : NULL;
 }
 
+void emit_back_if_zero(struct translator *t, const struct site *site)
+{
+    struct emitter *e = &t->e;
+    emit_jrcxz(e, 0);
+    u8 *over = e->write;
+    emit_interpreted(t);
+    emit_jmp(e, t->after[t->i]);
+    if (!e->overflow) {
+        over[-1] = (u8)(e->write - over);
+    }
+    emit_jmp(e, site->back);
+}
+
 // r10 becomes the distance of a copy of the operand, if that may be. r11 is kept: CMPS has its
 // first operand there.
 static void emit_read_stub(struct translator *t, const struct site *site)
@@ -234,14 +247,7 @@ static void emit_read_stub(struct translator *t, const struct site *site)
     emit_mov_imm(e, HOST_RCX, site->offset >> 8);
     emit_call(e, t->jit->gates.across);
     emit_load(e, 3, HOST_R11, STATE(jit_frame.across_r11));
-    emit_jrcxz(e, 0);
-    u8 *over = e->write;
-    emit_interpreted(t);
-    emit_jmp(e, t->after[t->i]);
-    if (!e->overflow) {
-        over[-1] = (u8)(e->write - over);
-    }
-    emit_jmp(e, site->back);
+    emit_back_if_zero(t, site);
 }
 
 static void emit_stubs(struct translator *t)
@@ -310,9 +316,6 @@ static bool emit_block(struct jit *jit, struct translator *t)
 {
     struct jit_block *block = t->block;
     t->jit = jit;
-    for (unsigned n = 0; n < 16; n++) {
-        t->map[n] = (u8)home_of(n);
-    }
     t->e = (struct emitter){.write = jit->memory.write + jit->used,
                             .end = jit->memory.write + JIT_COLD_OFFSET - JIT_CODE_SLACK,
                             .to_run = jit_to_run(jit)};

@@ -73,12 +73,12 @@ struct run_guest {
 };
 struct page_run {
     bool refused; // something accesses memory in another way
-    bool active;  // its body is being made
+    bool active;  // its body is being made, or looked at as such
     bool again;   // flags between iterations are made by repeating the comparison at the end
     bool hoists;  // the first two groups' distances are in r10 and r11
     unsigned access_count, group_count, exit_count, bail_count, guest_count;
     struct run_guest guests[16]; // that have host registers in the body
-    u8 map[16];                  // there
+    u8 map[16];                  // host_of() there
     struct run_access accesses[BLOCK_INSNS_MAX];
     struct run_group groups[RUN_GROUPS_MAX];
     struct run_exit exits[BLOCK_INSNS_MAX];
@@ -123,7 +123,6 @@ struct motion {
 struct translator {
     struct jit *jit;
     struct emitter e;
-    u8 map[16]; // host_of() of each general register
     u8 *hot_end; // of the block, writable
     struct jit_block *block;
     unsigned i;                      // the instruction being translated
@@ -141,7 +140,7 @@ struct translator {
 // Host register of a guest register, HOST_NONE: it is in memory.
 static inline unsigned host_of(const struct translator *t, unsigned guest)
 {
-    return t->map[guest];
+    return t->run.active ? t->run.map[guest] : home_of(guest);
 }
 
 static inline const struct insn *current_insn(const struct translator *t)
@@ -196,6 +195,9 @@ bool translate_insn(struct translator *t);
 void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset);
 // Jumps to where the interpreter executes the current instruction: nothing may be committed yet.
 void emit_jump_slow(struct translator *t);
+// The end of a stub: back to the straight code if RCX is 0, else the interpreter executes the
+// instruction.
+void emit_back_if_zero(struct translator *t, const struct site *site);
 // Has the interpreter execute the current instruction.
 void emit_interpreted(struct translator *t);
 
