@@ -86,8 +86,8 @@ def test_a_branch():
 def test_interrupted():
     """Ctrl-C while it seeks."""
     with r.Folder() as f:
-        a = record(f / "a", LOOP % 60000)  # 8 * 10^8 steps: seconds of work for each, on a fast host too
-        for arguments in (["diff", a, a], ["run", "--from", f"{a}@800000000"], ["replay", a, "--verify"]):
+        a = record(f / "a", LOOP % 100000)  # 1.3 * 10^9 steps: seconds of work for each, on a fast host too
+        for arguments in (["diff", a, a], ["run", "--from", f"{a}@1300000000"], ["replay", a, "--verify"]):
             process = subprocess.Popen([str(t.VIV), *map(str, arguments)], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                                        stderr=subprocess.PIPE)
             time.sleep(0.5)
