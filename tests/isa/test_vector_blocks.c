@@ -159,9 +159,12 @@ static void make_program(struct random *r, struct program *p)
     p->size = 0;
     for (unsigned i = 0; i < OPERANDS; i++) {
         struct memory_operand *m = &p->operands[i];
-        m->base = (u8)a_base(r);
-        m->index = random_below(r, 2) ? CPU_RSP : (u8)an_index(r); // RSP: none
-        m->scale = m->index == CPU_RSP ? 0 : (u8)random_below(r, 2);
+        *m = p->operands[0];
+        if (i == 0 || random_below(r, 2)) {
+            m->base = (u8)a_base(r);
+            m->index = random_below(r, 2) ? CPU_RSP : (u8)an_index(r); // RSP: none
+            m->scale = m->index == CPU_RSP ? 0 : (u8)random_below(r, 2);
+        }
         m->disp = (s8)(random_below(r, 4) * 16 - 32 + (random_below(r, SOME) ? 0 : random_below(r, 16)));
     }
     unsigned count = 3 + random_below(r, 20);

@@ -11,6 +11,7 @@ WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"
 PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
 MORE_PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "6000", "--seed", "700000"]
 HOT_PROGRAMS = ["/usr/bin/env", "VIV_TEST_HOT=1", *MORE_PROGRAMS]
+VECTOR_BLOCKS = ["build/tests/isa/test_vector_blocks", "20000", "1"]
 VT = ["build/tests/kernel_host/test_vt"]
 INPUT = ["build/tests/kernel_host/test_input"]
 PS2 = ["build/tests/kernel_host/test_ps2"]
@@ -48,10 +49,16 @@ MUTATIONS = [
      "#define JIT_RESERVE_STEPS BLOCK_INSNS_MAX", "#define JIT_RESERVE_STEPS 0", [PROGRAMS]),
     ("flags are dead where a block ends", "emu/cpu/jit/live_flags.c",
      "    unsigned live = ALL;", "    unsigned live = 0;", [PROGRAMS]),
-    ("a shared check looks at its own access alone", "emu/cpu/jit/shares.c",
-     "(s32)(s->end - s->first - 1), s->write", "(s32)access->size - 1 + above, s->write", [HOT_PROGRAMS]),
-    ("a shared check that failed leaves an old distance", "emu/cpu/jit/shares.c",
-     "        emit_mov_imm_to(e, 3, slot_of(s), 0);", "        (void)s;", [HOT_PROGRAMS]),
+    ("a shared check looks at its first access alone", "emu/cpu/jit/shares.c",
+     "s32 last = s->end - s->first - 1;", "s32 last = 0;", [HOT_PROGRAMS]),
+    ("a shared check that failed leaves an old address", "emu/cpu/jit/shares.c",
+     "    emit_mov_imm_to(e, 3, slot_of(s), 0);\n", "", [HOT_PROGRAMS]),
+    ("RCX keeps a group's address where translations use it", "emu/cpu/jit/shares.c",
+     "(reach || registers) && spares_scratch(t, insn)", "reach || registers", [HOT_PROGRAMS]),
+    ("RCX keeps a group's address while vector registers become live", "emu/cpu/jit/shares.c",
+     "!t->vectors.needs[t->i] && vector_written", "vector_written", [HOT_PROGRAMS]),
+    ("a group is aligned wherever it begins", "emu/cpu/jit/shares.c",
+     "        low -= (low - aligned) & (align - 1);\n", "", [VECTOR_BLOCKS]),
     ("a shared check does for a register's next value", "emu/cpu/jit/shares.c", "    p->version[reg]++;\n", "", [HOT_PROGRAMS]),
     ("a run does one iteration more than fits", "emu/cpu/jit/page_run.c", "host_at(LIMIT, 1)", "host_at(LIMIT, 2)", [PROGRAMS]),
     ("a run stores where reading is allowed", "emu/cpu/jit/page_run.c",

@@ -17,8 +17,7 @@ struct tlb_tables;
 // translated code runs.
 #define JIT_STACK_BYTES (64u << 10)
 
-#define JIT_SHARED 4
-#define JIT_DISTANCES 8
+#define JIT_SHARED 8
 #define JIT_RUN_GROUPS 4
 
 enum jit_exit {
@@ -48,9 +47,7 @@ struct jit_frame {
     u8 sse_live, avx_live;
     u8 sse_blocked, avx_blocked; // 0: they may be
     u32 host_mxcsr;              // C's
-    // Host addresses that a block's instructions share (tr_vector.c); 0 after C ran.
-    u64 shared[JIT_SHARED];
-    u64 distances[JIT_DISTANCES]; // and host minus guest addresses (shares.c)
+    u64 shared[JIT_SHARED]; // host addresses of accesses that share a check (shares.c), or 0
     // Of the gate for reads across a page's end: what was read, saved registers, the second part.
     u64 across[8], across_rax, across_rsi, across_rdi, across_r11, across_from;
     // Of an unchecked run (page_run.c): host minus guest addresses, r15 behind all its iterations,

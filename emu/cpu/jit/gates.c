@@ -118,7 +118,7 @@ static const u8 *emit_insn_gate(struct emitter *e, const struct jit_gates *g,
     emit_store(e, 3, HOST_RAX, STATE(jit_frame.target));
     emit_if_live(e, g->vector_load);
     emit_take_state(e);
-    emit_mov_imm(e, HOST_RCX, 0); // an address that does not hold any more (tr_vector.c)
+    emit_mov_imm(e, HOST_RCX, 0); // an address that does not hold any more (shares.c)
     emit_load(e, 3, HOST_R11, STATE(jit_frame.info));
     emit_jmp_to(e, STATE(jit_frame.target));
     return entry;
@@ -139,9 +139,9 @@ static const u8 *emit_find_jump(struct emitter *e)
     s32 below = (s32)(sizeof(kept) + 3) * 8; // with the return address
     emit_lea(e, HOST_RDI, host_at(HOST_RSP, below));
     emit_mov(e, 3, HOST_RSI, HOST_R11);
-    for (unsigned i = 0; i < JIT_DISTANCES; i++) { // the walk may protect what they lead to
+    for (unsigned i = 0; i < JIT_SHARED; i++) { // the walk may protect what they lead to
         emit_mov_imm_to(
-            e, 3, host_at(HOST_RDI, (s32)(offsetof(struct cpu, jit_frame.distances) + 8 * i)), 0);
+            e, 3, host_at(HOST_RDI, (s32)(offsetof(struct cpu, jit_frame.shared) + 8 * i)), 0);
     }
     emit_mov_imm(e, HOST_RAX, (u64)(uintptr_t)jit_find_jump);
     emit_op(e, 0xFF, 2, host_reg_operand(HOST_RAX)); // call rax

@@ -212,8 +212,7 @@ static bool is_short(const struct translator *t, const struct motions *all)
            (s64)compare->imm > 0 && (s64)compare->imm / step < TRIPS_MIN;
 }
 
-// Whether the instruction's translation leaves the scratch registers alone, its operand apart.
-static bool spares_scratch(const struct translator *t, const struct insn *insn)
+bool spares_scratch(const struct translator *t, const struct insn *insn)
 {
     unsigned width = insn->width;
     if (vector_level(insn)) {

@@ -236,7 +236,6 @@ static inline const u8 *step(struct cpu *cpu, const struct insn *insn, bool alon
         return go_on(cpu);
     }
     memset(frame->shared, 0, sizeof(frame->shared));
-    memset(frame->distances, 0, sizeof(frame->distances));
     frame->counter = counter_of(cpu->steps_left);
     return (const u8 *)(uintptr_t)frame->return_to;
 }

@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: MIT
 // Accesses of a block that lie close together, relative to the same registers: the first of them
-// checks for all that they lie in one page of the TLB, and leaves the page's distance from the host
-// in the frame for the others. C clears the distance; so does the first one where its page does not
-// reach far enough. Then each access is checked by itself, apart from the straight code.
+// checks for all that they lie in one page of the TLB, and leaves the host's address in the frame
+// for the others. C clears it; so does the first one where its page does not reach far enough. Then
+// each access is checked by itself, apart from the straight code. Where translations spare RCX, it
+// keeps the address from one access to the next.
 #include "cpu/jit/translator.h"
+
+#include "base/check.h"
 
 #define SPAN_MAX 128 // bytes from the first to the last one
 #define ADDRESS HOST_R11
-#define DISTANCE HOST_R10
+#define DISTANCE HOST_R10 // host minus guest address; behind a follower's check: the address
 
 struct planner {
     struct shares *shares;
@@ -18,7 +21,7 @@ struct planner {
 
 struct reach {
     struct place place;
-    u8 size;
+    u8 size, align; // align: 0: anywhere
     bool write;
 };
 
@@ -31,16 +34,12 @@ static bool stack_reach(const struct insn *insn, struct reach *reach)
         return false; // of a memory operand there are two
     }
     u8 base = insn->op == OP_LEAVE ? CPU_RBP : CPU_RSP;
-    *reach = (struct reach){{base, SLOT_ZERO, 0, pushes ? -8 : 0}, 8, pushes};
+    *reach = (struct reach){{base, SLOT_ZERO, 0, pushes ? -8 : 0}, 8, 0, pushes};
     return true;
 }
 
-// The kinds of operands that are found: those whose translations ask for them once.
-static bool reach_of(const struct insn *insn, struct reach *reach)
+static bool integer_access(const struct insn *insn, struct access *access)
 {
-    if (stack_reach(insn, reach)) {
-        return true;
-    }
     bool alu = insn->op >= OP_ADD && insn->op <= OP_XOR,
          unary = insn->op >= OP_NOT && insn->op <= OP_DEC,
          extends = insn->op >= OP_MOVZX && insn->op <= OP_MOVSXD,
@@ -50,18 +49,32 @@ static bool reach_of(const struct insn *insn, struct reach *reach)
     if (!alu && !unary && !extends && !sets && !moves && !compares && insn->op != OP_MOV) {
         return false;
     }
-    if ((insn->flags & (INSN_EA_GENERAL | INSN_ADDR32 | INSN_ADDR16)) || insn->index == SLOT_8192) {
-        return false;
-    }
     bool reads = insn->form == FORM_RM,
          writes = insn->form == FORM_MR || insn->form == FORM_MI || insn->form == FORM_M;
     if (!reads && !writes) {
         return false;
     }
-    *reach = (struct reach){place_of(insn), (u8)(1u << insn->width), writes && !compares};
+    *access = (struct access){.size = 1u << insn->width, .write = writes && !compares};
     if (extends || sets) {
-        reach->size = sets ? 1 : (u8)(1u << insn->imm);
+        access->size = sets ? 1 : 1u << insn->imm;
     }
+    return true;
+}
+
+// The kinds of operands that are found: those whose translations ask for them once.
+static bool reach_of(const struct insn *insn, struct reach *reach)
+{
+    if (stack_reach(insn, reach)) {
+        return true;
+    }
+    struct access access;
+    bool found = vector_level(insn) ? vector_access(insn, &access) : integer_access(insn, &access);
+    if (!found || (insn->flags & (INSN_EA_GENERAL | INSN_ADDR32 | INSN_ADDR16)) ||
+        insn->index == SLOT_8192) {
+        return false;
+    }
+    *reach = (struct reach){place_of(insn), (u8)access.size, access.aligned ? (u8)access.size : 0,
+                            access.write};
     return true;
 }
 
@@ -71,15 +84,41 @@ static bool same_registers(const struct planner *p, const struct share *s, const
            s->base_version == p->version[at->base] && s->index_version == p->version[at->index];
 }
 
-// Joins the group of its registers, or begins one: a write behind a way out does not widen what is
-// asked for in front of it.
+// Widens the group to the access. False: it stays by itself. Behind a way out nothing is asked for
+// that was not asked for in front of it.
+static bool join(struct share *s, const struct reach *reach, s64 first, s64 end)
+{
+    s64 low = first < s->first ? first : s->first, high = end > s->end ? end : s->end;
+    u8 align = s->align ? s->align : reach->align;
+    if (align) {
+        s64 aligned = s->align ? s->first : first;
+        low -= (low - aligned) & (align - 1);
+        bool off = (first - aligned) & (align - 1);
+        if (reach->align && (reach->align != align || off)) {
+            return false;
+        }
+    }
+    bool asks = (reach->write && !s->write) || align != s->align;
+    if (high - low > SPAN_MAX || (asks && s->jumped)) {
+        return false;
+    }
+    s->first = (s32)low;
+    s->end = (s32)high;
+    s->align = align;
+    s->write |= reach->write;
+    s->followers++;
+    return true;
+}
+
+// Joins the group of its registers, or begins one.
 static void plan_access(struct planner *p, unsigned i, const struct reach *reach)
 {
     struct shares *shares = p->shares;
     const struct place *at = &reach->place;
     s64 first = (s64)at->disp + p->moved[at->base] + ((s64)p->moved[at->index] << at->scale);
     s64 end = first + reach->size;
-    if (first != (s32)first || end != (s32)end || at->disp < INT32_MIN + SPAN_MAX) {
+    if (first != (s32)first || end != (s32)end || at->disp < INT32_MIN + SPAN_MAX ||
+        first < INT32_MIN + SPAN_MAX) {
         return;
     }
     for (unsigned n = shares->count; n > 0; n--) {
@@ -87,15 +126,9 @@ static void plan_access(struct planner *p, unsigned i, const struct reach *reach
         if (!same_registers(p, s, at)) {
             continue;
         }
-        s32 low = first < s->first ? (s32)first : s->first;
-        s32 high = end > s->end ? (s32)end : s->end;
-        if ((s64)high - low > SPAN_MAX || (reach->write && !s->write && s->jumped)) {
+        if (!join(s, reach, first, end)) {
             break;
         }
-        s->first = low;
-        s->end = high;
-        s->write |= reach->write;
-        s->followers++;
         shares->use[i] = (struct share_use){(u8)n, (s32)first};
         return;
     }
@@ -105,6 +138,7 @@ static void plan_access(struct planner *p, unsigned i, const struct reach *reach
                                                  .base_version = p->version[at->base],
                                                  .index_version = p->version[at->index],
                                                  .leader = (u8)i,
+                                                 .align = reach->align,
                                                  .write = reach->write,
                                                  .first = (s32)first,
                                                  .end = (s32)end};
@@ -164,21 +198,102 @@ void shares_plan(struct translator *t)
     unsigned slots = 0;
     for (unsigned n = 0; n < t->shares.count; n++) {
         struct share *s = &t->shares.of[n];
-        if (s->followers && slots < JIT_DISTANCES) {
+        if (s->followers && slots < JIT_SHARED) {
             s->slot = (u8)++slots;
+            t->shares.waiting += s->followers;
         }
+    }
+}
+
+// Whether RCX is the same behind the instruction, or 0; reach: whether that holds for one with a
+// memory operand, if the operand is not looked up.
+static bool keeps_rcx(const struct translator *t, const struct insn *insn, bool reach)
+{
+    if (vector_level(insn)) {
+        struct access access;
+        return !t->vectors.needs[t->i] && vector_written(insn) != UINT32_MAX &&
+               vector_spares_scratch(insn) && (reach || !vector_access(insn, &access));
+    }
+    if (is_condition_jump(insn)) {
+        return insn->imm < PAGE_SIZE;
+    }
+    if (reach && insn->op == OP_PUSH) {
+        return insn->form == FORM_R && host_of(t, insn->reg) != HOST_NONE;
+    }
+    bool registers = insn->form == FORM_R || insn->form == FORM_RR || insn->form == FORM_RI;
+    return (reach || registers) && spares_scratch(t, insn);
+}
+
+void shares_pass(struct translator *t)
+{
+    if (!t->shares.use[t->i].share && !keeps_rcx(t, current_insn(t), false)) {
+        t->shares.in_rcx = 0;
     }
 }
 
 static struct host_operand slot_of(const struct share *s)
 {
-    return host_at(HOST_STATE,
-                   (s32)(offsetof(struct cpu, jit_frame.distances) + 8 * (s->slot - 1)));
+    return host_at(HOST_STATE, (s32)(offsetof(struct cpu, jit_frame.shared) + 8 * (s->slot - 1)));
 }
 
-static bool is_pinned_alone(const struct translator *t, const struct place *at)
+// --- jumps to stubs that lie where JRCXZ reaches them
+
+// A jump's displacement, of a jump in reach that is not used yet, or NULL.
+static u8 *take_island(struct translator *t)
 {
-    return at->index == SLOT_ZERO && at->base < 16 && host_of(t, at->base) != HOST_NONE;
+    struct shares *shares = &t->shares;
+    for (unsigned n = 0; n < shares->island_count; n++) {
+        u8 *island = shares->island[n];
+        if (island && t->e.write + 2 - island <= 128) {
+            shares->island[n] = NULL;
+            return island;
+        }
+    }
+    return NULL;
+}
+
+static unsigned islands_wanted(const struct translator *t)
+{
+    return t->shares.waiting < SHARE_ISLANDS ? t->shares.waiting : SHARE_ISLANDS;
+}
+
+static void emit_islands(struct translator *t, unsigned count)
+{
+    t->shares.island_count = count;
+    for (unsigned n = 0; n < count; n++) {
+        t->shares.island[n] = t->e.write;
+        emit_jmp(&t->e, NULL);
+    }
+}
+
+// Goes on if RCX is not 0. Returns the displacement of the jump else.
+static u8 *emit_jump_if_zero(struct translator *t)
+{
+    struct emitter *e = &t->e;
+    u8 *island = take_island(t);
+    if (island) {
+        emit_jrcxz_back(e, island);
+        return island + 1;
+    }
+    unsigned islands = islands_wanted(t);
+    emit_jrcxz(e, 2);
+    emit_bytes(e, (const u8[]){0xEB, (u8)(5 * (1 + islands))}, 2); // jmp over them
+    u8 *jump = emit_jmp(e, NULL);
+    emit_islands(t, islands);
+    return jump;
+}
+
+// --- accesses
+
+static void emit_lookup_group(struct translator *t, unsigned address, const struct share *s)
+{
+    s32 last = s->end - s->first - 1;
+    struct access access = {.write = s->write};
+    if (s->align) { // what is behind the last aligned place lies in its page
+        last &= ~(s->align - 1);
+        access = (struct access){.size = s->align, .write = s->write, .aligned = true};
+    }
+    emit_lookup_page(t, address, address, last, &access);
 }
 
 // All that the group reaches is looked up.
@@ -190,76 +305,103 @@ static struct host_operand lead(struct translator *t, struct share *s, const str
     s32 above = t->shares.use[t->i].at - s->first;
     low.disp -= above;
     unsigned address = emit_place(t, &low);
-    unsigned islands = s->followers < SHARE_ISLANDS ? s->followers : SHARE_ISLANDS;
-    emit_lookup_page(t, address, (s32)(s->end - s->first - 1), s->write);
+    unsigned islands = islands_wanted(t);
+    emit_lookup_group(t, address, s);
     emit_jrcxz(e, 5 * (1 + islands));
     add_access_site(t, emit_jmp(e, NULL), SITE_LEAD, address, above, access);
-    for (s->islands = 0; s->islands < islands; s->islands++) {
-        s->island[s->islands] = e->write;
-        emit_jmp(e, NULL);
-    }
     struct site *site = &t->sites[t->site_count - 1];
-    emit_store(e, 3, DISTANCE, slot_of(s));
+    emit_islands(t, islands);
+    emit_lea(e, HOST_RCX, host_indexed(address, DISTANCE, 0, 0));
+    emit_store(e, 3, HOST_RCX, slot_of(s));
     site->back = emit_here(e);
     s->led = true;
     return host_indexed(address, DISTANCE, 0, above);
 }
 
+// spares: the operand is relative to RCX, which keeps the group's address; else to r10.
 static struct host_operand follow(struct translator *t, struct share *s, const struct place *place,
-                                  const struct access *access)
+                                  const struct access *access, bool spares)
 {
     struct emitter *e = &t->e;
-    unsigned address = is_pinned_alone(t, place) ? host_of(t, place->base) : emit_place(t, place);
-    s32 above = is_pinned_alone(t, place) ? place->disp : 0;
-    emit_load(e, 3, HOST_RCX, slot_of(s));
-    u8 *jump;
-    u8 *island = s->islands ? s->island[s->islands - 1] : NULL;
-    if (island && e->write + 2 - island <= 128) {
-        s->islands--;
-        emit_jrcxz_back(e, island);
-        jump = island + 1;
-    } else {
-        emit_jrcxz(e, 2);
-        emit_bytes(e, (const u8[]){0xEB, 5}, 2); // jmp over the next one
-        jump = emit_jmp(e, NULL);
+    s32 above = t->shares.use[t->i].at - s->first;
+    t->shares.waiting--;
+    if (!spares || t->shares.in_rcx != t->shares.use[t->i].share) {
+        emit_load(e, 3, HOST_RCX, slot_of(s));
     }
-    add_access_site(t, jump, SITE_FOLLOW, address, above, access);
-    emit_mov(e, 3, DISTANCE, HOST_RCX);
-    t->sites[t->site_count - 1].back = emit_here(e);
-    return host_indexed(address, DISTANCE, 0, above);
+    add_access_site(t, emit_jump_if_zero(t), SITE_FOLLOW, HOST_NONE, above, access);
+    struct site *site = &t->sites[t->site_count - 1];
+    site->place = *place;
+    site->apart = spares;
+    if (spares) {
+        return host_at(HOST_RCX, above);
+    }
+    emit_mov(e, 3, HOST_R10, HOST_RCX);
+    site->back = emit_here(e);
+    return host_at(HOST_R10, above);
 }
 
 bool share_operand(struct translator *t, const struct place *place, const struct access *access,
                    struct host_operand *operand)
 {
     const struct share_use *use = &t->shares.use[t->i];
-    struct share *s = use->share ? &t->shares.of[use->share - 1] : NULL;
-    if (!s || !s->slot || place->base != s->base || place->index != s->index ||
-        place->scale != s->scale || (access->write && !s->write) ||
-        use->at + (s32)access->size > s->end) {
-        return false;
-    }
-    if (s->leader == t->i) {
-        *operand = lead(t, s, place, access);
+    if (t->shares.given) {
+        *operand = *t->shares.given;
         return true;
     }
-    if (!s->led) {
-        return false;
+    struct share *s = use->share ? &t->shares.of[use->share - 1] : NULL;
+    bool shares = s && s->slot && place->base == s->base && place->index == s->index &&
+                  place->scale == s->scale && (!access->write || s->write) &&
+                  use->at + (s32)access->size <= s->end && (s->leader == t->i || s->led);
+    bool spares = shares && keeps_rcx(t, current_insn(t), true);
+    if (shares) {
+        *operand =
+            s->leader == t->i ? lead(t, s, place, access) : follow(t, s, place, access, spares);
     }
-    *operand = follow(t, s, place, access);
-    return true;
+    t->shares.in_rcx = spares ? use->share : 0;
+    return shares;
 }
 
-// The access by itself: r10 becomes its distance.
-void emit_share_stub(struct translator *t, const struct site *site)
+static void emit_lead_stub(struct translator *t, const struct site *site,
+                           const struct access *access)
 {
     struct emitter *e = &t->e;
     const struct share *s = &t->shares.of[t->shares.use[t->i].share - 1];
-    emit_patch(site->jump, e->to_run, emit_here(e));
-    if (site->kind == SITE_LEAD) {
-        emit_mov_imm_to(e, 3, slot_of(s), 0);
-    }
+    s32 last = site->above + (access->aligned ? 0 : site->size - 1);
+    emit_mov_imm_to(e, 3, slot_of(s), 0);
     emit_lea(e, DISTANCE, host_at(site->address, site->above));
-    emit_lookup_page_at(t, DISTANCE, site->address, site->above + site->size - 1, site->write);
-    emit_back_if_zero(t, site);
+    emit_lookup_page(t, DISTANCE, site->address, last, access);
+    emit_interpreted_unless_zero(t);
+    emit_jmp(e, site->back);
+}
+
+static void emit_follow_stub(struct translator *t, const struct site *site,
+                             const struct access *access)
+{
+    struct emitter *e = &t->e;
+    unsigned address = emit_place(t, &site->place);
+    emit_lookup_page(t, address, address, access->aligned ? 0 : site->size - 1, access);
+    emit_interpreted_unless_zero(t);
+    if (site->apart) { // RCX stays 0
+        struct host_operand operand = host_indexed(address, DISTANCE, 0, 0);
+        t->shares.given = &operand;
+        t->vectors.needs[t->i] = VECTORS_NONE;
+        CHECK(translate_insn(t));
+        t->shares.given = NULL;
+        emit_jmp(e, t->after[t->i]);
+        return;
+    }
+    emit_lea(e, HOST_R10, host_indexed(address, DISTANCE, 0, -site->above));
+    emit_jmp(e, site->back);
+}
+
+// The access by itself.
+void emit_share_stub(struct translator *t, const struct site *site)
+{
+    struct access access = {site->size, site->write, site->aligned};
+    emit_patch(site->jump, t->e.to_run, emit_here(&t->e));
+    if (site->kind == SITE_LEAD) {
+        emit_lead_stub(t, site, &access);
+    } else {
+        emit_follow_stub(t, site, &access);
+    }
 }

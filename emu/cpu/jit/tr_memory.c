@@ -84,66 +84,35 @@ static struct host_operand table_entry(size_t offset)
     return o;
 }
 
-// Jumps to where the interpreter executes an instruction of the block.
-static void emit_jump_slow_of(struct translator *t, unsigned i)
-{
-    unsigned now = t->i;
-    t->i = i;
-    emit_jump_slow(t);
-    t->i = now;
-}
-
-// neg of the page of "first" + from + last: RCX; 0 after the shift if all lies in that page.
-static void emit_entry_of(struct translator *t, unsigned first, unsigned from, s32 last, bool write)
+void emit_lookup_page(struct translator *t, unsigned first, unsigned from, s32 last,
+                      const struct access *access)
 {
     struct emitter *e = &t->e;
-    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
+    size_t column =
+        access->write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
     emit_shrx(e, SCRATCH, first, HOST_COUNTER);                    // the page's number
     emit_op(e, 0xB7 | ENC_0F, SCRATCH, host_reg_operand(SCRATCH)); // movzx: TLB_INDEX_BITS
     emit_load(e, 3, HOST_RCX, table_entry(column + offsetof(struct tlb_column, neg)));
     emit_lea(e, HOST_RCX, host_indexed(HOST_RCX, from, 0, last));
-}
-
-static void emit_distance_of(struct translator *t, bool write)
-{
-    size_t column = write ? offsetof(struct tlb_tables, write) : offsetof(struct tlb_tables, read);
-    emit_load(&t->e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
-}
-
-void emit_lookup_page_at(struct translator *t, unsigned first, unsigned from, s32 last, bool write)
-{
-    emit_entry_of(t, first, from, last, write);
-    emit_shrx(&t->e, HOST_RCX, HOST_RCX, HOST_COUNTER);
-    emit_distance_of(t, write);
-}
-
-void emit_lookup_page(struct translator *t, unsigned address, s32 last, bool write)
-{
-    emit_lookup_page_at(t, address, address, last, write);
-}
-
-// islands: where a jump for each of these instructions lies, not executed here.
-static struct host_operand check(struct translator *t, unsigned address,
-                                 const struct access *access, struct islands *islands)
-{
-    struct emitter *e = &t->e;
     if (access->aligned) {
-        emit_entry_of(t, address, address, 0, access->write);
         emit_pext(e, HOST_RCX, HOST_RCX,
                   access->size == 32 ? STATE(jit_frame.aligned32) : STATE(jit_frame.aligned16));
-        emit_distance_of(t, access->write);
     } else {
-        emit_lookup_page(t, address, (s32)access->size - 1, access->write);
+        emit_shrx(e, HOST_RCX, HOST_RCX, HOST_COUNTER);
     }
-    emit_jrcxz(e, 5 * (1 + (islands ? islands->count : 0)));
-    if (!access->write && !access->aligned && access->size > 1 && !islands) {
+    emit_load(e, 3, SCRATCH, table_entry(column + offsetof(struct tlb_column, add)));
+}
+
+static struct host_operand check(struct translator *t, unsigned address,
+                                 const struct access *access)
+{
+    struct emitter *e = &t->e;
+    emit_lookup_page(t, address, address, access->aligned ? 0 : (s32)access->size - 1, access);
+    emit_jrcxz(e, 5);
+    if (!access->write && !access->aligned && access->size > 1) {
         add_site(t, emit_jmp(e, NULL), SITE_READ, (u16)(access->size << 8 | address));
     } else {
         emit_jump_slow(t);
-    }
-    for (unsigned i = 0; islands && i < islands->count; i++) {
-        islands->at[i] = e->write;
-        emit_jump_slow_of(t, islands->insn[i]);
     }
     return host_indexed(address, SCRATCH, 0, 0);
 }
@@ -152,7 +121,7 @@ struct host_operand emit_check(struct translator *t, unsigned address, unsigned 
 {
     struct access access = {.size = size, .write = write};
     t->run.refused = true;
-    return check(t, address, &access, NULL);
+    return check(t, address, &access);
 }
 
 struct host_operand emit_stack_operand(struct translator *t, u8 base, s32 disp, bool write)
@@ -164,18 +133,20 @@ struct host_operand emit_stack_operand(struct translator *t, u8 base, s32 disp, 
     if (share_operand(t, &place, &access, &shared)) {
         return shared;
     }
-    return check(t, emit_place(t, &place), &access, NULL);
+    return check(t, emit_place(t, &place), &access);
 }
 
 void emit_range_check(struct translator *t, unsigned first, unsigned last, bool write)
 {
+    struct access access = {.write = write};
     t->run.refused = true;
-    emit_lookup_page_at(t, first, last, 0, write);
+    emit_lookup_page(t, first, last, 0, &access);
     emit_jrcxz(&t->e, 5);
     emit_jump_slow(t);
 }
 
-void note_access(struct translator *t, const struct access *access)
+// What the current instruction accesses, for page_run.c.
+static void note_access(struct translator *t, const struct access *access)
 {
     struct page_run *run = &t->run;
     if (run->access_count && run->accesses[run->access_count - 1].insn == t->i) {
@@ -188,25 +159,24 @@ void note_access(struct translator *t, const struct access *access)
                                                              .aligned = access->aligned};
 }
 
-struct host_operand emit_access(struct translator *t, const struct access *access,
-                                struct islands *islands)
+struct host_operand emit_access(struct translator *t, const struct access *access)
 {
     if (t->run.active) {
         return run_operand(t);
     }
-    return check(t, emit_address(t), access, islands);
+    struct place place = place_of(current_insn(t));
+    struct host_operand shared;
+    if (!t->shares.given) {
+        note_access(t, access);
+    }
+    if (share_operand(t, &place, access, &shared)) {
+        return shared;
+    }
+    return check(t, emit_address(t), access);
 }
 
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write)
 {
     struct access access = {.size = size, .write = write};
-    if (!t->run.active) {
-        note_access(t, &access);
-        struct place place = place_of(current_insn(t));
-        struct host_operand shared;
-        if (share_operand(t, &place, &access, &shared)) {
-            return shared;
-        }
-    }
-    return emit_access(t, &access, NULL);
+    return emit_access(t, &access);
 }

@@ -55,36 +55,6 @@ static bool writes_index(union vector_key key)
     return key.string && (key.opcode & 1);
 }
 
-// Whether an instruction surely leaves two slots of cpu->gpr alone and goes on to the next one: of
-// integer instructions only some.
-static bool keeps(const struct insn *insn, unsigned base, unsigned index)
-{
-    unsigned written = insn->width == 0 ? insn->reg >> 3 : insn->reg;
-    if (vector_level(insn)) {
-        union vector_key key = is_zeroing(insn) ? (union vector_key){0} : key_of(insn);
-        unsigned reg = key.reg_class == VECTOR_GPR ? vector_reg(insn) : SLOT_ZERO;
-        unsigned rm = key.rm_class == VECTOR_GPR && !key.memory ? vector_rm(insn) : SLOT_ZERO;
-        reg = writes_index(key) ? CPU_RCX : reg;
-        return (reg == SLOT_ZERO || (reg != base && reg != index)) &&
-               (rm == SLOT_ZERO || (rm != base && rm != index));
-    }
-    switch (insn->op) {
-    case OP_ADD:
-    case OP_SUB:
-    case OP_AND:
-    case OP_OR:
-    case OP_XOR:
-    case OP_CMP:
-    case OP_TEST:
-    case OP_MOV:
-    case OP_LEA:
-        return insn->form >= FORM_RR && insn->form <= FORM_MI && insn->fn != op_too_long &&
-               written != base && written != index;
-    default:
-        return false;
-    }
-}
-
 u32 vector_written(const struct insn *insn)
 {
     if (is_zeroing(insn) || key_of(insn).string) {
@@ -103,78 +73,14 @@ bool vector_spares_scratch(const struct insn *insn)
     return key.reg_class != VECTOR_GPR && (key.memory || key.rm_class != VECTOR_GPR);
 }
 
-static bool has_memory(const struct insn *insn)
+bool vector_access(const struct insn *insn, struct access *access)
 {
-    return vector_level(insn) && !is_zeroing(insn) && key_of(insn).memory && !key_of(insn).string;
-}
-
-static bool same_operand(const struct insn *a, const struct insn *b)
-{
-    unsigned address = INSN_EA_GENERAL | INSN_ADDR32;
-    return a->base == b->base && a->index == b->index && a->scale == b->scale &&
-           a->disp == b->disp && a->seg == b->seg && !((a->flags ^ b->flags) & address);
-}
-
-// The instruction whose check of its memory operand does for that of instruction i too: an earlier
-// one of the same operand, what lies between keeping the registers. 1 + its number, 0: none.
-static unsigned find_leader(const struct translator *t, unsigned i)
-{
-    const struct insn *insns = t->block->insns, *insn = &insns[i];
+    if (!vector_level(insn) || is_zeroing(insn)) {
+        return false;
+    }
     union vector_key key = key_of(insn);
-    for (unsigned j = i; j > 0 && keeps(&insns[j - 1], insn->base, insn->index); j--) {
-        const struct insn *earlier = &insns[j - 1];
-        if (has_memory(earlier) && same_operand(earlier, insn)) {
-            union vector_key first = key_of(earlier);
-            bool does = first.mem_size >= key.mem_size && (first.aligned || !key.aligned);
-            return !does ? 0 : t->vectors.leader[j - 1] ? t->vectors.leader[j - 1] : j;
-        }
-    }
-    return 0;
-}
-
-// Whether the address may stay in RCX: from the leader to its last follower nobody else uses that.
-// Slow paths leave 0 there.
-static bool can_stay_in_rcx(const struct translator *t, unsigned leader, unsigned followers)
-{
-    const struct vector_plan *plan = &t->vectors;
-    for (unsigned i = leader; i < t->block->insn_count && followers; i++) {
-        const struct insn *insn = &t->block->insns[i];
-        if (!vector_level(insn) || (i > leader && plan->needs[i]) || is_zeroing(insn)) {
-            return false;
-        }
-        union vector_key key = key_of(insn);
-        bool follows = plan->leader[i] == leader + 1;
-        if (key.reg_class == VECTOR_GPR || key.rm_class == VECTOR_GPR || key.string ||
-            (i > leader && key.memory && !follows)) {
-            return false;
-        }
-        followers -= follows;
-    }
-    return true;
-}
-
-static void plan_sharing(struct translator *t)
-{
-    struct vector_plan *plan = &t->vectors;
-    unsigned slots = 0, followers[BLOCK_INSNS_MAX] = {0};
-    for (unsigned i = 0; i < t->block->insn_count; i++) {
-        const struct insn *insn = &t->block->insns[i];
-        unsigned leader = has_memory(insn) ? find_leader(t, i) : 0;
-        if (!leader || followers[leader - 1] == ISLANDS_MAX ||
-            (!plan->slot[leader - 1] && slots == JIT_SHARED)) {
-            continue;
-        }
-        if (!plan->slot[leader - 1]) {
-            plan->slot[leader - 1] = (u8)++slots;
-            plan->write[leader - 1] = key_of(&t->block->insns[leader - 1]).rm_written;
-        }
-        followers[leader - 1]++;
-        plan->leader[i] = (u8)leader;
-        plan->write[leader - 1] |= key_of(insn).rm_written;
-    }
-    for (unsigned i = 0; i < t->block->insn_count; i++) {
-        plan->in_rcx[i] = plan->slot[i] && can_stay_in_rcx(t, i, followers[i]);
-    }
+    *access = (struct access){key.mem_size, key.rm_written, key.aligned};
+    return key.memory && !key.string;
 }
 
 void vector_plan(struct translator *t)
@@ -184,9 +90,6 @@ void vector_plan(struct translator *t)
         enum vector_level level = vector_level(&t->block->insns[i]);
         t->vectors.needs[i] = level > reached ? level : VECTORS_NONE;
         reached = level > reached ? level : reached;
-    }
-    if (reached) {
-        plan_sharing(t);
     }
 }
 
@@ -265,56 +168,10 @@ static void put_general(struct translator *t, unsigned n)
     }
 }
 
-static struct host_operand shared_slot(unsigned slot)
-{
-    return host_at(HOST_STATE, (s32)(offsetof(struct cpu, jit_frame.shared) + 8 * (slot - 1)));
-}
-
-// The check is of the follower's use too; then the address waits in the frame.
-static struct host_operand lead(struct translator *t, struct access *access)
-{
-    struct vector_plan *plan = &t->vectors;
-    struct islands islands = {0};
-    for (unsigned i = t->i + 1; i < t->block->insn_count; i++) {
-        if (plan->leader[i] == t->i + 1) {
-            islands.insn[islands.count++] = (u8)i;
-        }
-    }
-    access->write = plan->write[t->i];
-    struct host_operand at = emit_access(t, access, &islands);
-    for (unsigned i = 0; i < islands.count; i++) {
-        plan->slow[islands.insn[i]] = islands.at[i];
-    }
-    if (plan->in_rcx[t->i]) {
-        emit_lea(&t->e, HOST_RCX, at);
-        return host_at(HOST_RCX, 0);
-    }
-    emit_lea(&t->e, HOST_R10, at);
-    emit_store(&t->e, 3, HOST_R10, shared_slot(plan->slot[t->i]));
-    return host_at(HOST_R10, 0);
-}
-
 static struct host_operand memory_operand(struct translator *t, union vector_key key)
 {
-    const struct vector_plan *plan = &t->vectors;
     struct access access = {key.mem_size, key.rm_written, key.aligned};
-    if (t->run.active) {
-        return run_operand(t);
-    }
-    note_access(t, &access);
-    if (plan->slot[t->i]) {
-        return lead(t, &access);
-    }
-    // 8 bytes: the load in front of the jump.
-    if (plan->leader[t->i] && within_jrcxz(t, plan->slow[t->i] - 8)) {
-        unsigned leader = plan->leader[t->i] - 1u;
-        if (!plan->in_rcx[leader]) {
-            emit_load(&t->e, 3, HOST_RCX, shared_slot(plan->slot[leader]));
-        }
-        emit_jrcxz_back(&t->e, plan->slow[t->i]);
-        return host_at(HOST_RCX, 0);
-    }
-    return emit_access(t, &access, NULL);
+    return emit_access(t, &access);
 }
 
 static void emit_operation(struct translator *t)

@@ -84,6 +84,7 @@ void add_access_site(struct translator *t, u8 *jump, enum site_kind kind, unsign
     site->above = above;
     site->size = (u8)access->size;
     site->write = access->write;
+    site->aligned = access->aligned;
 }
 
 void emit_jump_slow(struct translator *t)
@@ -161,6 +162,7 @@ static void emit_entry(struct translator *t)
 static void emit_insns(struct translator *t)
 {
     for (t->i = 0; t->i < t->block->insn_count; t->i++) {
+        shares_pass(t);
         if (!translate_insn(t)) {
             emit_interpreted(t);
         }
@@ -221,7 +223,7 @@ static void make_links(struct translator *t)
     t->block->links = count ? xcalloc(count, sizeof(struct jit_link)) : NULL;
 }
 
-void emit_back_if_zero(struct translator *t, const struct site *site)
+void emit_interpreted_unless_zero(struct translator *t)
 {
     struct emitter *e = &t->e;
     emit_jrcxz(e, 0);
@@ -231,7 +233,6 @@ void emit_back_if_zero(struct translator *t, const struct site *site)
     if (!e->overflow) {
         over[-1] = (u8)(e->write - over);
     }
-    emit_jmp(e, site->back);
 }
 
 // r10 becomes the distance of a copy of the operand, if that may be. r11 is kept: CMPS has its
@@ -247,7 +248,8 @@ static void emit_read_stub(struct translator *t, const struct site *site)
     emit_mov_imm(e, HOST_RCX, site->offset >> 8);
     emit_call(e, t->jit->gates.across);
     emit_load(e, 3, HOST_R11, STATE(jit_frame.across_r11));
-    emit_back_if_zero(t, site);
+    emit_interpreted_unless_zero(t);
+    emit_jmp(e, site->back);
 }
 
 static void emit_stubs(struct translator *t)

@@ -17,9 +17,15 @@ enum site_kind {
     SITE_LINK,   // a taken jump to a page offset
     SITE_ENTRY,  // the budget does not cover the block
     SITE_VECTOR, // vector registers are not live
-    SITE_LEAD,   // the access by itself is looked up (shares.c): what its group reaches is not
-    SITE_FOLLOW, // in a page, or C ran since
+    SITE_LEAD,   // what its group reaches is in no page of the TLB: it is looked up by itself
+    SITE_FOLLOW, // the same, or C ran since (shares.c)
     SITE_RUN,    // it has its target already (page_run.c)
+};
+
+// A memory operand without segment: slots of cpu->gpr.
+struct place {
+    u8 base, index, scale;
+    s32 disp;
 };
 
 struct site {
@@ -27,12 +33,16 @@ struct site {
     u8 kind, insn;
     // SITE_LINK; SITE_JUMP: one of those below; SITE_READ: bytes << 8 | address register
     u16 offset;
-    // SITE_LEAD, SITE_FOLLOW: the operand lies "above" bytes above a register.
-    u8 address, size;
-    bool write;
+    // SITE_LEAD, SITE_FOLLOW: the operand lies "above" bytes above the first that its group
+    // reaches.
     s32 above;
-    const u8 *back; // SITE_VECTOR, SITE_JUMP, SITE_READ and those: where it goes on
-    const u8 *stub; // SITE_LINK: run address
+    u8 size;
+    bool write, aligned;
+    u8 address;         // SITE_LEAD: the register that has the first one's address
+    struct place place; // SITE_FOLLOW: the operand's
+    bool apart;         // the stub executes the instruction itself
+    const u8 *back;     // SITE_VECTOR, SITE_JUMP, SITE_READ and those: where it goes on
+    const u8 *stub;     // SITE_LINK: run address
 };
 
 // Whose jump it is: an instruction's, or the way from the block's end to the next page.
@@ -43,11 +53,6 @@ struct vector_plan {
     u8 needs[BLOCK_INSNS_MAX]; // enum vector_level that is not known to be reached before it
     u8 *island;                // a jump to the first such instruction's stub, in front of the block
     unsigned island_insn, island_site;
-    u8 leader[BLOCK_INSNS_MAX];   // 1 + the earlier instruction with the same memory operand
-    u8 slot[BLOCK_INSNS_MAX];     // of a leader: 1 + where its operand's address is kept,
-    bool in_rcx[BLOCK_INSNS_MAX]; // or it stays in RCX
-    bool write[BLOCK_INSNS_MAX];  // of a leader: somebody writes there
-    u8 *slow[BLOCK_INSNS_MAX];    // of a follower: a jump to its slow path
 };
 
 // Accesses of a loop that move with the same registers: what they reach lies in one page, or the
@@ -85,32 +90,29 @@ struct page_run {
     u8 *bails[RUN_GROUPS_MAX * 2 + 2];
 };
 
-// A memory operand without segment: slots of cpu->gpr.
-struct place {
-    u8 base, index, scale;
-    s32 disp;
-};
-
 // Accesses of a block that one check does for (shares.c). Places are relative to what the registers
 // were when they had last been set.
-#define SHARE_ISLANDS 4
+#define SHARE_ISLANDS 5
 struct share {
     u8 base, index, scale, base_version, index_version;
     u8 leader, followers;
-    u8 slot; // 1 + where the distance is kept, 0: nowhere
+    u8 slot;  // 1 + where the host's address is kept, 0: nowhere
+    u8 align; // what the first byte's address must be a multiple of, 0: nothing
     bool write, jumped, led;
     s32 first, end;
-    unsigned islands; // jumps in reach of a short one, not used yet
-    u8 *island[SHARE_ISLANDS];
 };
 struct share_use {
     u8 share; // 1 + its number, 0: none
     s32 at;
 };
 struct shares {
-    unsigned count;
+    unsigned count, waiting; // followers that are not translated yet
     struct share of[BLOCK_INSNS_MAX];
     struct share_use use[BLOCK_INSNS_MAX];
+    u8 in_rcx;                        // 1 + the group whose address RCX is, if it is not 0
+    const struct host_operand *given; // in a stub: the operand of the instruction
+    unsigned island_count;
+    u8 *island[SHARE_ISLANDS]; // jumps not used yet, for short ones to lead to; NULL: used
 };
 
 // What an iteration adds to a register.
@@ -148,6 +150,12 @@ static inline const struct insn *current_insn(const struct translator *t)
     return &t->block->insns[t->i];
 }
 
+// What is to be checked; aligned: 16 or 32 bytes that must be.
+struct access {
+    unsigned size;
+    bool write, aligned;
+};
+
 // What must be live in the host's vector registers: all that is below too.
 enum vector_level { VECTORS_NONE, VECTORS_SSE, VECTORS_AVX };
 // What the instruction needs to be executed by the host itself; NONE: it never is (tr_vector.c).
@@ -160,6 +168,8 @@ bool tr_vector(struct translator *t);
 // run), and whether it uses no scratch register.
 u32 vector_written(const struct insn *insn);
 bool vector_spares_scratch(const struct insn *insn);
+// What it accesses; false: no memory, or in another way than others do.
+bool vector_access(const struct insn *insn, struct access *access);
 
 // Whether the instruction changes or reads flags, and whether they must be exact before it because
 // it may leave the block (live_flags.c).
@@ -181,6 +191,9 @@ u32 registers_written(const struct insn *insn);
 // Of an instruction that writes one register: how it changes that.
 struct motion motion_of(const struct insn *insn);
 
+// Whether the instruction's translation leaves the scratch registers alone, its operand apart.
+bool spares_scratch(const struct translator *t, const struct insn *insn);
+
 // Whether the block, which jumps back to its beginning, can have a run: fills t->run in.
 bool page_run_plan(struct translator *t);
 // After the block's instructions: where it is such a loop, its unchecked run. Behind the stubs: its
@@ -195,9 +208,8 @@ bool translate_insn(struct translator *t);
 void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset);
 // Jumps to where the interpreter executes the current instruction: nothing may be committed yet.
 void emit_jump_slow(struct translator *t);
-// The end of a stub: back to the straight code if RCX is 0, else the interpreter executes the
-// instruction.
-void emit_back_if_zero(struct translator *t, const struct site *site);
+// In a stub: the interpreter executes the instruction if RCX is not 0, and it goes on behind that.
+void emit_interpreted_unless_zero(struct translator *t);
 // Has the interpreter execute the current instruction.
 void emit_interpreted(struct translator *t);
 
@@ -215,38 +227,24 @@ struct host_operand emit_stack_operand(struct translator *t, u8 base, s32 disp, 
 void emit_range_check(struct translator *t, unsigned first, unsigned last, bool write);
 // Address and check, for the current instruction's memory operand.
 struct host_operand emit_operand(struct translator *t, unsigned size, bool write);
-// What is to be checked; aligned: 16 or 32 bytes that must be.
-struct access {
-    unsigned size;
-    bool write, aligned;
-};
-// Where jumps to slow paths of other instructions lie (writable mapping).
-#define ISLANDS_MAX 4
-struct islands {
-    unsigned count;
-    u8 insn[ISLANDS_MAX];
-    u8 *at[ISLANDS_MAX];
-};
-// The parts of a check: RCX becomes 0 if the TLB has the page of an address, and it holds what lies
-// "last" bytes above that too; r10 becomes its distance. The second: of what is "last" bytes above
-// "from", r10 holding the first byte's address.
-void emit_lookup_page(struct translator *t, unsigned address, s32 last, bool write);
-void emit_lookup_page_at(struct translator *t, unsigned first, unsigned from, s32 last, bool write);
+// The parts of a check: RCX becomes 0 if the TLB has the page of "first", and it holds what lies
+// "last" bytes above "from" too; r10 becomes its distance. aligned: what lies there is a multiple
+// of the access' size.
+void emit_lookup_page(struct translator *t, unsigned first, unsigned from, s32 last,
+                      const struct access *access);
 struct place place_of(const struct insn *insn);
 // Its address: in r11, or where it is already.
 unsigned emit_place(struct translator *t, const struct place *place);
 // Which accesses share a check. The operand of one that does; false: it is checked by itself.
 void shares_plan(struct translator *t);
+void shares_pass(struct translator *t); // in front of each instruction
 bool share_operand(struct translator *t, const struct place *place, const struct access *access,
                    struct host_operand *operand);
 void add_access_site(struct translator *t, u8 *jump, enum site_kind kind, unsigned address,
                      s32 above, const struct access *access);
 void emit_share_stub(struct translator *t, const struct site *site);
-// What the current instruction accesses, for page_run.c.
-void note_access(struct translator *t, const struct access *access);
 // As emit_operand().
-struct host_operand emit_access(struct translator *t, const struct access *access,
-                                struct islands *islands);
+struct host_operand emit_access(struct translator *t, const struct access *access);
 // LEA's value, without segment, into a register: "to", r11, or where it is already. narrow: in "to"
 // it is zero-extended from 32 bits.
 unsigned emit_offset(struct translator *t, unsigned to, bool narrow);
