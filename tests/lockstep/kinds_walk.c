@@ -211,11 +211,11 @@ static void write_end(struct generator *g, const struct walk *w, s32 index_step)
     if (w->indexed && !chance(g, 3)) {
         struct encoding compare = {.opcode = 0x81,
                                    .has_rm = true,
-                                   .wide = true,
+                                   .wide = !chance(g, 4),
                                    .reg = 7,
                                    .imm_size = 4,
                                    .rm = register_rm(w->index)};
-        compare.imm = (u64)((s64)index_step * (1 + pick(g, 200)));
+        compare.imm = (u64)((s64)index_step * (1 + pick(g, chance(g, 2) ? 8 : 200)));
         write_step(g, w->index, index_step);
         encode(g, &compare);
         code[1] = chance(g, 3) && index_step > 0 ? 0x82 : 0x85;

@@ -203,13 +203,10 @@ static bool make_groups(struct translator *t, const struct motions *all)
     return next == run->access_count;
 }
 
-// Whether the loop's end tells that there are few iterations: it compares what goes up from 0.
-static bool is_short(const struct translator *t, const struct motions *all)
+static bool is_short(const struct translator *t)
 {
-    const struct insn *compare = &t->block->insns[t->block->insn_count - 2];
-    s64 step = compare->reg < 16 ? all->of[compare->reg].constant : 0;
-    return compare->op == OP_CMP && compare->form == FORM_RI && compare->width == 3 && step > 0 &&
-           (s64)compare->imm > 0 && (s64)compare->imm / step < TRIPS_MIN;
+    u64 iterations = loop_iterations(t->block->insns, t->block->insn_count);
+    return iterations && iterations < TRIPS_MIN;
 }
 
 bool spares_scratch(const struct translator *t, const struct insn *insn)
@@ -333,7 +330,7 @@ bool page_run_plan(struct translator *t)
 {
     struct page_run *run = &t->run;
     struct motions all;
-    if (run->refused || t->block->insn_count < 2 || !find_motions(t, &all) || is_short(t, &all) ||
+    if (run->refused || t->block->insn_count < 2 || !find_motions(t, &all) || is_short(t) ||
         !make_groups(t, &all)) {
         return false;
     }

@@ -356,6 +356,7 @@ struct jit_block *translate(struct jit *jit, struct code_page *page, unsigned of
     if (n == 0) {
         return NULL;
     }
+    n = unroll(insns, n);
     struct translator t = {.block = new_block(page, offset, insns, n)};
     if (!emit_block(jit, &t)) {
         free(t.block->links);

@@ -191,6 +191,12 @@ u32 registers_written(const struct insn *insn);
 // Of an instruction that writes one register: how it changes that.
 struct motion motion_of(const struct insn *insn);
 
+// How many iterations a loop of n >= 2 instructions has at most, if its end tells: it compares what
+// goes up from 0. 0: it does not.
+u64 loop_iterations(const struct insn *insns, unsigned n);
+// Repeats the loop that n instructions end with, if it is worth it. Returns how many there are.
+unsigned unroll(struct insn insns[BLOCK_INSNS_MAX], unsigned n);
+
 // Whether the instruction's translation leaves the scratch registers alone, its operand apart.
 bool spares_scratch(const struct translator *t, const struct insn *insn);
 
