@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
-// The workloads of tools/bench. "work NAME..." runs each and prints "begin NAME" and "end NAME TICKS" as it goes; the
-// bench takes wall time on the host from those lines, and on viv TICKS (the TSC) are steps.
+// The workloads of tools/bench. "work NAME..." runs each and prints "begin NAME" and "end NAME
+// TICKS" as it goes; the bench takes wall time on the host from those lines, and on viv TICKS (the
+// TSC) are steps.
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <stdint.h>
@@ -149,8 +150,9 @@ static const struct {
     const char *name;
     void (*run)(void);
 } works[] = {
-    {"integer", work_integer}, {"sieve", work_sieve}, {"sort", work_sort},   {"getppid", work_getppid},
-    {"pipe", work_pipe},       {"fork", work_fork},   {"touch", work_touch}, {"files", work_files},
+    {"integer", work_integer}, {"sieve", work_sieve}, {"sort", work_sort},
+    {"getppid", work_getppid}, {"pipe", work_pipe},   {"fork", work_fork},
+    {"touch", work_touch},     {"files", work_files},
 };
 
 static void run(const char *name)

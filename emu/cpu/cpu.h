@@ -151,8 +151,9 @@ void cpu_state_save(const struct cpu *cpu, u8 *out);
 void cpu_state_load(struct cpu *cpu, const u8 *in);
 const struct field *cpu_fields(void); // over the saved form, for tests and the debugger
 
-// The translated block that holds the instruction at linear, as the code cache has it now. host: the
-// bytes that run in its place. For people who look at differences; valid until the CPU runs again.
+// The translated block that holds the instruction at linear, as the code cache has it now. host:
+// the bytes that run in its place. For people who look at differences; valid until the CPU runs
+// again.
 struct cpu_translation {
     u64 guest_first;
     unsigned guest_bytes;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Keys as SDL names them (by place on the keyboard, USB HID usage IDs) and as host.h does; and a film's keys.
+// Keys as SDL names them (by place on the keyboard, USB HID usage IDs) and as host.h does; and a
+// film's keys.
 #ifndef VIV_FRONTENDS_SDL_KEYS_H
 #define VIV_FRONTENDS_SDL_KEYS_H
 

@@ -97,7 +97,8 @@ static const struct option_row rows[] = {
     {"--check", "ASSERTION", set_check,
      "e.g. 'never(fault where ring==0 and not extable)'; exit status 1 if it does not hold"},
     {"--perfetto", "FILE", set_perfetto, "a trace for ui.perfetto.dev"},
-    {"--cpu-engine", "jit|interp", set_engine, "how instructions are executed; no effect on results"},
+    {"--cpu-engine", "jit|interp", set_engine,
+     "how instructions are executed; no effect on results"},
 };
 
 void trace_options_help(void)

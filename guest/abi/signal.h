@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// Signals: numbers, sigaction, siginfo, alternate stack and the frame of x86-64. signal(7), sigaction(2).
+// Signals: numbers, sigaction, siginfo, alternate stack and the frame of x86-64. signal(7),
+// sigaction(2).
 #pragma once
 
 #include <stdint.h>
@@ -93,7 +94,7 @@ struct linux_siginfo {
     int32_t si_signo, si_errno, si_code, pad0;
     union {
         int32_t pad[28];
-        struct { int32_t pid; uint32_t uid; uint64_t value; } rt;                     // kill, sigqueue
+        struct { int32_t pid; uint32_t uid; uint64_t value; } rt; // kill, sigqueue
         struct { int32_t tid, overrun; uint64_t value; int32_t sys_private; } timer;
         struct { int32_t pid; uint32_t uid; int32_t status; int64_t utime, stime; } chld;
         struct { uint64_t addr; int16_t addr_lsb; } fault;

@@ -247,8 +247,9 @@ bool operand_jump(struct cpu *cpu, const struct insn *insn, u64 target);
 void loop_charge(struct cpu *cpu, const struct insn *insn, u64 steps);
 // Steps that the instruction may use before the budget ends, at least 1.
 u64 loop_steps_available(const struct cpu *cpu, const struct insn *insn);
-// After cpu->current has retired outside the loop: leaves it as the loop would. True: the instruction
-// at cpu->rip begins now, in 64-bit code, with nothing to look at before it and a step left for it.
+// After cpu->current has retired outside the loop: leaves it as the loop would. True: the
+// instruction at cpu->rip begins now, in 64-bit code, with nothing to look at before it and a step
+// left for it.
 bool loop_go_on(struct cpu *cpu);
 // Return value of a handler that stops in the middle (a REP at a boundary): RIP stays, steps
 // charged with loop_charge() are kept, the one of the instruction is not counted on top.

@@ -141,7 +141,7 @@ static inline const char *filename_text(const struct filename *n)
         struct filename *wn_ = getname(uptr);                                                      \
         long wr_ = PTR_ERR_OR_ZERO(wn_);                                                           \
         if (!wr_) {                                                                                \
-            const char *name = filename_text(wn_);                                                     \
+            const char *name = filename_text(wn_);                                                 \
             wr_ = (expr);                                                                          \
             putname(wn_);                                                                          \
         }                                                                                          \

@@ -214,7 +214,8 @@ void *xa_find(const struct xarray *xa, unsigned long *index, unsigned long max)
     return find(xa, index, max, -1);
 }
 
-void *xa_find_marked(const struct xarray *xa, unsigned long *index, unsigned long max, enum xa_mark mark)
+void *xa_find_marked(const struct xarray *xa, unsigned long *index, unsigned long max,
+                     enum xa_mark mark)
 {
     return find(xa, index, max, (int)mark);
 }

@@ -63,7 +63,8 @@ struct vm_operations_struct {
     void (*open)(struct vm_area_struct *vma);  // after a split or fork; mmap lock held for writing
     void (*close)(struct vm_area_struct *vma);
     vm_fault_t (*fault)(struct vm_fault *vmf); // mmap lock held for reading; sets vmf->page
-    vm_fault_t (*page_mkwrite)(struct vm_fault *vmf); // before a shared page becomes writable: page locked on return
+    vm_fault_t (*page_mkwrite)(
+        struct vm_fault *vmf); // before a shared page becomes writable: page locked on return
 };
 
 struct vm_area_struct {
@@ -73,18 +74,20 @@ struct vm_area_struct {
     struct mm_struct *vm_mm;
     u64 vm_flags;
     u64 vm_page_prot;            // PTE bits for a fresh entry
-    unsigned long vm_pgoff;      // file offset in pages; anonymous: vm_start >> PAGE_SHIFT at creation
+    unsigned long vm_pgoff; // file offset in pages; anonymous: vm_start >> PAGE_SHIFT at creation
     struct file *vm_file;        // counted; NULL = anonymous
     void *vm_private_data;
     const struct vm_operations_struct *vm_ops;
-    bool has_anon;               // may map anonymous pages: fork must copy its entries, rmap must look here
+    bool has_anon; // may map anonymous pages: fork must copy its entries, rmap must look here
     struct list_head i_mmap_list; // in address_space->i_mmap (lock: i_mmap_rwsem)
 };
 
-// Bounds and the links in mm_rb and mmap_list change with the mmap lock held for writing AND the page-table lock (file
-// areas: also i_mmap_rwsem, taken before); so either lock is enough for a reader.
+// Bounds and the links in mm_rb and mmap_list change with the mmap lock held for writing AND the
+// page-table lock (file areas: also i_mmap_rwsem, taken before); so either lock is enough for a
+// reader.
 
-// One per fork family: all mms that may share an anonymous page. rmap walks mms, then looks the page's index up.
+// One per fork family: all mms that may share an anonymous page. rmap walks mms, then looks the
+// page's index up.
 struct anon_root {
     atomic_t refcount;     // mms + pages
     struct rw_semaphore rwsem; // rank LOCK_RMAP
@@ -144,13 +147,14 @@ static inline void mmgrab(struct mm_struct *mm)
 }
 void mmdrop(struct mm_struct *mm); // any context with preemption on
 struct mm_struct *get_task_mm(struct task_struct *t); // reference or NULL
-// Gives current another address space for a while (exec builds the new program there) and returns the one before, NULL in
-// a kernel thread. References stay with the caller.
+// Gives current another address space for a while (exec builds the new program there) and returns
+// the one before, NULL in a kernel thread. References stay with the caller.
 struct mm_struct *mm_swap_current(struct mm_struct *mm);
 // exec: installs a fresh mm as current's and drops the old one.
 void exec_mmap(struct mm_struct *mm);
 void exit_mm(void); // do_exit
-// The program file: counted, and write access denied while it is there (each mm of the program does both). NULL clears.
+// The program file: counted, and write access denied while it is there (each mm of the program does
+// both). NULL clears.
 void set_mm_exe_file(struct mm_struct *mm, struct file *file);
 
 // mmap lock held (read is enough). First VMA with vm_end > addr.
@@ -159,15 +163,17 @@ struct vm_area_struct *find_vma_intersection(struct mm_struct *mm, u64 start, u6
 // Serves a fault; mmap lock held for reading (dropped when VM_FAULT_RETRY).
 vm_fault_t handle_mm_fault(struct vm_area_struct *vma, u64 address, unsigned flags);
 
-// The trap handler's entry for a user address: takes the mmap lock, finds or grows the VMA, handles, retries.
-// 0, or the signal number (SIGSEGV/SIGBUS/SIGKILL on OOM) with *si_code. May sleep; interrupts on.
+// The trap handler's entry for a user address: takes the mmap lock, finds or grows the VMA,
+// handles, retries. 0, or the signal number (SIGSEGV/SIGBUS/SIGKILL on OOM) with *si_code. May
+// sleep; interrupts on.
 int mm_user_fault(u64 address, unsigned flags, int *si_code);
 
 // mmap lock held for writing. Address or -errno. prot PROT_*, flags MAP_*.
 long do_mmap(struct mm_struct *mm, struct file *file, u64 addr, u64 len, u64 prot, u64 flags,
              unsigned long pgoff);
 int do_munmap(struct mm_struct *mm, u64 addr, u64 len);
-long do_brk(struct mm_struct *mm, u64 addr, u64 len, u64 vm_flags); // anonymous area for ELF bss; 0 or -errno
+long do_brk(struct mm_struct *mm, u64 addr, u64 len,
+            u64 vm_flags); // anonymous area for ELF bss; 0 or -errno
 // Takes the lock itself; for exec and the shm code.
 long vm_mmap(struct file *file, u64 addr, u64 len, u64 prot, u64 flags, u64 offset_bytes);
 int vm_munmap(u64 addr, u64 len);
@@ -179,12 +185,14 @@ int mm_populate(struct mm_struct *mm, u64 start, u64 len, bool ignore_errors);
 // Charges are for vm_flags as mprotect and mmap see them: is this mapping counted in Committed_AS?
 bool mm_accountable(u64 vm_flags, const struct file *file);
 int expand_stack(struct vm_area_struct *vma, u64 address);
-// Copies between the kernel and another address space (exec arguments, /proc/PID/mem, ptrace). Bytes done, or -errno.
+// Copies between the kernel and another address space (exec arguments, /proc/PID/mem, ptrace).
+// Bytes done, or -errno.
 ssize_t access_process_vm(struct mm_struct *mm, u64 addr, void *buf, size_t len, bool write);
-// Pins one page of mm (faulting it in); takes the mmap lock itself. ERR_PTR(-EFAULT...) or a referenced page.
+// Pins one page of mm (faulting it in); takes the mmap lock itself. ERR_PTR(-EFAULT...) or a
+// referenced page.
 struct page *get_user_page(struct mm_struct *mm, u64 addr, bool write);
-// For the fault handler of a VM_PFNMAP area whose offset 0 is frame first_pfn: maps device memory around the fault
-// (what the same page table holds of the area).
+// For the fault handler of a VM_PFNMAP area whose offset 0 is frame first_pfn: maps device memory
+// around the fault (what the same page table holds of the area).
 vm_fault_t vm_map_device(struct vm_fault *vmf, u64 first_pfn);
 u64 mm_prot(u64 vm_flags); // VM_* -> PTE bits for vm_page_prot
 
@@ -202,7 +210,8 @@ static inline void mm_add(struct mm_struct *mm, enum mm_counter c, long n)
 }
 static inline u64 mm_rss(const struct mm_struct *mm)
 {
-    return (u64)(atomic64_read(&mm->counters[MM_FILEPAGES]) + atomic64_read(&mm->counters[MM_ANONPAGES]) +
+    return (u64)(atomic64_read(&mm->counters[MM_FILEPAGES]) +
+                 atomic64_read(&mm->counters[MM_ANONPAGES]) +
                  atomic64_read(&mm->counters[MM_SHMEMPAGES]));
 }
 void mm_init(void); // caches; before the first user task

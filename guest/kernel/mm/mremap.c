@@ -18,9 +18,9 @@ static void move_entry(struct mm_struct *mm, pte_t *to, pte_t *from)
 
 // Moves the entries of [from, from + len). Returns how many bytes were moved: fewer without memory
 // for tables.
-// Reverse mapping of files looks at one area after the other: mapping (NULL: anonymous memory) keeps
-// it away, lest it miss an entry on its way. No CPU may use the old place once the entry can be
-// found, and changed, in the new one.
+// Reverse mapping of files looks at one area after the other: mapping (NULL: anonymous memory)
+// keeps it away, lest it miss an entry on its way. No CPU may use the old place once the entry can
+// be found, and changed, in the new one.
 static u64 move_entries(struct mm_struct *mm, struct address_space *m, u64 from, u64 to, u64 len)
 {
     u64 done = 0;

@@ -126,5 +126,6 @@ void balance_tick(struct run_queue *rq);
 void push_waiting_rt(struct run_queue *rq); // what has been queued last may be elsewhere then
 void wake_idle_cpu(const struct run_queue *rq); // no lock held: one that can pull from this queue
 bool must_leave(const struct run_queue *rq, const struct task_struct *t); // by its affinity
-bool should_push(const struct run_queue *rq, const struct task_struct *t); // another CPU could run it
+bool should_push(const struct run_queue *rq,
+                 const struct task_struct *t); // another CPU could run it
 void enqueue_moved(struct task_struct *t); // ON_RQ_MOVING ends; no lock held, interrupts off

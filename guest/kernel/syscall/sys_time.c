@@ -7,7 +7,8 @@
 #include "sched/sched.h"
 #include "syscall/syscall.h"
 
-// 73 years. A deadline beyond it gets no timer: an idle machine would jump there, to the end of the clock.
+// 73 years. A deadline beyond it gets no timer: an idle machine would jump there, to the end of the
+// clock.
 #define FOREVER_NS (1UL << 61)
 #define MAX_SECONDS (KTIME_MAX / NSEC_PER_SEC / 2)
 

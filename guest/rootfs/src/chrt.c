@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // chrt(1): scheduling policy and priority of a command or of a process.
-//   chrt [-f|-r|-o|-b|-i] [-R] PRIORITY COMMAND [ARG]...    chrt [-f|-r|-o|-b|-i] -p [PRIORITY] PID    chrt -m
+//   chrt [-f|-r|-o|-b|-i] [-R] PRIORITY COMMAND [ARG]...    chrt [-f|-r|-o|-b|-i] -p [PRIORITY] PID
+//   chrt -m
 #define _GNU_SOURCE
 #include <errno.h>
 #include <sched.h>
@@ -65,14 +66,16 @@ static void show(int pid)
             name = policies[i].name;
         }
     }
-    printf("pid %d's current scheduling policy: %s%s\n", pid, name, policy & RESET_ON_FORK ? "|SCHED_RESET_ON_FORK" : "");
+    printf("pid %d's current scheduling policy: %s%s\n", pid, name,
+           policy & RESET_ON_FORK ? "|SCHED_RESET_ON_FORK" : "");
     printf("pid %d's current scheduling priority: %d\n", pid, param.sched_priority);
 }
 
 static void show_limits(void)
 {
     for (size_t i = 0; i < NR_POLICIES; i++) {
-        printf("%s min/max priority\t: %ld/%ld\n", policies[i].name, syscall(SYS_sched_get_priority_min, policies[i].policy),
+        printf("%s min/max priority\t: %ld/%ld\n", policies[i].name,
+               syscall(SYS_sched_get_priority_min, policies[i].policy),
                syscall(SYS_sched_get_priority_max, policies[i].policy));
     }
 }

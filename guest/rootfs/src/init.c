@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /init: process 1 of the bundled guest. Mounts what a shell expects, runs a shell on the console or the command that
-// viv run --exec gave, reaps orphans, and takes the machine down in order.
+// /init: process 1 of the bundled guest. Mounts what a shell expects, runs a shell on the console
+// or the command that viv run --exec gave, reaps orphans, and takes the machine down in order.
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -96,7 +96,8 @@ static void set_hostname(void)
     }
 }
 
-// Ends everything, writes everything, then tells the machine. status < 0: by the reboot command only.
+// Ends everything, writes everything, then tells the machine. status < 0: by the reboot command
+// only.
 static _Noreturn void shut_down(int reboot_cmd, int status)
 {
     struct timespec pause = {.tv_nsec = 20 * 1000 * 1000};
@@ -228,7 +229,8 @@ struct pump {
     bool to_child; // the last byte is the child's end of file: close both ends
 };
 
-// Moves what is there; on end of file closes the pump. The child's pipe never blocks us: the caller polled POLLOUT.
+// Moves what is there; on end of file closes the pump. The child's pipe never blocks us: the caller
+// polled POLLOUT.
 static void pump_once(struct pump *p)
 {
     static char buffer[4096];
@@ -248,7 +250,8 @@ static void pump_once(struct pump *p)
     p->from = -1;
 }
 
-// Polls the three streams until both outputs have ended or the command has, whichever comes first, and drains.
+// Polls the three streams until both outputs have ended or the command has, whichever comes first,
+// and drains.
 static void pump_streams(struct pump pumps[3], pid_t command, int *status)
 {
     bool ended = false;

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// nice(1), which Debian's busybox leaves out: nice [-n N | -N] [COMMAND [ARG]...]. Without a command, prints the niceness.
+// nice(1), which Debian's busybox leaves out: nice [-n N | -N] [COMMAND [ARG]...]. Without a
+// command, prints the niceness.
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Start of the other CPUs: real mode at a page below 1 MiB (SDM vol. 3 section 8.4), then as pvh_start, onto a stack of its own. */
+/* Start of the other CPUs: real mode at a page below 1 MiB (SDM vol. 3 section 8.4), then as
+   pvh_start, onto a stack of its own. */
 #define KERNEL_BASE 0xffffffff80000000
 #define PHYS(x) ((x) - KERNEL_BASE)
 

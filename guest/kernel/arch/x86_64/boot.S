@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* PVH entry (32-bit protected mode, paging off, EBX = hvm_start_info): boot page tables, long mode, jump to the higher half. */
+/* PVH entry (32-bit protected mode, paging off, EBX = hvm_start_info): boot page tables, long
+   mode, jump to the higher half. */
 #define KERNEL_BASE 0xffffffff80000000
 #define PHYS(x) ((x) - KERNEL_BASE)
 

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: MIT */
-/* Entry and exit: system calls, 256 vectors, return to user with its work loop, first run of a task, stack switch. */
+/* Entry and exit: system calls, 256 vectors, return to user with its work loop, first run of a
+   task, stack switch. */
 #include "asm_offsets.h"
 
-/* Unwind tables for debuggers: every point here leads back to the interrupted code, user's or kernel's. */
+/* Unwind tables for debuggers: every point here leads back to the interrupted code, user's or
+   kernel's. */
 .cfi_sections .debug_frame
 
 .macro PUSH reg
@@ -20,7 +22,8 @@
     pushq \word
     .cfi_adjust_cfa_offset 8
 .endm
-/* RSP points at this part of struct pt_regs, everything above it is saved. The frame's end is the CFA. */
+/* RSP points at this part of struct pt_regs, everything above it is saved. The frame's end is the
+   CFA. */
 .macro CFI_REGS from
     .cfi_signal_frame
     .cfi_def_cfa rsp, REGS_SIZE - \from
@@ -130,7 +133,7 @@ syscall_entry:
     movq %rsp, %rdi
     call check_return_to_user
 #endif
-    /* SYSRET only for a frame that SYSCALL made and nobody changed: user address, RF and TF clear. */
+    /* SYSRET only for a frame that SYSCALL made, unchanged: user address, RF and TF clear. */
     movq REGS_CX(%rsp), %rcx
     cmpq REGS_IP(%rsp), %rcx
     jne restore_and_iret
@@ -238,7 +241,8 @@ entry_common:
     iretq
     .cfi_restore_state
     .cfi_def_cfa_offset REGS_SIZE /* clang's assembler would go on from the popped frame */
-    /* IRETQ to user mode faulted: GS is the user's already. The user frame is rebuilt, the program gets a signal. */
+    /* IRETQ to user mode faulted: GS is the user's already. The user frame is rebuilt, the program
+       gets a signal. */
 3:  swapgs
     call iret_fault
     movq %rax, %rsp
@@ -274,7 +278,8 @@ entry_paranoid:
     iretq
     .cfi_endproc
 
-/* First run of a task: RAX = previous task is known to schedule_tail; RBX = kernel function or 0, R12 = its argument. */
+/* First run of a task: RAX = previous task is known to schedule_tail; RBX = kernel function or 0,
+   R12 = its argument. */
 .globl ret_from_fork
 ret_from_fork:
     .cfi_startproc simple
@@ -288,7 +293,8 @@ ret_from_fork:
     jmp return_to_user_slow
     .cfi_endproc
 
-/* switch_stacks(u64 *save, u64 next): callee-saved registers on the old stack, continue on the new one. */
+/* switch_stacks(u64 *save, u64 next): callee-saved registers on the old stack, continue on the new
+   one. */
 .globl switch_stacks
 switch_stacks:
     .cfi_startproc

@@ -201,7 +201,8 @@ void smp_init(void)
 {
     u32 ids[NR_CPUS];
     unsigned found = cpu_ids(ids, NR_CPUS), n = 0;
-    unsigned possible = option("nr_cpus", NR_CPUS), most = min(option("maxcpus", NR_CPUS), possible);
+    unsigned possible = option("nr_cpus", NR_CPUS),
+             most = min(option("maxcpus", NR_CPUS), possible);
     nr_cpus_possible = clamp(found, 1u, possible);
     if (nr_cpus_possible == 1)
         return;

@@ -36,7 +36,8 @@ static int fd_revalidate(struct dentry *d, unsigned flags)
     return 1;
 }
 
-static const struct dentry_operations fd_dops = {.d_revalidate = fd_revalidate, .d_delete = always_delete_dentry};
+static const struct dentry_operations fd_dops = {.d_revalidate = fd_revalidate,
+                                                 .d_delete = always_delete_dentry};
 static const struct inode_operations fd_link_iops = {.get_link_path = fd_link};
 
 static int fdinfo_show(struct seq_file *m, void *v)
@@ -50,8 +51,9 @@ static int fdinfo_show(struct seq_file *m, void *v)
     if (!f) {
         return -ENOENT;
     }
-    seq_printf(m, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%d\nino:\t%lu\n", (long long)f->f_pos, f->f_flags,
-               f->f_path.mnt ? f->f_path.mnt->mnt_id : 0, (unsigned long)f->f_inode->i_ino);
+    seq_printf(m, "pos:\t%lld\nflags:\t0%o\nmnt_id:\t%d\nino:\t%lu\n", (long long)f->f_pos,
+               f->f_flags, f->f_path.mnt ? f->f_path.mnt->mnt_id : 0,
+               (unsigned long)f->f_inode->i_ino);
     fput(f);
     return 0;
 }
@@ -86,9 +88,11 @@ static struct dentry *lookup(struct inode *dir, struct dentry *d, bool info)
         f = fget_task(t, number);
     }
     if (f) {
-        umode_t rights = (umode_t)(((f->f_mode & FMODE_READ) ? 0500 : 0) | ((f->f_mode & FMODE_WRITE) ? 0300 : 0));
-        struct inode *i = proc_pid_inode(dir->i_sb, t, info ? S_IFREG | 0444 : (umode_t)(S_IFLNK | rights),
-                                         proc_i(dir)->is_thread);
+        umode_t rights = (umode_t)(((f->f_mode & FMODE_READ) ? 0500 : 0) |
+                                   ((f->f_mode & FMODE_WRITE) ? 0300 : 0));
+        struct inode *i =
+            proc_pid_inode(dir->i_sb, t, info ? S_IFREG | 0444 : (umode_t)(S_IFLNK | rights),
+                           proc_i(dir)->is_thread);
         if (i) {
             proc_i(i)->fd = number;
             i->i_op = info ? &fdinfo_file_iops : &fd_link_iops;

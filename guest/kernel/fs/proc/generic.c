@@ -7,7 +7,8 @@
 #define PROC_SUPER_MAGIC 0x9fa0
 #define WRITE_MAX 4096
 
-struct proc_entry proc_root = {.name = "/proc", .mode = S_IFDIR | 0555, .ino = 1, .parent = &proc_root};
+struct proc_entry proc_root = {
+    .name = "/proc", .mode = S_IFDIR | 0555, .ino = 1, .parent = &proc_root};
 static struct kmem_cache *inode_cache;
 static const struct inode_operations dir_iops, file_iops, link_iops;
 static const struct file_operations dir_fops, file_fops;
@@ -40,8 +41,10 @@ static int proc_statfs(struct dentry *d, struct linux_statfs *st)
     return 0;
 }
 
-const struct super_operations proc_sops = {
-    .alloc_inode = alloc_inode, .free_inode = free_inode, .evict_inode = evict_inode, .statfs = proc_statfs};
+const struct super_operations proc_sops = {.alloc_inode = alloc_inode,
+                                           .free_inode = free_inode,
+                                           .evict_inode = evict_inode,
+                                           .statfs = proc_statfs};
 
 struct inode *proc_new_inode(struct super_block *sb, umode_t mode)
 {
@@ -129,7 +132,8 @@ struct inode *proc_entry_inode(struct super_block *sb, const struct proc_entry *
     return i;
 }
 
-struct dentry *proc_lookup_static(const struct proc_entry *dir, struct super_block *sb, struct dentry *d)
+struct dentry *proc_lookup_static(const struct proc_entry *dir, struct super_block *sb,
+                                  struct dentry *d)
 {
     const struct proc_entry *e = find(dir, d->d_name.name, d->d_name.len);
     if (!e) {
@@ -247,8 +251,11 @@ static ssize_t file_write(struct file *f, struct iov_iter *from, loff_t *pos)
     return done;
 }
 
-static const struct file_operations file_fops = {
-    .open = file_open, .read = seq_read, .write = file_write, .llseek = seq_lseek, .release = seq_release};
+static const struct file_operations file_fops = {.open = file_open,
+                                                 .read = seq_read,
+                                                 .write = file_write,
+                                                 .llseek = seq_lseek,
+                                                 .release = seq_release};
 
 // --- mounting
 
@@ -261,12 +268,14 @@ static int fill_super(struct super_block *sb, const char *data, bool silent)
     return sb->s_root ? 0 : -ENOMEM;
 }
 
-static struct dentry *proc_mount(struct file_system_type *t, unsigned flags, const char *source, const char *data)
+static struct dentry *proc_mount(struct file_system_type *t, unsigned flags, const char *source,
+                                 const char *data)
 {
     return mount_nodev(t, flags, data, fill_super);
 }
 
-static struct file_system_type proc_type = {.name = "proc", .mount = proc_mount, .kill_sb = kill_anon_super};
+static struct file_system_type proc_type = {
+    .name = "proc", .mount = proc_mount, .kill_sb = kill_anon_super};
 
 int proc_parse_number(const struct qstr *name, unsigned *out)
 {

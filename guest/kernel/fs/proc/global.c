@@ -27,8 +27,9 @@ static int show_version(struct seq_file *m, void *v)
 static int show_uptime(struct seq_file *m, void *v)
 {
     u64 up = ktime_get() / 10000000, idle = sched_idle_ns() / 10000000;
-    seq_printf(m, "%llu.%02llu %llu.%02llu\n", (unsigned long long)(up / 100), (unsigned long long)(up % 100),
-               (unsigned long long)(idle / 100), (unsigned long long)(idle % 100));
+    seq_printf(m, "%llu.%02llu %llu.%02llu\n", (unsigned long long)(up / 100),
+               (unsigned long long)(up % 100), (unsigned long long)(idle / 100),
+               (unsigned long long)(idle % 100));
     return 0;
 }
 
@@ -38,7 +39,8 @@ static int show_loadavg(struct seq_file *m, void *v)
     sched_loadavg(load);
     for (int i = 0; i < 3; i++) {
         u64 hundredths = (load[i] * 100 + 1024) >> 11;
-        seq_printf(m, "%llu.%02llu ", (unsigned long long)(hundredths / 100), (unsigned long long)(hundredths % 100));
+        seq_printf(m, "%llu.%02llu ", (unsigned long long)(hundredths / 100),
+                   (unsigned long long)(hundredths % 100));
     }
     struct task_struct *p;
     pid_t last = 0;
@@ -52,8 +54,9 @@ static int show_loadavg(struct seq_file *m, void *v)
     return 0;
 }
 
-// User, nice and system time of all processes, dead ones included in their parents' children's time by nobody: the
-// scheduler's idle time is exact, the rest of the time since boot is divided by what the living have used.
+// User, nice and system time of all processes, dead ones included in their parents' children's time
+// by nobody: the scheduler's idle time is exact, the rest of the time since boot is divided by what
+// the living have used.
 static struct cpu_times times_of_one_cpu(void)
 {
     struct task_struct *p, *t;
@@ -82,7 +85,8 @@ static struct cpu_times times_of(unsigned cpu)
 {
     struct cpu_times t;
     sched_cpu_times(cpu, &t);
-    u64 ticks = t.user + t.nice + t.system, now = ktime_get(), busy = now > t.idle ? now - t.idle : 0;
+    u64 ticks = t.user + t.nice + t.system, now = ktime_get(),
+        busy = now > t.idle ? now - t.idle : 0;
     if (!ticks) {
         t.system = busy;
         return t;
@@ -95,9 +99,10 @@ static struct cpu_times times_of(unsigned cpu)
 
 static void put_cpu_line(struct seq_file *m, const char *name, const struct cpu_times *t)
 {
-    seq_printf(m, "%s %llu %llu %llu %llu 0 0 0 0 0 0\n", name, (unsigned long long)(t->user / NS_PER_TICK),
-               (unsigned long long)(t->nice / NS_PER_TICK), (unsigned long long)(t->system / NS_PER_TICK),
-               (unsigned long long)(t->idle / NS_PER_TICK));
+    seq_printf(
+        m, "%s %llu %llu %llu %llu 0 0 0 0 0 0\n", name,
+        (unsigned long long)(t->user / NS_PER_TICK), (unsigned long long)(t->nice / NS_PER_TICK),
+        (unsigned long long)(t->system / NS_PER_TICK), (unsigned long long)(t->idle / NS_PER_TICK));
 }
 
 static void put_cpu_lines(struct seq_file *m)
@@ -133,10 +138,12 @@ static int show_stat(struct seq_file *m, void *v)
         blocked += task_state_char(p) == 'D';
     }
     spin_unlock(&tasklist_lock);
-    seq_printf(m, "intr %llu\nctxt %llu\nbtime %llu\nprocesses %llu\nprocs_running %lu\nprocs_blocked %llu\n",
-               (unsigned long long)interrupts, (unsigned long long)nr_context_switches(),
-               (unsigned long long)(ktime_real_offset() / 1000000000), (unsigned long long)total_forks(), nr_running(),
-               (unsigned long long)blocked);
+    seq_printf(
+        m,
+        "intr %llu\nctxt %llu\nbtime %llu\nprocesses %llu\nprocs_running %lu\nprocs_blocked %llu\n",
+        (unsigned long long)interrupts, (unsigned long long)nr_context_switches(),
+        (unsigned long long)(ktime_real_offset() / 1000000000), (unsigned long long)total_forks(),
+        nr_running(), (unsigned long long)blocked);
     return 0;
 }
 
@@ -154,9 +161,10 @@ static void put_brand(struct seq_file *m)
 
 static void put_flags(struct seq_file *m)
 {
-    static const char *const edx[32] = {"fpu", "vme", "de", "pse", "tsc", "msr", "pae", "mce", "cx8", "apic", NULL, "sep",
-                                        "mtrr", "pge", "mca", "cmov", "pat", "pse36", NULL, "clflush", NULL, NULL, NULL, "mmx",
-                                        "fxsr", "sse", "sse2"};
+    static const char *const edx[32] = {"fpu", "vme",  "de",   "pse",   "tsc", "msr",     "pae",
+                                        "mce", "cx8",  "apic", NULL,    "sep", "mtrr",    "pge",
+                                        "mca", "cmov", "pat",  "pse36", NULL,  "clflush", NULL,
+                                        NULL,  NULL,   "mmx",  "fxsr",  "sse", "sse2"};
     struct cpuid_regs r = cpuid(1, 0);
     seq_puts(m, "flags\t\t:");
     for (unsigned i = 0; i < 32; i++) {
@@ -165,7 +173,8 @@ static void put_flags(struct seq_file *m)
         }
     }
     r = cpuid(0x80000001, 0);
-    seq_printf(m, "%s%s%s\n", (r.edx >> 11 & 1) ? " syscall" : "", (r.edx >> 20 & 1) ? " nx" : "", (r.edx >> 29 & 1) ? " lm" : "");
+    seq_printf(m, "%s%s%s\n", (r.edx >> 11 & 1) ? " syscall" : "", (r.edx >> 20 & 1) ? " nx" : "",
+               (r.edx >> 29 & 1) ? " lm" : "");
 }
 
 static int show_cpuinfo(struct seq_file *m, void *v)
@@ -177,15 +186,17 @@ static int show_cpuinfo(struct seq_file *m, void *v)
     memcpy(vendor + 8, &r.ecx, 4);
     u64 khz = clock_cycles_per_second() / 1000;
     for (unsigned i = 0; i < nr_cpus_online; i++) {
-        seq_printf(m, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n", i, vendor,
+        seq_printf(m, "processor\t: %u\nvendor_id\t: %s\ncpu family\t: %u\nmodel\t\t: %u\n", i,
+                   vendor,
                    (sig.eax >> 8 & 15) + ((sig.eax >> 8 & 15) == 15 ? sig.eax >> 20 & 255 : 0),
                    (sig.eax >> 4 & 15) | (sig.eax >> 12 & 0xf0));
         put_brand(m);
         seq_printf(m, "stepping\t: %u\ncpu MHz\t\t: %llu.%03llu\ncpu cores\t: %u\n", sig.eax & 15,
-                   (unsigned long long)(khz / 1000), (unsigned long long)(khz % 1000), nr_cpus_online);
+                   (unsigned long long)(khz / 1000), (unsigned long long)(khz % 1000),
+                   nr_cpus_online);
         put_flags(m);
-        seq_printf(m, "address sizes\t: %u bits physical, %u bits virtual\n\n", cpuid(0x80000008, 0).eax & 255,
-                   cpuid(0x80000008, 0).eax >> 8 & 255);
+        seq_printf(m, "address sizes\t: %u bits physical, %u bits virtual\n\n",
+                   cpuid(0x80000008, 0).eax & 255, cpuid(0x80000008, 0).eax >> 8 & 255);
     }
     return 0;
 }
@@ -207,7 +218,8 @@ static int show_interrupts(struct seq_file *m, void *v)
             seq_printf(m, "%3u:", source.number);
         }
         for (unsigned c = 0; c < nr_cpus_online; c++) {
-            seq_printf(m, " %10llu", (unsigned long long)READ_ONCE(cpus[c].irq_count[source.vector]));
+            seq_printf(m, " %10llu",
+                       (unsigned long long)READ_ONCE(cpus[c].irq_count[source.vector]));
         }
         seq_printf(m, "   %s\n", source.name);
     }
@@ -253,7 +265,8 @@ static int show_slabinfo(struct seq_file *m, void *v)
     u64 in_use, total;
     seq_puts(m, "# name            <active_objs> <num_objs> <objsize>\n");
     for (unsigned i = 0; kmem_cache_describe(i, &name, &size, &in_use, &total); i++) {
-        seq_printf(m, "%-17s %6llu %6llu %6zu\n", name, (unsigned long long)in_use, (unsigned long long)total, size);
+        seq_printf(m, "%-17s %6llu %6llu %6zu\n", name, (unsigned long long)in_use,
+                   (unsigned long long)total, size);
     }
     return 0;
 }
@@ -267,8 +280,8 @@ static int show_syscalls(struct seq_file *m, void *v)
     seq_puts(m, "# number name calls errors\n");
     for (unsigned nr = 0; syscall_describe(nr, &name, &implemented, &calls, &errors); nr++) {
         if (name && (implemented || calls)) {
-            seq_printf(m, "%u %s %llu %llu%s\n", nr, name, (unsigned long long)calls, (unsigned long long)errors,
-                       implemented ? "" : " ENOSYS");
+            seq_printf(m, "%u %s %llu %llu%s\n", nr, name, (unsigned long long)calls,
+                       (unsigned long long)errors, implemented ? "" : " ENOSYS");
         }
     }
     seq_printf(m, "- unknown %llu %llu ENOSYS\n", (unsigned long long)syscall_unknown_calls(),
@@ -291,11 +304,21 @@ void proc_global_init(void)
         umode_t mode;
         int (*show)(struct seq_file *m, void *v);
     } files[] = {
-        {"cmdline", 0444, show_cmdline}, {"cpuinfo", 0444, show_cpuinfo}, {"devices", 0444, show_devices},
-        {"diskstats", 0444, show_diskstats}, {"filesystems", 0444, show_filesystems}, {"interrupts", 0444, show_interrupts},
-        {"loadavg", 0444, show_loadavg}, {"meminfo", 0444, proc_show_meminfo}, {"partitions", 0444, show_partitions},
-        {"slabinfo", 0400, show_slabinfo}, {"stat", 0444, show_stat}, {"uptime", 0444, show_uptime},
-        {"version", 0444, show_version}, {"vmstat", 0444, proc_show_vmstat}, {"fern/syscalls", 0444, show_syscalls},
+        {"cmdline", 0444, show_cmdline},
+        {"cpuinfo", 0444, show_cpuinfo},
+        {"devices", 0444, show_devices},
+        {"diskstats", 0444, show_diskstats},
+        {"filesystems", 0444, show_filesystems},
+        {"interrupts", 0444, show_interrupts},
+        {"loadavg", 0444, show_loadavg},
+        {"meminfo", 0444, proc_show_meminfo},
+        {"partitions", 0444, show_partitions},
+        {"slabinfo", 0400, show_slabinfo},
+        {"stat", 0444, show_stat},
+        {"uptime", 0444, show_uptime},
+        {"version", 0444, show_version},
+        {"vmstat", 0444, proc_show_vmstat},
+        {"fern/syscalls", 0444, show_syscalls},
     };
     for (unsigned i = 0; i < ARRAY_SIZE(files); i++) {
         proc_register(files[i].path, files[i].mode, files[i].show, NULL, NULL);

@@ -35,7 +35,8 @@ static void put_escaped(struct seq_file *m, const char *text)
     }
 }
 
-static int put_path(struct seq_file *m, struct mount *mount, struct dentry *dentry, const struct path *root)
+static int put_path(struct seq_file *m, struct mount *mount, struct dentry *dentry,
+                    const struct path *root)
 {
     struct path path = {.mnt = mount, .dentry = dentry};
     char *page = page_get();
@@ -55,7 +56,8 @@ static void put_flags(struct seq_file *m, const struct mount *mount)
     static const struct {
         unsigned flag;
         const char *name;
-    } names[] = {{MS_NOSUID, ",nosuid"}, {MS_NODEV, ",nodev"}, {MS_NOEXEC, ",noexec"}, {MS_NOATIME, ",noatime"},
+    } names[] = {{MS_NOSUID, ",nosuid"},         {MS_NODEV, ",nodev"},
+                 {MS_NOEXEC, ",noexec"},         {MS_NOATIME, ",noatime"},
                  {MS_NODIRATIME, ",nodiratime"}, {MS_RELATIME, ",relatime"}};
     unsigned flags = mount->mnt_flags | mount->mnt_sb->s_flags;
     seq_puts(m, (flags & MS_RDONLY) ? "ro" : "rw");
@@ -73,7 +75,8 @@ static void put_options(struct seq_file *m, const struct mount *mount)
     }
 }
 
-// Whether the mount lies at or below the one that holds the reader's root: what is above it is not shown.
+// Whether the mount lies at or below the one that holds the reader's root: what is above it is not
+// shown.
 static bool is_reachable(struct mount *mount, const struct path *root)
 {
     spin_lock(&mount_lock);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /proc/kpagecount and kpageflags, a word for each frame; /proc/PID/pagemap, a word for each page of
-// the address space (Linux: Documentation/admin-guide/mm/pagemap.rst).
+// /proc/kpagecount and kpageflags, a word for each frame; /proc/PID/pagemap, a word for each page
+// of the address space (Linux: Documentation/admin-guide/mm/pagemap.rst).
 #include "fs/proc/proc.h"
 
 #include "mm/mm_internal.h"
@@ -78,11 +78,23 @@ static void fill_counts(u64 *words, u64 first, unsigned n, void *of)
 static u64 flags_of(const struct page *p)
 {
     static const u8 bits[][2] = {
-        {PG_locked, KPF_LOCKED}, {PG_error, KPF_ERROR}, {PG_referenced, KPF_REFERENCED}, {PG_uptodate, KPF_UPTODATE},
-        {PG_dirty, KPF_DIRTY}, {PG_lru, KPF_LRU}, {PG_active, KPF_ACTIVE}, {PG_slab, KPF_SLAB},
-        {PG_writeback, KPF_WRITEBACK}, {PG_reclaim, KPF_RECLAIM}, {PG_anon, KPF_ANON}, {PG_swapcache, KPF_SWAPCACHE},
-        {PG_swapbacked, KPF_SWAPBACKED}, {PG_head, KPF_COMPOUND_HEAD}, {PG_unevictable, KPF_UNEVICTABLE},
-        {PG_reserved, KPF_RESERVED}, {PG_buddy, KPF_BUDDY},
+        {PG_locked, KPF_LOCKED},
+        {PG_error, KPF_ERROR},
+        {PG_referenced, KPF_REFERENCED},
+        {PG_uptodate, KPF_UPTODATE},
+        {PG_dirty, KPF_DIRTY},
+        {PG_lru, KPF_LRU},
+        {PG_active, KPF_ACTIVE},
+        {PG_slab, KPF_SLAB},
+        {PG_writeback, KPF_WRITEBACK},
+        {PG_reclaim, KPF_RECLAIM},
+        {PG_anon, KPF_ANON},
+        {PG_swapcache, KPF_SWAPCACHE},
+        {PG_swapbacked, KPF_SWAPBACKED},
+        {PG_head, KPF_COMPOUND_HEAD},
+        {PG_unevictable, KPF_UNEVICTABLE},
+        {PG_reserved, KPF_RESERVED},
+        {PG_buddy, KPF_BUDDY},
     };
     u64 flags = page_mapcount(p) > 0 ? BIT(KPF_MMAP) : 0, have = READ_ONCE(p->flags);
     for (unsigned i = 0; have && i < ARRAY_SIZE(bits); i++) {
@@ -91,8 +103,8 @@ static u64 flags_of(const struct page *p)
     return flags | (p == zero_page ? BIT(KPF_ZERO_PAGE) : 0);
 }
 
-// Only the first frame of a block, free or used, says what all of it is. The first frame of the block
-// that `pfn` is in; *order: the block's.
+// Only the first frame of a block, free or used, says what all of it is. The first frame of the
+// block that `pfn` is in; *order: the block's.
 static u64 block_of(u64 pfn, unsigned *order)
 {
     const struct page *p = pfn_to_page(pfn);
@@ -210,7 +222,8 @@ static loff_t words_llseek(struct file *f, loff_t off, int whence)
     return f->f_pos = to;
 }
 
-const struct file_operations proc_pagemap_fops = {.open = pagemap_open, .read = pagemap_read, .llseek = words_llseek};
+const struct file_operations proc_pagemap_fops = {
+    .open = pagemap_open, .read = pagemap_read, .llseek = words_llseek};
 static const struct file_operations counts_fops = {.read = counts_read, .llseek = words_llseek};
 static const struct file_operations flags_fops = {.read = flags_read, .llseek = words_llseek};
 

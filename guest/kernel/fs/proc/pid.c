@@ -22,18 +22,20 @@ struct task_struct *proc_task(const struct inode *i)
     return t;
 }
 
-// Whether current may look into t's memory and files: the same user, not more capable, or CAP_SYS_PTRACE (ptrace(2)).
+// Whether current may look into t's memory and files: the same user, not more capable, or
+// CAP_SYS_PTRACE (ptrace(2)).
 bool proc_may_look(struct task_struct *t)
 {
     const struct cred *me = current_cred(), *c = get_task_cred(t);
-    bool same = me->fsuid == c->uid && me->fsuid == c->euid && me->fsuid == c->suid && me->fsgid == c->gid &&
-                me->fsgid == c->egid && me->fsgid == c->sgid;
+    bool same = me->fsuid == c->uid && me->fsuid == c->euid && me->fsuid == c->suid &&
+                me->fsgid == c->gid && me->fsgid == c->egid && me->fsgid == c->sgid;
     bool subset = !(c->cap_permitted.cap & ~me->cap_permitted.cap);
     put_cred(c);
     return same_thread_group(t, current) || (same && subset) || capable(CAP_SYS_PTRACE);
 }
 
-// Only what anybody may know belongs to the user; a process that changed its user keeps root's files (proc(5)).
+// Only what anybody may know belongs to the user; a process that changed its user keeps root's
+// files (proc(5)).
 static void set_owner(struct inode *i, struct task_struct *t)
 {
     const struct cred *c = get_task_cred(t);
@@ -42,7 +44,8 @@ static void set_owner(struct inode *i, struct task_struct *t)
     put_cred(c);
 }
 
-struct inode *proc_pid_inode(struct super_block *sb, struct task_struct *t, umode_t mode, bool is_thread)
+struct inode *proc_pid_inode(struct super_block *sb, struct task_struct *t, umode_t mode,
+                             bool is_thread)
 {
     struct inode *i = proc_new_inode(sb, mode);
     if (i) {
@@ -66,7 +69,8 @@ static int pid_revalidate(struct dentry *d, unsigned flags)
     return 1;
 }
 
-const struct dentry_operations proc_pid_dops = {.d_revalidate = pid_revalidate, .d_delete = always_delete_dentry};
+const struct dentry_operations proc_pid_dops = {.d_revalidate = pid_revalidate,
+                                                .d_delete = always_delete_dentry};
 
 static struct dentry *add(struct dentry *d, struct inode *i)
 {
@@ -94,8 +98,8 @@ static struct dentry *pid_dir_lookup(struct inode *dir, struct dentry *d)
         return result;
     }
     for (const struct pid_row *row = proc_pid_rows; row->name; row++) {
-        if (strlen(row->name) != d->d_name.len || memcmp(row->name, d->d_name.name, d->d_name.len) ||
-            !row_applies(row, is_thread)) {
+        if (strlen(row->name) != d->d_name.len ||
+            memcmp(row->name, d->d_name.name, d->d_name.len) || !row_applies(row, is_thread)) {
             continue;
         }
         struct inode *i = proc_pid_inode(dir->i_sb, t, row->mode, is_thread);
@@ -121,7 +125,8 @@ static int pid_dir_iterate(struct file *f, struct dir_context *ctx)
         if (pos < ctx->pos || !row_applies(row, proc_i(f->f_inode)->is_thread)) {
             continue;
         }
-        if (!ctx->actor(ctx, row->name, (int)strlen(row->name), pos, (u64)pos, mode_to_dtype(row->mode))) {
+        if (!ctx->actor(ctx, row->name, (int)strlen(row->name), pos, (u64)pos,
+                        mode_to_dtype(row->mode))) {
             return 0;
         }
         ctx->pos = pos + 1;
@@ -184,8 +189,11 @@ static ssize_t pid_file_write(struct file *f, struct iov_iter *from, loff_t *pos
 }
 
 static const struct inode_operations pid_file_iops = {.setattr = NULL};
-static const struct file_operations pid_file_fops = {
-    .open = pid_file_open, .read = seq_read, .write = pid_file_write, .llseek = seq_lseek, .release = seq_release};
+static const struct file_operations pid_file_fops = {.open = pid_file_open,
+                                                     .read = seq_read,
+                                                     .write = pid_file_write,
+                                                     .llseek = seq_lseek,
+                                                     .release = seq_release};
 
 // --- magic links of rows
 
@@ -224,7 +232,8 @@ static void put_target(void *cookie)
 }
 
 static const struct inode_operations self_iops = {.get_link = self_target, .put_link = put_target};
-static const struct inode_operations thread_self_iops = {.get_link = thread_self_target, .put_link = put_target};
+static const struct inode_operations thread_self_iops = {.get_link = thread_self_target,
+                                                         .put_link = put_target};
 
 static bool name_is(const struct dentry *d, const char *name)
 {
@@ -282,7 +291,8 @@ int proc_emit_pids(struct dir_context *ctx, struct super_block *sb)
     static const char *const names[] = {"self", "thread-self"};
     for (; ctx->pos < PROC_DYNAMIC_POS + 2; ctx->pos++) {
         const char *name = names[ctx->pos - PROC_DYNAMIC_POS];
-        if (!ctx->actor(ctx, name, (int)strlen(name), ctx->pos, (u64)ctx->pos, mode_to_dtype(S_IFLNK))) {
+        if (!ctx->actor(ctx, name, (int)strlen(name), ctx->pos, (u64)ctx->pos,
+                        mode_to_dtype(S_IFLNK))) {
             return 0;
         }
     }
@@ -290,7 +300,8 @@ int proc_emit_pids(struct dir_context *ctx, struct super_block *sb)
     while ((pid = next_pid(pid)) != 0) {
         char name[12];
         int n = snprintf(name, sizeof(name), "%d", pid);
-        if (!ctx->actor(ctx, name, n, PROC_DYNAMIC_POS + 2 + pid, (u64)pid + PROC_DYNAMIC_POS, mode_to_dtype(S_IFDIR))) {
+        if (!ctx->actor(ctx, name, n, PROC_DYNAMIC_POS + 2 + pid, (u64)pid + PROC_DYNAMIC_POS,
+                        mode_to_dtype(S_IFDIR))) {
             return 0;
         }
         ctx->pos = PROC_DYNAMIC_POS + 2 + ++pid;

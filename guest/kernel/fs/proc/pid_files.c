@@ -75,7 +75,8 @@ static void collect(struct task_struct *t, bool whole, struct family *f)
     } else {
         task_cputime(t, &f->utime, &f->stime);
     }
-    f->cutime = s->cutime, f->cstime = s->cstime, f->cmin_flt = s->cmin_flt, f->cmaj_flt = s->cmaj_flt;
+    f->cutime = s->cutime, f->cstime = s->cstime, f->cmin_flt = s->cmin_flt,
+    f->cmaj_flt = s->cmaj_flt;
     f->rss_limit = s->rlim[RLIMIT_RSS].rlim_cur;
     collect_signals(t, f);
     spin_unlock_irqrestore(&sighand->siglock, flags);
@@ -89,24 +90,32 @@ static int show_stat(struct seq_file *m, struct task_struct *t)
     collect(t, !proc_i(m->private)->is_thread, &f);
     seq_printf(m, "%d (", task_pid_vnr(t));
     show_comm(m, t);
-    seq_printf(m, ") %c %d %d %d %llu %d %u %llu %llu %llu %llu %llu %llu %llu %llu %d %d %d 0 %llu ", task_state_char(t),
-               f.ppid, f.pgrp, f.session, (unsigned long long)new_encode_dev(f.tty), f.tpgid, t->flags,
-               (unsigned long long)f.min_flt, (unsigned long long)f.cmin_flt, (unsigned long long)f.maj_flt,
-               (unsigned long long)f.cmaj_flt, (unsigned long long)ticks(f.utime), (unsigned long long)ticks(f.stime),
-               (unsigned long long)ticks(f.cutime), (unsigned long long)ticks(f.cstime), task_prio_stat(t), task_nice(t),
-               f.threads, (unsigned long long)ticks(t->start_time));
-    seq_printf(m, "%llu %llu %llu %llu %llu %llu 0 0 ", (unsigned long long)(mm ? mm->total_vm * PAGE_SIZE : 0),
+    seq_printf(
+        m, ") %c %d %d %d %llu %d %u %llu %llu %llu %llu %llu %llu %llu %llu %d %d %d 0 %llu ",
+        task_state_char(t), f.ppid, f.pgrp, f.session, (unsigned long long)new_encode_dev(f.tty),
+        f.tpgid, t->flags, (unsigned long long)f.min_flt, (unsigned long long)f.cmin_flt,
+        (unsigned long long)f.maj_flt, (unsigned long long)f.cmaj_flt,
+        (unsigned long long)ticks(f.utime), (unsigned long long)ticks(f.stime),
+        (unsigned long long)ticks(f.cutime), (unsigned long long)ticks(f.cstime), task_prio_stat(t),
+        task_nice(t), f.threads, (unsigned long long)ticks(t->start_time));
+    seq_printf(m, "%llu %llu %llu %llu %llu %llu 0 0 ",
+               (unsigned long long)(mm ? mm->total_vm * PAGE_SIZE : 0),
                (unsigned long long)(mm ? mm_rss(mm) : 0), (unsigned long long)f.rss_limit,
-               (unsigned long long)(mm ? look ? mm->start_code : 1 : 0), (unsigned long long)(mm ? look ? mm->end_code : 1 : 0),
+               (unsigned long long)(mm ? look ? mm->start_code : 1 : 0),
+               (unsigned long long)(mm ? look ? mm->end_code : 1 : 0),
                (unsigned long long)(mm && look ? mm->start_stack : 0));
     seq_printf(m, "%llu %llu %llu %llu 0 0 0 %d %u %u %u 0 0 0 ", (unsigned long long)f.pending.sig,
-               (unsigned long long)t->blocked.sig, (unsigned long long)f.ignored.sig, (unsigned long long)f.caught.sig,
-               t->exit_signal, t->cpu, (unsigned)t->rt_priority, (unsigned)t->policy);
-    seq_printf(m, "%llu %llu %llu %llu %llu %llu %llu %d\n", (unsigned long long)(mm && look ? mm->start_data : 0),
-               (unsigned long long)(mm && look ? mm->end_data : 0), (unsigned long long)(mm && look ? mm->start_brk : 0),
-               (unsigned long long)(mm && look ? mm->arg_start : 0), (unsigned long long)(mm && look ? mm->arg_end : 0),
-               (unsigned long long)(mm && look ? mm->env_start : 0), (unsigned long long)(mm && look ? mm->env_end : 0),
-               look ? t->exit_code : 0);
+               (unsigned long long)t->blocked.sig, (unsigned long long)f.ignored.sig,
+               (unsigned long long)f.caught.sig, t->exit_signal, t->cpu, (unsigned)t->rt_priority,
+               (unsigned)t->policy);
+    seq_printf(m, "%llu %llu %llu %llu %llu %llu %llu %d\n",
+               (unsigned long long)(mm && look ? mm->start_data : 0),
+               (unsigned long long)(mm && look ? mm->end_data : 0),
+               (unsigned long long)(mm && look ? mm->start_brk : 0),
+               (unsigned long long)(mm && look ? mm->arg_start : 0),
+               (unsigned long long)(mm && look ? mm->arg_end : 0),
+               (unsigned long long)(mm && look ? mm->env_start : 0),
+               (unsigned long long)(mm && look ? mm->env_end : 0), look ? t->exit_code : 0);
     if (mm) {
         mmput(mm);
     }
@@ -134,8 +143,8 @@ static void show_ids(struct seq_file *m, struct task_struct *t)
     spin_lock(&t->alloc_lock);
     unsigned max_fds = t->files ? t->files->max_fds : 0;
     spin_unlock(&t->alloc_lock);
-    seq_printf(m, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid, c->fsuid, c->gid, c->egid,
-               c->sgid, c->fsgid);
+    seq_printf(m, "Uid:\t%u\t%u\t%u\t%u\nGid:\t%u\t%u\t%u\t%u\n", c->uid, c->euid, c->suid,
+               c->fsuid, c->gid, c->egid, c->sgid, c->fsgid);
     seq_printf(m, "FDSize:\t%u\nGroups:\t", max_fds);
     for (int i = 0; c->group_info && i < c->group_info->ngroups; i++) {
         seq_printf(m, "%u ", c->group_info->gid[i]);
@@ -147,7 +156,9 @@ static void show_ids(struct seq_file *m, struct task_struct *t)
 static void show_capabilities(struct seq_file *m, struct task_struct *t)
 {
     const struct cred *c = get_task_cred(t);
-    seq_printf(m, "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\nCapAmb:\t%016llx\n",
+    seq_printf(m,
+               "CapInh:\t%016llx\nCapPrm:\t%016llx\nCapEff:\t%016llx\nCapBnd:\t%016llx\n"
+               "CapAmb:\t%016llx\n",
                (unsigned long long)c->cap_inheritable.cap, (unsigned long long)c->cap_permitted.cap,
                (unsigned long long)c->cap_effective.cap, (unsigned long long)c->cap_bset.cap,
                (unsigned long long)c->cap_ambient.cap);
@@ -170,30 +181,35 @@ static int show_status(struct seq_file *m, struct task_struct *t)
     if (mask >= 0) {
         seq_printf(m, "Umask:\t%04o\n", (unsigned)mask);
     }
-    seq_printf(m, "State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n", state, state_name(state),
-               task_tgid_vnr(t), task_pid_vnr(t), f.ppid);
+    seq_printf(m, "State:\t%c (%s)\nTgid:\t%d\nNgid:\t0\nPid:\t%d\nPPid:\t%d\nTracerPid:\t0\n",
+               state, state_name(state), task_tgid_vnr(t), task_pid_vnr(t), f.ppid);
     show_ids(m, t);
-    seq_printf(m, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", task_tgid_vnr(t), task_pid_vnr(t), f.pgrp, f.session);
+    seq_printf(m, "NStgid:\t%d\nNSpid:\t%d\nNSpgid:\t%d\nNSsid:\t%d\n", task_tgid_vnr(t),
+               task_pid_vnr(t), f.pgrp, f.session);
     if (mm) {
         proc_show_mm_status(m, mm);
         mmput(mm);
     }
     seq_printf(m, "Threads:\t%d\n", f.threads);
-    seq_printf(m, "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\nSigCgt:\t%016llx\n",
-               (unsigned long long)f.pending.sig, (unsigned long long)f.shared_pending.sig, (unsigned long long)t->blocked.sig,
-               (unsigned long long)f.ignored.sig, (unsigned long long)f.caught.sig);
+    seq_printf(m,
+               "SigPnd:\t%016llx\nShdPnd:\t%016llx\nSigBlk:\t%016llx\nSigIgn:\t%016llx\n"
+               "SigCgt:\t%016llx\n",
+               (unsigned long long)f.pending.sig, (unsigned long long)f.shared_pending.sig,
+               (unsigned long long)t->blocked.sig, (unsigned long long)f.ignored.sig,
+               (unsigned long long)f.caught.sig);
     show_capabilities(m, t);
     seq_printf(m, "NoNewPrivs:\t%d\nCpus_allowed:\t%llx\nCpus_allowed_list:\t", t->no_new_privs,
                (unsigned long long)(t->cpus_allowed & cpu_online_mask()));
     seq_bit_list(m, t->cpus_allowed & cpu_online_mask());
     seq_putc(m, '\n');
-    seq_printf(m, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n", (unsigned long long)t->nvcsw,
-               (unsigned long long)t->nivcsw);
+    seq_printf(m, "voluntary_ctxt_switches:\t%llu\nnonvoluntary_ctxt_switches:\t%llu\n",
+               (unsigned long long)t->nvcsw, (unsigned long long)t->nivcsw);
     return 0;
 }
 
 // A shower of the address space: an empty file for kernel threads and zombies.
-static int with_mm(struct seq_file *m, struct task_struct *t, int (*show)(struct seq_file *, struct mm_struct *))
+static int with_mm(struct seq_file *m, struct task_struct *t,
+                   int (*show)(struct seq_file *, struct mm_struct *))
 {
     struct mm_struct *mm = get_task_mm(t);
     if (!mm) {
@@ -234,7 +250,8 @@ static int show_memory(struct seq_file *m, struct mm_struct *mm, u64 start, u64 
 {
     char part[256];
     while (start < end && !m->overflow) {
-        ssize_t n = access_process_vm(mm, start, part, min_t(size_t, sizeof(part), end - start), false);
+        ssize_t n =
+            access_process_vm(mm, start, part, min_t(size_t, sizeof(part), end - start), false);
         if (n <= 0) {
             break;
         }
@@ -306,15 +323,22 @@ static int show_limits(struct seq_file *m, struct task_struct *t)
 {
     static const struct {
         const char *name, *unit;
-    } names[RLIM_NLIMITS] = {
-        [RLIMIT_CPU] = {"Max cpu time", "seconds"}, [RLIMIT_FSIZE] = {"Max file size", "bytes"},
-        [RLIMIT_DATA] = {"Max data size", "bytes"}, [RLIMIT_STACK] = {"Max stack size", "bytes"},
-        [RLIMIT_CORE] = {"Max core file size", "bytes"}, [RLIMIT_RSS] = {"Max resident set", "bytes"},
-        [RLIMIT_NPROC] = {"Max processes", "processes"}, [RLIMIT_NOFILE] = {"Max open files", "files"},
-        [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"}, [RLIMIT_AS] = {"Max address space", "bytes"},
-        [RLIMIT_LOCKS] = {"Max file locks", "locks"}, [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
-        [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"}, [RLIMIT_NICE] = {"Max nice priority", ""},
-        [RLIMIT_RTPRIO] = {"Max realtime priority", ""}, [RLIMIT_RTTIME] = {"Max realtime timeout", "us"}};
+    } names[RLIM_NLIMITS] = {[RLIMIT_CPU] = {"Max cpu time", "seconds"},
+                             [RLIMIT_FSIZE] = {"Max file size", "bytes"},
+                             [RLIMIT_DATA] = {"Max data size", "bytes"},
+                             [RLIMIT_STACK] = {"Max stack size", "bytes"},
+                             [RLIMIT_CORE] = {"Max core file size", "bytes"},
+                             [RLIMIT_RSS] = {"Max resident set", "bytes"},
+                             [RLIMIT_NPROC] = {"Max processes", "processes"},
+                             [RLIMIT_NOFILE] = {"Max open files", "files"},
+                             [RLIMIT_MEMLOCK] = {"Max locked memory", "bytes"},
+                             [RLIMIT_AS] = {"Max address space", "bytes"},
+                             [RLIMIT_LOCKS] = {"Max file locks", "locks"},
+                             [RLIMIT_SIGPENDING] = {"Max pending signals", "signals"},
+                             [RLIMIT_MSGQUEUE] = {"Max msgqueue size", "bytes"},
+                             [RLIMIT_NICE] = {"Max nice priority", ""},
+                             [RLIMIT_RTPRIO] = {"Max realtime priority", ""},
+                             [RLIMIT_RTTIME] = {"Max realtime timeout", "us"}};
     struct linux_rlimit64 limits[RLIM_NLIMITS];
     unsigned long flags;
     struct sighand_struct *sighand = lock_task_sighand(t, &flags);
@@ -339,10 +363,13 @@ static int show_limits(struct seq_file *m, struct task_struct *t)
 
 static int show_io(struct seq_file *m, struct task_struct *t)
 {
-    seq_printf(m, "rchar: %llu\nwchar: %llu\nsyscr: %llu\nsyscw: %llu\nread_bytes: %llu\nwrite_bytes: %llu\n"
-                  "cancelled_write_bytes: 0\n",
-               (unsigned long long)(t->io.rchar), (unsigned long long)t->io.wchar, (unsigned long long)t->io.syscr,
-               (unsigned long long)t->io.syscw, (unsigned long long)t->io.read_bytes, (unsigned long long)t->io.write_bytes);
+    seq_printf(
+        m,
+        "rchar: %llu\nwchar: %llu\nsyscr: %llu\nsyscw: %llu\nread_bytes: %llu\nwrite_bytes: %llu\n"
+        "cancelled_write_bytes: 0\n",
+        (unsigned long long)(t->io.rchar), (unsigned long long)t->io.wchar,
+        (unsigned long long)t->io.syscr, (unsigned long long)t->io.syscw,
+        (unsigned long long)t->io.read_bytes, (unsigned long long)t->io.write_bytes);
     return 0;
 }
 
@@ -408,7 +435,8 @@ static int show_wchan(struct seq_file *m, struct task_struct *t)
 
 static int show_schedstat(struct seq_file *m, struct task_struct *t)
 {
-    seq_printf(m, "%llu 0 %llu\n", (unsigned long long)task_sched_runtime(t), (unsigned long long)(t->nvcsw + t->nivcsw));
+    seq_printf(m, "%llu 0 %llu\n", (unsigned long long)task_sched_runtime(t),
+               (unsigned long long)(t->nvcsw + t->nivcsw));
     return 0;
 }
 
@@ -416,11 +444,16 @@ static int show_sched(struct seq_file *m, struct task_struct *t)
 {
     show_comm(m, t);
     seq_printf(m, " (%d, #threads: %d)\n", task_pid_vnr(t), t->signal ? t->signal->nr_threads : 1);
-    seq_printf(m, "se.vruntime                                  : %20llu\n", (unsigned long long)t->se.vruntime);
-    seq_printf(m, "se.sum_exec_runtime                          : %20llu\n", (unsigned long long)task_sched_runtime(t));
-    seq_printf(m, "se.load.weight                               : %20llu\n", (unsigned long long)t->se.load.weight);
-    seq_printf(m, "nr_voluntary_switches                        : %20llu\n", (unsigned long long)t->nvcsw);
-    seq_printf(m, "nr_involuntary_switches                      : %20llu\n", (unsigned long long)t->nivcsw);
+    seq_printf(m, "se.vruntime                                  : %20llu\n",
+               (unsigned long long)t->se.vruntime);
+    seq_printf(m, "se.sum_exec_runtime                          : %20llu\n",
+               (unsigned long long)task_sched_runtime(t));
+    seq_printf(m, "se.load.weight                               : %20llu\n",
+               (unsigned long long)t->se.load.weight);
+    seq_printf(m, "nr_voluntary_switches                        : %20llu\n",
+               (unsigned long long)t->nvcsw);
+    seq_printf(m, "nr_involuntary_switches                      : %20llu\n",
+               (unsigned long long)t->nivcsw);
     seq_printf(m, "policy                                       : %20d\n", t->policy);
     seq_printf(m, "prio                                         : %20d\n", t->static_prio);
     return 0;
@@ -470,9 +503,16 @@ static int link_root(struct task_struct *t, struct path *path)
 #define LINK_ROW(n, fn) {.name = n, .mode = S_IFLNK | 0777, .link = fn}
 
 const struct pid_row proc_pid_rows[] = {
-    {.name = "task", .mode = S_IFDIR | 0555, .iops = &proc_task_iops, .fops = &proc_task_fops, .group_only = true},
+    {.name = "task",
+     .mode = S_IFDIR | 0555,
+     .iops = &proc_task_iops,
+     .fops = &proc_task_fops,
+     .group_only = true},
     {.name = "fd", .mode = S_IFDIR | 0500, .iops = &proc_fd_iops, .fops = &proc_fd_fops},
-    {.name = "fdinfo", .mode = S_IFDIR | 0555, .iops = &proc_fdinfo_iops, .fops = &proc_fdinfo_fops},
+    {.name = "fdinfo",
+     .mode = S_IFDIR | 0555,
+     .iops = &proc_fdinfo_iops,
+     .fops = &proc_fdinfo_fops},
     FILE_ROW("stat", 0444, show_stat),
     FILE_ROW("status", 0444, show_status),
     FILE_ROW("statm", 0444, show_statm),
@@ -490,7 +530,10 @@ const struct pid_row proc_pid_rows[] = {
     OWN_ROW("io", 0400, show_io),
     FILE_ROW("oom_score", 0444, show_oom_score),
     {.name = "fail-nth", .mode = S_IFREG | 0600, .show = show_fail_nth, .write = write_fail_nth},
-    {.name = "oom_score_adj", .mode = S_IFREG | 0644, .show = show_oom_score_adj, .write = write_oom_score_adj},
+    {.name = "oom_score_adj",
+     .mode = S_IFREG | 0644,
+     .show = show_oom_score_adj,
+     .write = write_oom_score_adj},
     FILE_ROW("wchan", 0444, show_wchan),
     FILE_ROW("sched", 0444, show_sched),
     FILE_ROW("schedstat", 0444, show_schedstat),

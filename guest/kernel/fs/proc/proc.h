@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
-// What the files of procfs share. Global entries are a tree made at boot (proc_register and friends); the directories of
-// processes are made from tables of rows on each look-up.
+// What the files of procfs share. Global entries are a tree made at boot (proc_register and
+// friends); the directories of processes are made from tables of rows on each look-up.
 #pragma once
 
 #include "fs/internal.h"
@@ -48,8 +48,10 @@ static inline struct proc_inode *proc_i(const struct inode *i)
 
 extern struct proc_entry proc_root;
 extern const struct dentry_operations proc_pid_dops;
-extern const struct inode_operations proc_pid_dir_iops, proc_task_iops, proc_fd_iops, proc_fdinfo_iops;
-extern const struct file_operations proc_pid_dir_fops, proc_task_fops, proc_fd_fops, proc_fdinfo_fops;
+extern const struct inode_operations proc_pid_dir_iops, proc_task_iops, proc_fd_iops,
+    proc_fdinfo_iops;
+extern const struct file_operations proc_pid_dir_fops, proc_task_fops, proc_fd_fops,
+    proc_fdinfo_fops;
 
 // generic.c
 struct proc_entry *proc_mkdir(struct proc_entry *parent, const char *name);
@@ -57,14 +59,18 @@ struct proc_entry *proc_add(struct proc_entry *parent, const char *name, umode_t
 struct inode *proc_entry_inode(struct super_block *sb, const struct proc_entry *e);
 extern const struct super_operations proc_sops;
 struct inode *proc_new_inode(struct super_block *sb, umode_t mode);
-struct dentry *proc_lookup_static(const struct proc_entry *dir, struct super_block *sb, struct dentry *d);
-bool proc_emit_static(const struct proc_entry *dir, struct dir_context *ctx); // positions from 2; false: full
-int proc_parse_number(const struct qstr *name, unsigned *out); // decimal without leading zeroes, or -ENOENT
+struct dentry *proc_lookup_static(const struct proc_entry *dir, struct super_block *sb,
+                                  struct dentry *d);
+bool proc_emit_static(const struct proc_entry *dir,
+                      struct dir_context *ctx); // positions from 2; false: full
+int proc_parse_number(const struct qstr *name,
+                      unsigned *out); // decimal without leading zeroes, or -ENOENT
 #define PROC_DYNAMIC_POS 0x10000 // positions of what is not static
 
 // pid.c: the task an inode stands for, counted, or NULL.
 struct task_struct *proc_task(const struct inode *i);
-struct inode *proc_pid_inode(struct super_block *sb, struct task_struct *t, umode_t mode, bool is_thread);
+struct inode *proc_pid_inode(struct super_block *sb, struct task_struct *t, umode_t mode,
+                             bool is_thread);
 struct dentry *proc_lookup_pid(struct inode *dir, struct dentry *d); // in /proc itself
 int proc_emit_pids(struct dir_context *ctx, struct super_block *sb);
 bool proc_may_look(struct task_struct *t);

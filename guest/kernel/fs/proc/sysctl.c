@@ -60,7 +60,8 @@ WRITE_DIRTY(dirty_ratio, 100)
 WRITE_DIRTY(dirty_background_ratio, 100)
 WRITE_DIRTY(dirty_expire_centisecs, 0x7fffffff)
 WRITE_DIRTY(dirty_writeback_centisecs, 0x7fffffff)
-#define DIRTY_FILE(name) proc_register("sys/vm/" #name, 0644, show_int, write_##name, &sysctl_##name)
+#define DIRTY_FILE(name)                                                                           \
+    proc_register("sys/vm/" #name, 0644, show_int, write_##name, &sysctl_##name)
 
 static int write_pid_max(const char *text, size_t len)
 {
@@ -146,9 +147,12 @@ void proc_sysctl_init(void)
     proc_register("sys/kernel/cap_last_cap", 0444, show_constant, NULL, "40");
     proc_register("sys/kernel/core_pattern", 0444, show_constant, NULL, "core");
     proc_register("sys/kernel/random/uuid", 0444, show_random_uuid, NULL, NULL);
-    proc_register("sys/vm/overcommit_memory", 0644, show_int, write_overcommit_memory, &sysctl_overcommit_memory);
-    proc_register("sys/vm/overcommit_ratio", 0644, show_int, write_overcommit_ratio, &sysctl_overcommit_ratio);
-    proc_register("sys/vm/max_map_count", 0644, show_int, write_max_map_count, &sysctl_max_map_count);
+    proc_register("sys/vm/overcommit_memory", 0644, show_int, write_overcommit_memory,
+                  &sysctl_overcommit_memory);
+    proc_register("sys/vm/overcommit_ratio", 0644, show_int, write_overcommit_ratio,
+                  &sysctl_overcommit_ratio);
+    proc_register("sys/vm/max_map_count", 0644, show_int, write_max_map_count,
+                  &sysctl_max_map_count);
     DIRTY_FILE(dirty_ratio);
     DIRTY_FILE(dirty_background_ratio);
     DIRTY_FILE(dirty_expire_centisecs);

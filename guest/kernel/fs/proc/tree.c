@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
-// /proc/device-tree: nodes as directories, properties as files of raw bytes, as Linux shows a device tree.
+// /proc/device-tree: nodes as directories, properties as files of raw bytes, as Linux shows a
+// device tree.
 #include "fs/proc/proc.h"
 
 #include "init/init.h"
@@ -25,7 +26,8 @@ static bool is_child_name(const struct dt_node *node, const char *name)
 static void add_node(struct proc_entry *dir, const struct dt_node *node)
 {
     for (const struct dt_prop *p = node->props; p; p = p->next) {
-        struct proc_entry *e = is_child_name(node, p->name) ? NULL : proc_add(dir, p->name, S_IFREG | 0444);
+        struct proc_entry *e =
+            is_child_name(node, p->name) ? NULL : proc_add(dir, p->name, S_IFREG | 0444);
         if (e) {
             e->show = show_property;
             e->priv = (void *)(uintptr_t)p;

@@ -30,8 +30,8 @@ void screen_quit(void);
 void input_read(struct input *in);
 uint64_t now_ns(void); // CLOCK_MONOTONIC
 // A run without a person, whose last picture depends on nothing but its length ("NAME -n FRAMES" on
-// the command line): FRAMES, or 0 where it is not asked for. Anything else after the name: a line on
-// stderr and exit with status 64.
+// the command line): FRAMES, or 0 where it is not asked for. Anything else after the name: a line
+// on stderr and exit with status 64.
 unsigned screen_frames_asked(int argc, char **argv);
 // Tells by write(2) of "mark NAME" to stderr that the picture stands; it does for 20 ms.
 void screen_mark(const char *name);
