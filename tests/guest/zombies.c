@@ -4,9 +4,11 @@
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 
-int main(void)
+static int status;
+static int p[2]; // what children wait for, or say
+
+static void a_zombie(void)
 {
-    int status = 0;
     show("no children", wait(&status));
     pid_t pid = fork();
     if (pid == 0) {
@@ -19,12 +21,18 @@ int main(void)
     show_status("child", status);
     say("state %c\n", state_of(pid));
     show("again", waitpid(pid, &status, 0));
-    pid = fork();
+}
+
+static void options(void)
+{
+    char c;
+    pid_t pid = fork();
     if (pid == 0) {
-        sleep_ms(50);
+        read(p[0], &c, 1);
         _exit(0);
     }
     show("WNOHANG too early", waitpid(pid, &status, WNOHANG));
+    write(p[1], "x", 1);
     siginfo_t info;
     memset(&info, 0, sizeof(info));
     show("waitid WNOWAIT", waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
@@ -32,10 +40,12 @@ int main(void)
     show("still there", waitpid(pid, &status, 0) == pid);
     show("waitid no options", waitid(P_ALL, 0, &info, 0));
     show("waitpid bad options", waitpid(-1, &status, 0x10000000));
+}
+
+static void an_orphan(void)
+{
     prctl(PR_SET_CHILD_SUBREAPER, 1);
-    int p[2];
-    pipe(p);
-    pid = fork();
+    pid_t pid = fork();
     if (pid == 0) {
         pid_t me = getpid();
         if (fork() == 0) {
@@ -55,15 +65,24 @@ int main(void)
     say("adopted %d\n", c);
     wait(&status);
     show_status("grandchild", status);
+}
+
+static void nobody_wants_it(void)
+{
     signal(SIGCHLD, SIG_IGN);
-    pid = fork();
+    pid_t pid = fork();
     if (pid == 0) {
         _exit(1);
     }
     show("ignored: wait", waitpid(pid, &status, 0));
     signal(SIGCHLD, SIG_DFL);
-    pid = fork();
+}
+
+static void stopped_and_continued(void)
+{
+    pid_t pid = fork();
     if (pid == 0) {
+        char c;
         raise(SIGSTOP);
         read(p[0], &c, 1); // the end is for later: a zombie is no longer reported as continued
         syscall(SYS_exit, 7);
@@ -79,9 +98,20 @@ int main(void)
     show_status("untraced", status);
     kill(pid, SIGCONT);
     write(p[1], "x", 1);
+    siginfo_t info;
     show("zombie", waitid(P_PID, (id_t)pid, &info, WEXITED | WNOWAIT));
     show("waitid continued, a zombie", waitid(P_PID, (id_t)pid, &info, WCONTINUED));
     show("wait4 continued, a zombie", waitpid(pid, &status, WCONTINUED) == pid);
     show_status("end", status);
+}
+
+int main(void)
+{
+    pipe(p);
+    a_zombie();
+    options();
+    an_orphan();
+    nobody_wants_it();
+    stopped_and_continued();
     return 0;
 }
