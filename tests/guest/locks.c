@@ -47,7 +47,7 @@ int main(void)
     }
     char byte;
     read(p[0], &byte, 1);
-    sleep_ms(30);
+    await_state(pid, 'S');
     say("releasing by closing another descriptor\n");
     close(open("f", O_RDONLY));
     waitpid(pid, NULL, 0);

@@ -54,13 +54,15 @@ int main(void)
     show("short", syscall(SYS_set_robust_list, &s->head, 23));
     show("long", syscall(SYS_set_robust_list, &s->head, 32));
     show("get of nobody", syscall(SYS_get_robust_list, 99999999, &s->head, &s->head));
-    int ready[2];
+    int ready[2], go[2];
     pipe(ready);
+    pipe(go);
     pid_t pid = fork();
     if (pid == 0) {
         child_holds();
+        char c;
         write(ready[1], "x", 1);
-        sleep_ms(60);
+        read(go[0], &c, 1);
         _exit(3);
     }
     char c;
@@ -74,6 +76,8 @@ int main(void)
         _exit(0);
     }
     int status;
+    await_state(waiter, 'S');
+    write(go[1], "x", 1);
     waitpid(waiter, &status, 0);
     waitpid(pid, &status, 0);
     show_status("owner", status);

@@ -22,12 +22,12 @@ static void arm(bool restart)
     setitimer(ITIMER_REAL, &timer, NULL);
 }
 
-// A helper that writes a byte after 60 ms and then exits with status 3.
+// A helper that writes a byte after 200 ms and then exits with status 3.
 static pid_t helper(int fd)
 {
     pid_t pid = fork();
     if (pid == 0) {
-        sleep_ms(60);
+        sleep_ms(200);
         write(fd, "h", 1);
         _exit(3);
     }

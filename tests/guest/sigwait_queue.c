@@ -52,9 +52,9 @@ int main(void)
     signal(SIGUSR2, on_usr2);
     pid_t parent = getpid(), pid = fork();
     if (pid == 0) {
-        sleep_ms(20);
+        await_state(parent, 'S');
         kill(parent, SIGUSR2);
-        sleep_ms(40);
+        sleep_ms(100);
         sigqueue(parent, SIGRTMIN, (union sigval){.sival_int = 77});
         _exit(0);
     }

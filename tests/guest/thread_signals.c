@@ -57,8 +57,8 @@ static void *group_exiter(void *arg)
 
 static void *late_exit(void *arg)
 {
-    (void)arg;
-    sleep_ms(30);
+    char c;
+    read(*(int *)arg, &c, 1);
     syscall(SYS_exit, 17);
     return NULL;
 }
@@ -128,15 +128,17 @@ int main(void)
     child("exit_group in a thread", group_exiter, false);
     child("crash in a thread", crash, false);
     child("stopped", NULL, false);
-    int status;
+    int status, p[2];
+    pipe(p);
     pid_t pid = fork();
     if (pid == 0) {
         pthread_t t;
-        pthread_create(&t, NULL, late_exit, NULL);
+        pthread_create(&t, NULL, late_exit, &p[0]);
         syscall(SYS_exit, 5);
     }
-    sleep_ms(10);
+    await_state(pid, 'Z');
     show("leader gone, thread runs", waitpid(pid, &status, WNOHANG));
+    write(p[1], "x", 1);
     waitpid(pid, &status, 0);
     show_status("leader's status counts", status);
     return 0;
