@@ -290,7 +290,9 @@ def test_kill_loses_little_of_the_recording():
         pipe = viv.process.stdout.fileno()
         said, seen = 0, []  # its output so far; when there was how much
         while not seen or time.monotonic() < seen[0][0] + 2:
-            said += len(os.read(pipe, 65536))
+            part = os.read(pipe, 65536)
+            expect(part, f"it ended after {said} bytes")
+            said += len(part)
             if said >= 1000:
                 seen.append((time.monotonic(), said))
         viv.process.kill()

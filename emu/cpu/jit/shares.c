@@ -384,7 +384,6 @@ static void emit_follow_stub(struct translator *t, const struct site *site,
     if (site->apart) { // RCX stays 0
         struct host_operand operand = host_indexed(address, DISTANCE, 0, 0);
         t->shares.given = &operand;
-        t->vectors.needs[t->i] = VECTORS_NONE;
         CHECK(translate_insn(t));
         t->shares.given = NULL;
         emit_jmp(e, t->after[t->i]);
