@@ -11,6 +11,7 @@ WATCH = ["build/tests/machine/test_watch", "build/fern", "build/rootfs.img", "1"
 PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "1500"]
 MORE_PROGRAMS = ["build/tests/lockstep/test_programs", "--count", "6000", "--seed", "700000"]
 HOT_PROGRAMS = ["/usr/bin/env", "VIV_TEST_HOT=1", *MORE_PROGRAMS]
+LONG_PROGRAMS = ["/usr/bin/env", "VIV_TEST_HOT=1", "build/tests/lockstep/test_programs", "--count", "20000", "--seed", "1000000"]
 VECTOR_BLOCKS = ["build/tests/isa/test_vector_blocks", "20000", "1"]
 VT = ["build/tests/kernel_host/test_vt"]
 INPUT = ["build/tests/kernel_host/test_input"]
@@ -73,9 +74,9 @@ MUTATIONS = [
     ("a run forgets what has taken a register's place", "emu/cpu/jit/page_run.c",
      "        emit_load(&t->e, 3, home_of(g->instead), gpr_slot(g->instead));\n", "", [HOT_PROGRAMS]),
     ("nobody sees flags in a run's body", "emu/cpu/jit/page_run_plan.c", " && !flags_live_in_run(t)", "", [PROGRAMS]),
-    ("an exit of a run keeps what it was charged", "emu/cpu/jit/page_run.c", "t->run.again ? 0 : -(s32)cost_of(t)", "0", [PROGRAMS]),
+    ("an exit of a run keeps what it was charged", "emu/cpu/jit/page_run.c", "t->run.again ? 0 : -(s32)cost_of(t)", "0", [MORE_PROGRAMS]),
     ("a repeated copy's source may leave its page", "emu/cpu/jit/tr_string.c",
-     "host_indexed(SOURCE, COUNT, width, -1)", "host_indexed(SOURCE, COUNT, 0, -1)", [HOT_PROGRAMS]),
+     "host_indexed(SOURCE, COUNT, width, -1)", "host_indexed(SOURCE, COUNT, 0, -1)", [LONG_PROGRAMS]),
     ("a repeated store needs no steps", "emu/cpu/jit/tr_string.c", "emit_jrcxz(e, 2);", "emit_jrcxz(e, 7);", [PROGRAMS]),
     ("a read across pages forgets the second", "emu/cpu/jit/across.c",
      "emit_mov(e, 2, HOST_RCX, HOST_RAX);", "emit_mov_imm(e, HOST_RCX, 0);", [PROGRAMS]),
