@@ -11,7 +11,6 @@
 
 #define SPAN_MAX 1024  // bytes that one group may reach over
 #define STRIDE_MAX 512 // at least so many fit a page several times
-#define TRIPS_MIN 8    // loops that end sooner are not worth it
 
 struct motions {
     u32 written;
@@ -203,12 +202,6 @@ static bool make_groups(struct translator *t, const struct motions *all)
     return next == run->access_count;
 }
 
-static bool is_short(const struct translator *t)
-{
-    u64 iterations = loop_iterations(t->block->insns, t->block->insn_count);
-    return iterations && iterations < TRIPS_MIN;
-}
-
 bool spares_scratch(const struct translator *t, const struct insn *insn)
 {
     unsigned width = insn->width;
@@ -330,8 +323,8 @@ bool page_run_plan(struct translator *t)
 {
     struct page_run *run = &t->run;
     struct motions all;
-    if (run->refused || t->block->insn_count < 2 || !find_motions(t, &all) || is_short(t) ||
-        !make_groups(t, &all)) {
+    if (run->refused || t->block->insn_count < 2 || !find_motions(t, &all) ||
+        few_iterations(t->block->insns, t->block->insn_count) || !make_groups(t, &all)) {
         return false;
     }
     plan_guests(t);

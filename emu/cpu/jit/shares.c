@@ -21,8 +21,7 @@ struct planner {
 
 struct reach {
     struct place place;
-    u8 size, align; // align: 0: anywhere
-    bool write;
+    struct access access;
 };
 
 // A word of the stack. rsp moves as translations move it.
@@ -34,7 +33,7 @@ static bool stack_reach(const struct insn *insn, struct reach *reach)
         return false; // of a memory operand there are two
     }
     u8 base = insn->op == OP_LEAVE ? CPU_RBP : CPU_RSP;
-    *reach = (struct reach){{base, SLOT_ZERO, 0, pushes ? -8 : 0}, 8, 0, pushes};
+    *reach = (struct reach){{base, SLOT_ZERO, 0, pushes ? -8 : 0}, {8, pushes, false}};
     return true;
 }
 
@@ -67,15 +66,11 @@ static bool reach_of(const struct insn *insn, struct reach *reach)
     if (stack_reach(insn, reach)) {
         return true;
     }
-    struct access access;
-    bool found = vector_level(insn) ? vector_access(insn, &access) : integer_access(insn, &access);
-    if (!found || (insn->flags & (INSN_EA_GENERAL | INSN_ADDR32 | INSN_ADDR16)) ||
-        insn->index == SLOT_8192) {
-        return false;
-    }
-    *reach = (struct reach){place_of(insn), (u8)access.size, access.aligned ? (u8)access.size : 0,
-                            access.write};
-    return true;
+    reach->place = place_of(insn);
+    bool found = vector_level(insn) ? vector_access(insn, &reach->access)
+                                    : integer_access(insn, &reach->access);
+    return found && !(insn->flags & (INSN_EA_GENERAL | INSN_ADDR32 | INSN_ADDR16)) &&
+           insn->index != SLOT_8192;
 }
 
 static bool same_registers(const struct planner *p, const struct share *s, const struct place *at)
@@ -84,28 +79,34 @@ static bool same_registers(const struct planner *p, const struct share *s, const
            s->base_version == p->version[at->base] && s->index_version == p->version[at->index];
 }
 
+// What its address must be a multiple of, 0: of nothing.
+static u8 align_of(const struct access *access)
+{
+    return access->aligned ? (u8)access->size : 0;
+}
+
 // Widens the group to the access. False: it stays by itself. Behind a way out nothing is asked for
 // that was not asked for in front of it.
-static bool join(struct share *s, const struct reach *reach, s64 first, s64 end)
+static bool join(struct share *s, const struct access *access, s64 first, s64 end)
 {
+    u8 wanted = align_of(access), align = s->align ? s->align : wanted;
     s64 low = first < s->first ? first : s->first, high = end > s->end ? end : s->end;
-    u8 align = s->align ? s->align : reach->align;
     if (align) {
         s64 aligned = s->align ? s->first : first;
         low -= (low - aligned) & (align - 1);
         bool off = (first - aligned) & (align - 1);
-        if (reach->align && (reach->align != align || off)) {
+        if (wanted && (wanted != align || off)) {
             return false;
         }
     }
-    bool asks = (reach->write && !s->write) || align != s->align;
+    bool asks = (access->write && !s->write) || align != s->align;
     if (high - low > SPAN_MAX || (asks && s->jumped)) {
         return false;
     }
     s->first = (s32)low;
     s->end = (s32)high;
     s->align = align;
-    s->write |= reach->write;
+    s->write |= access->write;
     s->followers++;
     return true;
 }
@@ -115,8 +116,9 @@ static void plan_access(struct planner *p, unsigned i, const struct reach *reach
 {
     struct shares *shares = p->shares;
     const struct place *at = &reach->place;
+    const struct access *access = &reach->access;
     s64 first = (s64)at->disp + p->moved[at->base] + ((s64)p->moved[at->index] << at->scale);
-    s64 end = first + reach->size;
+    s64 end = first + access->size;
     if (first != (s32)first || end != (s32)end || at->disp < INT32_MIN + SPAN_MAX ||
         first < INT32_MIN + SPAN_MAX) {
         return;
@@ -126,7 +128,7 @@ static void plan_access(struct planner *p, unsigned i, const struct reach *reach
         if (!same_registers(p, s, at)) {
             continue;
         }
-        if (!join(s, reach, first, end)) {
+        if (!join(s, access, first, end)) {
             break;
         }
         shares->use[i] = (struct share_use){(u8)n, (s32)first};
@@ -138,8 +140,8 @@ static void plan_access(struct planner *p, unsigned i, const struct reach *reach
                                                  .base_version = p->version[at->base],
                                                  .index_version = p->version[at->index],
                                                  .leader = (u8)i,
-                                                 .align = reach->align,
-                                                 .write = reach->write,
+                                                 .align = align_of(access),
+                                                 .write = access->write,
                                                  .first = (s32)first,
                                                  .end = (s32)end};
     shares->use[i] = (struct share_use){(u8)shares->count, (s32)first};
@@ -296,26 +298,40 @@ static void emit_lookup_group(struct translator *t, unsigned address, const stru
     emit_lookup_page(t, address, address, last, &access);
 }
 
+// Of the current instruction's operand: bytes above the first that its group reaches.
+static s32 above(const struct translator *t, const struct share *s)
+{
+    return t->shares.use[t->i].at - s->first;
+}
+
+static struct site *add_share_site(struct translator *t, u8 *jump, enum site_kind kind,
+                                   const struct access *access)
+{
+    add_site(t, jump, kind, 0);
+    struct site *site = &t->sites[t->site_count - 1];
+    site->access = *access;
+    return site;
+}
+
 // All that the group reaches is looked up.
 static struct host_operand lead(struct translator *t, struct share *s, const struct place *place,
                                 const struct access *access)
 {
     struct emitter *e = &t->e;
     struct place low = *place;
-    s32 above = t->shares.use[t->i].at - s->first;
-    low.disp -= above;
+    low.disp -= above(t, s);
     unsigned address = emit_place(t, &low);
     unsigned islands = islands_wanted(t);
     emit_lookup_group(t, address, s);
     emit_jrcxz(e, 5 * (1 + islands));
-    add_access_site(t, emit_jmp(e, NULL), SITE_LEAD, address, above, access);
-    struct site *site = &t->sites[t->site_count - 1];
+    struct site *site = add_share_site(t, emit_jmp(e, NULL), SITE_LEAD, access);
+    site->address = (u8)address;
     emit_islands(t, islands);
     emit_lea(e, HOST_RCX, host_indexed(address, DISTANCE, 0, 0));
     emit_store(e, 3, HOST_RCX, slot_of(s));
     site->back = emit_here(e);
     s->led = true;
-    return host_indexed(address, DISTANCE, 0, above);
+    return host_indexed(address, DISTANCE, 0, above(t, s));
 }
 
 // spares: the operand is relative to RCX, which keeps the group's address; else to r10.
@@ -323,21 +339,18 @@ static struct host_operand follow(struct translator *t, struct share *s, const s
                                   const struct access *access, bool spares)
 {
     struct emitter *e = &t->e;
-    s32 above = t->shares.use[t->i].at - s->first;
     t->shares.waiting--;
     if (!spares || t->shares.in_rcx != t->shares.use[t->i].share) {
         emit_load(e, 3, HOST_RCX, slot_of(s));
     }
-    add_access_site(t, emit_jump_if_zero(t), SITE_FOLLOW, HOST_NONE, above, access);
-    struct site *site = &t->sites[t->site_count - 1];
+    struct site *site = add_share_site(t, emit_jump_if_zero(t), SITE_FOLLOW, access);
     site->place = *place;
-    site->apart = spares;
     if (spares) {
-        return host_at(HOST_RCX, above);
+        return host_at(HOST_RCX, above(t, s));
     }
     emit_mov(e, 3, HOST_R10, HOST_RCX);
     site->back = emit_here(e);
-    return host_at(HOST_R10, above);
+    return host_at(HOST_R10, above(t, s));
 }
 
 bool share_operand(struct translator *t, const struct place *place, const struct access *access,
@@ -361,27 +374,25 @@ bool share_operand(struct translator *t, const struct place *place, const struct
     return shares;
 }
 
-static void emit_lead_stub(struct translator *t, const struct site *site,
-                           const struct access *access)
+static void emit_lead_stub(struct translator *t, const struct site *site, const struct share *s)
 {
     struct emitter *e = &t->e;
-    const struct share *s = &t->shares.of[t->shares.use[t->i].share - 1];
-    s32 last = site->above + (access->aligned ? 0 : site->size - 1);
     emit_mov_imm_to(e, 3, slot_of(s), 0);
-    emit_lea(e, DISTANCE, host_at(site->address, site->above));
-    emit_lookup_page(t, DISTANCE, site->address, last, access);
+    emit_lea(e, DISTANCE, host_at(site->address, above(t, s)));
+    emit_lookup_page(t, DISTANCE, site->address, above(t, s) + last_of(&site->access),
+                     &site->access);
     emit_interpreted_unless_zero(t);
     emit_jmp(e, site->back);
 }
 
-static void emit_follow_stub(struct translator *t, const struct site *site,
-                             const struct access *access)
+// Where RCX is kept, it stays 0: the instruction is executed here.
+static void emit_follow_stub(struct translator *t, const struct site *site, const struct share *s)
 {
     struct emitter *e = &t->e;
     unsigned address = emit_place(t, &site->place);
-    emit_lookup_page(t, address, address, access->aligned ? 0 : site->size - 1, access);
+    emit_lookup_page(t, address, address, last_of(&site->access), &site->access);
     emit_interpreted_unless_zero(t);
-    if (site->apart) { // RCX stays 0
+    if (keeps_rcx(t, current_insn(t), true)) {
         struct host_operand operand = host_indexed(address, DISTANCE, 0, 0);
         t->shares.given = &operand;
         CHECK(translate_insn(t));
@@ -389,18 +400,14 @@ static void emit_follow_stub(struct translator *t, const struct site *site,
         emit_jmp(e, t->after[t->i]);
         return;
     }
-    emit_lea(e, HOST_R10, host_indexed(address, DISTANCE, 0, -site->above));
+    emit_lea(e, HOST_R10, host_indexed(address, DISTANCE, 0, -above(t, s)));
     emit_jmp(e, site->back);
 }
 
 // The access by itself.
 void emit_share_stub(struct translator *t, const struct site *site)
 {
-    struct access access = {site->size, site->write, site->aligned};
+    const struct share *s = &t->shares.of[t->shares.use[t->i].share - 1];
     emit_patch(site->jump, t->e.to_run, emit_here(&t->e));
-    if (site->kind == SITE_LEAD) {
-        emit_lead_stub(t, site, &access);
-    } else {
-        emit_follow_stub(t, site, &access);
-    }
+    (site->kind == SITE_LEAD ? emit_lead_stub : emit_follow_stub)(t, site, s);
 }

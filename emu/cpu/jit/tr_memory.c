@@ -107,7 +107,7 @@ static struct host_operand check(struct translator *t, unsigned address,
                                  const struct access *access)
 {
     struct emitter *e = &t->e;
-    emit_lookup_page(t, address, address, access->aligned ? 0 : (s32)access->size - 1, access);
+    emit_lookup_page(t, address, address, last_of(access), access);
     emit_jrcxz(e, 5);
     if (!access->write && !access->aligned && access->size > 1) {
         add_site(t, emit_jmp(e, NULL), SITE_READ, (u16)(access->size << 8 | address));

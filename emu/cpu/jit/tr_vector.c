@@ -73,13 +73,18 @@ bool vector_spares_scratch(const struct insn *insn)
     return key.reg_class != VECTOR_GPR && (key.memory || key.rm_class != VECTOR_GPR);
 }
 
+static struct access access_of(union vector_key key)
+{
+    return (struct access){key.mem_size, key.rm_written, key.aligned};
+}
+
 bool vector_access(const struct insn *insn, struct access *access)
 {
     if (!vector_level(insn) || is_zeroing(insn)) {
         return false;
     }
     union vector_key key = key_of(insn);
-    *access = (struct access){key.mem_size, key.rm_written, key.aligned};
+    *access = access_of(key);
     return key.memory && !key.string;
 }
 
@@ -168,19 +173,14 @@ static void put_general(struct translator *t, unsigned n)
     }
 }
 
-static struct host_operand memory_operand(struct translator *t, union vector_key key)
-{
-    struct access access = {key.mem_size, key.rm_written, key.aligned};
-    return emit_access(t, &access);
-}
-
 static void emit_operation(struct translator *t)
 {
     const struct insn *insn = current_insn(t);
     union vector_key key = key_of(insn);
+    struct access access = access_of(key);
     struct host_operand rm =
         key.memory
-            ? memory_operand(t, key)
+            ? emit_access(t, &access)
             : host_reg_operand(operand_register(t, key.rm_class, vector_rm(insn), key.rm_written));
     unsigned reg = key.has_extension
                        ? (unsigned)key.extension

@@ -75,18 +75,6 @@ void add_site(struct translator *t, u8 *jump, enum site_kind kind, u16 offset)
                                               .back = emit_here(&t->e)};
 }
 
-void add_access_site(struct translator *t, u8 *jump, enum site_kind kind, unsigned address,
-                     s32 above, const struct access *access)
-{
-    add_site(t, jump, kind, 0);
-    struct site *site = &t->sites[t->site_count - 1];
-    site->address = (u8)address;
-    site->above = above;
-    site->size = (u8)access->size;
-    site->write = access->write;
-    site->aligned = access->aligned;
-}
-
 void emit_jump_slow(struct translator *t)
 {
     add_site(t, emit_jmp(&t->e, NULL), SITE_INSN, 0);

@@ -28,21 +28,22 @@ struct place {
     s32 disp;
 };
 
+// What is to be checked; aligned: 16 or 32 bytes that must be.
+struct access {
+    unsigned size;
+    bool write, aligned;
+};
+
 struct site {
     u8 *jump; // the displacement
     u8 kind, insn;
     // SITE_LINK; SITE_JUMP: one of those below; SITE_READ: bytes << 8 | address register
     u16 offset;
-    // SITE_LEAD, SITE_FOLLOW: the operand lies "above" bytes above the first that its group
-    // reaches.
-    s32 above;
-    u8 size;
-    bool write, aligned;
-    u8 address;         // SITE_LEAD: the register that has the first one's address
-    struct place place; // SITE_FOLLOW: the operand's
-    bool apart;         // the stub executes the instruction itself
-    const u8 *back;     // SITE_VECTOR, SITE_JUMP, SITE_READ and those: where it goes on
-    const u8 *stub;     // SITE_LINK: run address
+    u8 address;           // SITE_LEAD: the register with the address of what its group reaches
+    struct place place;   // SITE_FOLLOW: the operand's
+    struct access access; // of both
+    const u8 *back;       // SITE_VECTOR, SITE_JUMP, SITE_READ and those: where it goes on
+    const u8 *stub;       // SITE_LINK: run address
 };
 
 // Whose jump it is: an instruction's, or the way from the block's end to the next page.
@@ -150,12 +151,6 @@ static inline const struct insn *current_insn(const struct translator *t)
     return &t->block->insns[t->i];
 }
 
-// What is to be checked; aligned: 16 or 32 bytes that must be.
-struct access {
-    unsigned size;
-    bool write, aligned;
-};
-
 // What must be live in the host's vector registers: all that is below too.
 enum vector_level { VECTORS_NONE, VECTORS_SSE, VECTORS_AVX };
 // What the instruction needs to be executed by the host itself; NONE: it never is (tr_vector.c).
@@ -191,9 +186,9 @@ u32 registers_written(const struct insn *insn);
 // Of an instruction that writes one register: how it changes that.
 struct motion motion_of(const struct insn *insn);
 
-// How many iterations a loop of n >= 2 instructions has at most, if its end tells: it compares what
-// goes up from 0. 0: it does not.
-u64 loop_iterations(const struct insn *insns, unsigned n);
+// How many iterations a loop of n >= 2 instructions has at most, if its end tells that they are
+// few: it compares what goes up from 0. 0: they may be many.
+unsigned few_iterations(const struct insn *insns, unsigned n);
 // Repeats the loop that n instructions end with, if it is worth it. Returns how many there are.
 unsigned unroll(struct insn insns[BLOCK_INSNS_MAX], unsigned n);
 
@@ -238,6 +233,11 @@ struct host_operand emit_operand(struct translator *t, unsigned size, bool write
 // of the access' size.
 void emit_lookup_page(struct translator *t, unsigned first, unsigned from, s32 last,
                       const struct access *access);
+// For one access: how far "last" is above its address.
+static inline s32 last_of(const struct access *access)
+{
+    return access->aligned ? 0 : (s32)access->size - 1;
+}
 struct place place_of(const struct insn *insn);
 // Its address: in r11, or where it is already.
 unsigned emit_place(struct translator *t, const struct place *place);
@@ -246,8 +246,6 @@ void shares_plan(struct translator *t);
 void shares_pass(struct translator *t); // in front of each instruction
 bool share_operand(struct translator *t, const struct place *place, const struct access *access,
                    struct host_operand *operand);
-void add_access_site(struct translator *t, u8 *jump, enum site_kind kind, unsigned address,
-                     s32 above, const struct access *access);
 void emit_share_stub(struct translator *t, const struct site *site);
 // As emit_operand().
 struct host_operand emit_access(struct translator *t, const struct access *access);

@@ -4,7 +4,7 @@
 // entered once. Each turn but the last is the loop's jump the other way round.
 #include "cpu/jit/translator.h"
 
-#define COPIES_MAX 8
+#define FEW_MAX 7 // iterations: more are worth a run (page_run.c)
 
 // The same for the lower half of the register: it counts iterations, and addresses nothing.
 static struct motion motion_of_counter(const struct insn *insn)
@@ -33,7 +33,7 @@ static s64 step_of(const struct insn *insns, unsigned n, unsigned reg)
     return step;
 }
 
-u64 loop_iterations(const struct insn *insns, unsigned n)
+unsigned few_iterations(const struct insn *insns, unsigned n)
 {
     const struct insn *compare = &insns[n - 2];
     if (!is_condition_jump(&insns[n - 1]) || compare->op != OP_CMP || compare->form != FORM_RI ||
@@ -41,15 +41,16 @@ u64 loop_iterations(const struct insn *insns, unsigned n)
         return 0;
     }
     s64 step = step_of(insns, n, compare->reg), end = (s64)compare->imm;
-    return step > 0 && end > 0 ? ((u64)end - 1) / (u64)step + 1 : 0;
+    u64 iterations = step > 0 && end > 0 ? ((u64)end - 1) / (u64)step + 1 : 0;
+    return iterations <= FEW_MAX ? (unsigned)iterations : 0;
 }
 
-// Where the last instruction jumps to, n: to none of them.
+// The instruction that the last one jumps to; n: none of them.
 static unsigned loop_head(const struct insn *insns, unsigned n)
 {
-    unsigned head = 0;
-    while (head < n &&
-           !(is_condition_jump(&insns[n - 1]) && insns[head].offset == insns[n - 1].imm)) {
+    const struct insn *turn = &insns[n - 1];
+    unsigned head = is_condition_jump(turn) ? 0 : n;
+    while (head < n && insns[head].offset != turn->imm) {
         head++;
     }
     return head;
@@ -57,23 +58,19 @@ static unsigned loop_head(const struct insn *insns, unsigned n)
 
 unsigned unroll(struct insn insns[BLOCK_INSNS_MAX], unsigned n)
 {
-    unsigned head = loop_head(insns, n), body = n - head;
-    u64 iterations = body >= 2 ? loop_iterations(insns + head, body) : 0;
-    u64 copies = iterations < COPIES_MAX ? iterations : 0;
-    struct insn *turn = &insns[n - 1];
-    unsigned behind = turn->offset + turn->length;
-    if (copies * body > BLOCK_INSNS_MAX - head) {
-        copies = (BLOCK_INSNS_MAX - head) / body;
-    }
-    if (copies < 2 || behind >= PAGE_SIZE) {
+    unsigned head = loop_head(insns, n), body = n - head,
+             behind = insns[n - 1].offset + insns[n - 1].length;
+    if (body < 2 || behind >= PAGE_SIZE) {
         return n;
     }
-    for (unsigned i = n; i < head + copies * body; i++) {
+    unsigned copies = few_iterations(insns + head, body), room = (BLOCK_INSNS_MAX - head) / body;
+    unsigned count = head + body * (copies < room ? copies : room);
+    for (unsigned i = n; i < count; i++) {
         insns[i] = insns[i - body];
     }
-    for (unsigned i = n - 1; i + body < head + copies * body; i += body) {
-        insns[i].op = (u16)(OP_JO + ((insns[i].op - OP_JO) ^ 1));
-        insns[i].imm = behind;
+    for (unsigned turn = n - 1; turn + body < count; turn += body) {
+        insns[turn].op = (u16)(OP_JO + ((insns[turn].op - OP_JO) ^ 1));
+        insns[turn].imm = behind;
     }
-    return (unsigned)(head + copies * body);
+    return count > n ? count : n;
 }
