@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 #include <zstd.h>
 
@@ -38,14 +39,27 @@ static void write_all(struct log_writer *w, const u8 *data, size_t size)
     }
 }
 
+// At the end the file takes PATH's place: a device, a pipe or a folder there must not lose it.
+static struct status check_replaceable(const char *path)
+{
+    struct stat st;
+    if (stat(path, &st) == 0 && !S_ISREG(st.st_mode)) {
+        return status_error(STATUS_BAD_INPUT, "cannot record: %s is not a regular file", path);
+    }
+    return status_success();
+}
+
 struct status log_writer_create(struct log_writer **out, const char *path,
                                 const struct recording *r)
 {
+    struct status s = check_replaceable(path);
+    if (!status_ok(&s)) {
+        return s;
+    }
     struct log_writer *w = xcalloc(1, sizeof(*w));
     w->path = xstrdup(path);
     w->incomplete = xasprintf("%s.incomplete", path);
     w->fd = open(w->incomplete, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
-    struct status s = status_success();
     if (w->fd < 0) {
         s = status_error(STATUS_BAD_INPUT, "cannot write %s: %s", w->incomplete, strerror(errno));
     } else {

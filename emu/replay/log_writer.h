@@ -10,7 +10,8 @@
 
 struct log_writer;
 
-// STATUS_BAD_INPUT: the file cannot be written. An existing PATH is replaced at the end only.
+// STATUS_BAD_INPUT: the file cannot be written, or PATH is something else than a regular file. An
+// existing PATH is replaced at the end only.
 struct status log_writer_create(struct log_writer **out, const char *path,
                                 const struct recording *r);
 

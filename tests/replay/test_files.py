@@ -4,6 +4,7 @@
 import os
 import random
 import shutil
+import stat
 import struct
 
 import recordings as r
@@ -137,8 +138,26 @@ def test_usage():
             t.expect(words in result.stderr.decode(), f"{arguments}: {result.stderr}")
 
 
+def test_only_files_are_replaced():
+    """A recording takes its name's place at its end: a device, a pipe or a folder of that name stays what it is."""
+    with r.Folder() as f:
+        os.mkfifo(f / "fifo")
+        (f / "folder").mkdir()
+        os.symlink("/dev/null", f / "null")
+        for name in ("fifo", "folder", "null"):
+            before = os.lstat(f / name).st_ino
+            result = t.run_exec("true", "--record", f / name)
+            t.expect_equal((result.returncode, result.stdout), (65, b""), name)
+            t.expect(f"{f / name} is not a regular file" in r.error_line(result), name)
+            t.expect_equal(os.lstat(f / name).st_ino, before, name)
+        t.expect_equal(sorted(os.listdir(f)), ["fifo", "folder", "null"])
+        small(f)
+        small(f)
+        t.expect_equal(r.replay(f / "a").returncode, 4, "a second recording of the same name")
+
+
 def test_a_full_disk_loses_only_the_end():
-    if not os.access("/dev/full", os.W_OK):
+    if not stat.S_ISCHR(os.stat("/dev/full").st_mode):
         return
     with r.Folder() as f:
         os.symlink("/dev/full", f / "a.incomplete")
