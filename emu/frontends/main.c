@@ -8,6 +8,7 @@
 #include "frontends/cmd_run.h"
 #include "frontends/cmd_symbols.h"
 #include "frontends/cmd_trace.h"
+#include "replay/recording.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -36,6 +37,7 @@ static void usage(FILE *out)
     for (size_t i = 0; i < ARRAY_LEN(commands); i++) {
         fprintf(out, "  %-8s %s\n", commands[i].name, commands[i].help);
     }
+    fputs("  --version, --help\n", out);
 }
 
 int main(int argc, char **argv)
@@ -51,6 +53,11 @@ int main(int argc, char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "help") == 0) {
         usage(stdout);
+        return 0;
+    }
+    if (strcmp(argv[1], "--version") == 0) {
+        printf("viv %s, recordings of semantics version %d\n", VIV_VERSION,
+               RECORDING_SEMANTICS_VERSION);
         return 0;
     }
     fprintf(stderr, "viv: unknown command %s; see viv --help\n", argv[1]);

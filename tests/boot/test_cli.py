@@ -3,6 +3,7 @@
 """Bad input: one clear line on stderr, nothing on stdout, and the documented exit status."""
 import os
 import random
+import re
 import struct
 import subprocess
 
@@ -46,6 +47,12 @@ def test_help_is_asked_for():
     r = t.viv("run", "--help")
     t.expect_equal(r.returncode, 0)
     t.expect(b"--exec" in r.stdout and b"--disk" in r.stdout, r.stdout.decode())
+    r = t.viv("--help")
+    t.expect_equal((r.returncode, r.stderr), (0, b""))
+    t.expect(b"--version" in r.stdout and b"viv trace --help" in r.stdout, r.stdout.decode())
+    r = t.viv("--version")
+    t.expect_equal((r.returncode, r.stderr), (0, b""))
+    t.expect(re.fullmatch(rb"viv \d+\.\d+\.\d+, recordings of semantics version \d+\n", r.stdout), r.stdout.decode())
 
 
 def test_kernels():
