@@ -194,6 +194,11 @@ bool cpu_is_asleep(const struct cpu *cpu)
     return cpu->halted && !has_work(cpu);
 }
 
+u64 cpu_turn_step(const struct cpu *cpu)
+{
+    return cpu->turn_step;
+}
+
 bool cpu_is_closed(const struct cpu *cpu)
 {
     return cpu->halted && (cpu->waiting_for_sipi || !(cpu->rflags & RFLAGS_IF));

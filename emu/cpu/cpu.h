@@ -29,6 +29,9 @@ bool cpu_has_jit(void);
 struct cpu_config {
     unsigned index;
     unsigned cpu_count; // of the machine; with several, PAUSE ends the CPU's turn
+    // All of them, if turns are equally long: then PAUSE may begin a new one without an exit where
+    // all others sleep (cpu_turn_step()). NULL: it never does.
+    struct cpu *const *cpus;
     const char *model;  // a row of isa/x86_features.def: "v2", "v3"...
     struct mmu_shared *mmu;
     struct physmem *mem;
@@ -64,6 +67,11 @@ enum cpu_exit {
 // priority, then executes until budget steps are done or something ends the run. Never exceeds the
 // budget; clock->step advances by exactly what was executed, also when it ends early.
 enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps);
+
+// The step with which the CPU's turn began anew during the last cpu_run(), CPU_SAME_TURN if it did
+// not.
+#define CPU_SAME_TURN UINT64_MAX
+u64 cpu_turn_step(const struct cpu *cpu);
 
 // Ends cpu_run() at the next boundary. Changes nothing else; may be called at any time, also from
 // within cpu_run().

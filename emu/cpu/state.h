@@ -197,7 +197,7 @@ struct cpu {
         u8 shadow, pending;
         bool tf_armed;
     } before;
-    u64 run_budget, run_start_step;
+    u64 run_budget, run_start_step, turn_step;
     s64 accounted;        // steps_left when counters were last brought up to date
     u64 not_instructions; // steps since then that are no instructions: deliveries, further
                           // iterations of REP

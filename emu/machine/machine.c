@@ -51,6 +51,7 @@ static struct status create_cpus(struct machine *m, const struct machine_config 
         struct cpu_config cpu = {
             .index = i,
             .cpu_count = m->cpu_count,
+            .cpus = config->chaos ? NULL : m->cpus,
             .model = config->cpu_model,
             .engine = config->engine,
             .mmu = m->mmu,

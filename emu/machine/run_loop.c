@@ -143,8 +143,10 @@ static u64 run_budget(const struct machine *m, u64 until_step)
     u64 to_stop = until_step - m->clock.step;
     budget = budget < to_poll ? budget : to_poll;
     budget = budget < to_stop ? budget : to_stop;
-    if (m->cpu_count > 1 && budget > m->schedule.quantum_left) {
-        budget = m->schedule.quantum_left;
+    if (m->cpu_count > 1) {
+        u64 turn = m->schedule.quantum_left;
+        turn = turn > MACHINE_QUANTUM_STEPS && !m->chaos ? MACHINE_QUANTUM_STEPS : turn;
+        budget = budget < turn ? budget : turn;
     }
     bool single = m->single_step == SINGLE_STEP_WANTED && m->single_step_cpu == m->schedule.current;
     return single && budget > 1 ? 1 : budget;
@@ -158,6 +160,14 @@ static void note_steps(struct machine *m)
         m->single_step = SINGLE_STEP_DONE;
         m->stop_soon = true;
     }
+}
+
+// What is left of the turn after "ran" steps, a part of which may belong to a new one.
+static u64 quantum_after(const struct machine *m, const struct cpu *cpu, u64 ran)
+{
+    u64 first = cpu_turn_step(cpu);
+    return first == CPU_SAME_TURN ? m->schedule.quantum_left - ran
+                                  : MACHINE_QUANTUM_STEPS - (m->clock.step - first);
 }
 
 static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
@@ -174,7 +184,7 @@ static enum cpu_exit run_cpu(struct machine *m, struct cpu *cpu, u64 budget)
         note_steps(m);
     }
     if (m->cpu_count > 1) {
-        m->schedule.quantum_left -= ran;
+        m->schedule.quantum_left = quantum_after(m, cpu, ran);
         if (!m->schedule.quantum_left || exit == CPU_EXIT_YIELD) {
             begin_turn(m, (m->schedule.current + 1) % m->cpu_count);
         }

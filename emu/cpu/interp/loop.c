@@ -558,6 +558,7 @@ enum cpu_exit cpu_run(struct cpu *cpu, u64 budget_steps)
 {
     cpu->run_budget = budget_steps < INT64_MAX ? budget_steps : INT64_MAX;
     cpu->run_start_step = cpu->config.clock->step;
+    cpu->turn_step = CPU_SAME_TURN;
     cpu->steps_left = cpu->accounted = (s64)cpu->run_budget;
     cpu->accounted_cpl = cpu->cpl;
     cpu->not_instructions = 0;

@@ -179,9 +179,26 @@ BIND_ONE(salc, salc)
 HANDLER(nop, (void)0)
 BIND_ONE(nop, nop)
 
+// Where all other CPUs sleep, the next turn is this one's again: it begins anew, and there is no need
+// to leave, if the budget does not end here anyway.
+static bool renew_turn(struct cpu *cpu, const struct insn *insn)
+{
+    if (!cpu->config.cpus || cpu->steps_left + insn->remaining <= 1) {
+        return false;
+    }
+    for (unsigned i = 0; i < cpu->config.cpu_count; i++) {
+        if (i != cpu->config.index && !cpu_is_asleep(cpu->config.cpus[i])) {
+            return false;
+        }
+    }
+    cpu_sync_clock(cpu);
+    cpu->turn_step = cpu->config.clock->step + 1;
+    return true;
+}
+
 static bool pause(struct cpu *cpu, const struct insn *insn)
 {
-    if (cpu->config.cpu_count > 1) {
+    if (cpu->config.cpu_count > 1 && !renew_turn(cpu, insn)) {
         cpu->kicked = cpu->yielded = true;
         cpu->boundary = true;
     }
