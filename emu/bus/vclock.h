@@ -44,6 +44,9 @@ static inline u64 vclock_steps_until(const struct vclock *clock, u64 deadline_ns
 // Ticks of a counter of the given frequency at vtime ns (exact, rounded down).
 static inline u64 vclock_ticks(u64 ns, u64 hz)
 {
+    if (hz == 1000000000) { // the TSC, as a rule: no division of 128 bits
+        return ns;
+    }
     return (u64)((unsigned __int128)ns * hz / 1000000000u);
 }
 
