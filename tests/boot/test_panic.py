@@ -15,6 +15,11 @@ def panic_log(letter):
         return log.read_text(errors="replace")
 
 
+def test_kmsg():
+    """Not among tests/guest/devices.c: a host that is a container has none."""
+    t.expect_equal(t.run_exec("stat -c '%F %t:%T' /dev/kmsg").stdout, b"character special file 1:b\n")
+
+
 def test_crash():
     log = panic_log("c")
     report = log[log.index("Kernel panic: sysrq triggered crash"):]

@@ -48,7 +48,7 @@ def scripts():
 
 GDB = """set pagination off
 set confirm off
-target extended-remote :{port}
+target extended-remote 127.0.0.1:{port}
 info threads
 break interrupt
 continue

@@ -25,7 +25,6 @@ int main(void)
     identity("/dev/random");
     identity("/dev/urandom");
     identity("/dev/tty");
-    identity("/dev/kmsg");
     char buffer[64];
     int null = open("/dev/null", O_RDWR), zero = open("/dev/zero", O_RDWR), full = open("/dev/full", O_RDWR);
     show("read null", read(null, buffer, 10));
