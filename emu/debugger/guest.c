@@ -38,12 +38,25 @@ static const char *const structs[][GUEST_KIND_COUNT] = {GUEST_STRUCTS(NAME_ROW)}
 #undef MEMBER_ROW
 #undef NAME_ROW
 
+// Linux 6.2 to 6.14: with others that are often wanted it is a member of one variable.
+static bool find_hot_current(struct symbols *s, u64 *out)
+{
+    struct symbol_member member;
+    if (!symbols_member(s, "pcpu_hot", "current_task", &member) ||
+        !symbols_kernel_address(s, "pcpu_hot", out)) {
+        return false;
+    }
+    *out += member.offset;
+    return true;
+}
+
 // Also again when the kernel turns out to lie elsewhere than it was linked for.
 static struct status read_variables(struct symbols *s, struct guest *g)
 {
     for (unsigned i = 0; i < GUEST_SYMBOL_COUNT; i++) {
         const char *name = variables[i][g->kind];
-        if (name && !symbols_kernel_address(s, name, &g->symbol[i])) {
+        if (name && !symbols_kernel_address(s, name, &g->symbol[i]) &&
+            !(i == CURRENT && find_hot_current(s, &g->symbol[i]))) {
             return status_error(STATUS_BAD_INPUT, "no kernel with symbol %s: tasks are unknown",
                                 name);
         }

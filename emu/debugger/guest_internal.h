@@ -12,7 +12,7 @@ enum guest_kind { GUEST_FERN, GUEST_LINUX, GUEST_KIND_COUNT };
 // that kernel has none. Offsets and sizes come from the kernel's debug information (DWARF or BTF).
 // A kernel that lacks one of the first part is refused with its name; without the others the
 // answers that need them are empty. Linux's names: include/linux/sched.h, mm_types.h, fs.h,
-// dcache.h, fdtable.h, maple_tree.h, fs/mount.h, kernel/sched/sched.h of 6.1.
+// dcache.h, fdtable.h, maple_tree.h, fs/mount.h, kernel/sched/sched.h of 6.1; 6.12 has them too.
 #define SAME(M, id, structure, member) M(id, structure, member, structure, member)
 #define GUEST_TASK_MEMBERS(M)                                                                      \
     M(TASK_STATE, "task_struct", "state", "task_struct", "__state")                                \
@@ -93,6 +93,7 @@ enum guest_kind { GUEST_FERN, GUEST_LINUX, GUEST_KIND_COUNT };
 #define GUEST_MEMBERS(M) GUEST_TASK_MEMBERS(M) GUEST_OTHER_MEMBERS(M)
 
 // Of Linux, current_task and runqueues are per-CPU variables: offsets from __per_cpu_offset[cpu].
+// Where there is no current_task, see find_hot_current().
 #define GUEST_SYMBOLS(S)                                                                           \
     S(INIT_TASK, "init_task", "init_task")                                                         \
     S(CPUS, "cpus", "__per_cpu_offset")                                                            \

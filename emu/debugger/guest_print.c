@@ -48,7 +48,7 @@ void guest_print_tasks(FILE *out, struct guest *g)
         }
         fprintf(out, "%6d %5d %5d %c %3s %3d %-8s %15.3f %#-11llx %#llx %s\n", t->pid, t->tgid,
                 t->ppid, t->state, cpu, t->nice, policy_name(t->policy),
-                (double)t->vruntime_ns / 1e6, (unsigned long long)t->cr3,
+                (double)(s64)t->vruntime_ns / 1e6, (unsigned long long)t->cr3,
                 (unsigned long long)t->address, t->comm);
     }
     print_cut(out, count, ROWS_MAX);
@@ -100,7 +100,7 @@ void guest_print_run_queue(FILE *out, struct guest *g, unsigned cpu)
         const struct guest_task *t = &queue[i].task;
         fprintf(out, "%-7s %5d %-6s %4d %14.3f %s\n", queue[i].running ? "running" : "", t->pid,
                 policy_name(t->policy), t->rt_priority ? t->rt_priority : t->nice,
-                (double)queue[i].vruntime_ns / 1e6, t->comm);
+                (double)(s64)queue[i].vruntime_ns / 1e6, t->comm);
     }
     print_cut(out, count, ROWS_MAX);
     free(queue);
