@@ -192,7 +192,7 @@ class Image:
 
 def main(module_globals):
     """Runs every function named test_* and prints TAP. Arguments choose by name."""
-    bad = 0
+    bad = ran = 0
     for name, function in list(module_globals.items()):
         if not name.startswith("test_") or not callable(function):
             continue
@@ -200,6 +200,7 @@ def main(module_globals):
             continue
         label = f"{pathlib.Path(module_globals['__file__']).stem} {name[5:].replace('_', ' ')}"
         started = time.monotonic()
+        ran += 1
         try:
             function()
             print(f"ok - {label} ({time.monotonic() - started:.1f} s)", flush=True)
@@ -209,4 +210,7 @@ def main(module_globals):
         except Exception:  # a test's own mistake must not hide the others
             bad += 1
             print(f"not ok - {label}: {traceback.format_exc(limit=4)}", flush=True)
-    sys.exit(1 if bad else 0)
+    missing = not ran and len(sys.argv) > 1
+    if missing:
+        print(f"not ok - no test has {' or '.join(sys.argv[1:])} in its name, at this VIV_TEST_LEVEL", flush=True)
+    sys.exit(1 if bad or missing else 0)
